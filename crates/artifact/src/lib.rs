@@ -1,0 +1,1 @@
+//! Builds a workspace program for embedding, from a build script.

@@ -1,0 +1,2 @@
+//! The command line of schedrig.
+fn main() {}

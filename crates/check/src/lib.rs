@@ -1,0 +1,1 @@
+//! Judges records: a pure function from evidence to verdict.

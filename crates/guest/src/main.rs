@@ -1,0 +1,2 @@
+//! The agent: PID 1 of the guest.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Guest memory from the outside: addresses, volatile copies, page walks.

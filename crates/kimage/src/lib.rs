@@ -1,0 +1,1 @@
+//! Kernel files as bytes: bzImage, ELF, kallsyms, build id, BTF.

@@ -1,0 +1,1 @@
+//! A kernel request becomes local files: cache and distribution packages.

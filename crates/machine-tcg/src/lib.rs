@@ -1,0 +1,1 @@
+//! The deterministic backend: QEMU TCG driven through a plugin.

@@ -1,0 +1,1 @@
+//! What a backend must do: the Machine trait, its events and answers.

@@ -1,0 +1,1 @@
+//! The evidence of one run, and its format on disk.

@@ -1,0 +1,1 @@
+//! The #[schedrig::test] attribute.

@@ -1,0 +1,1 @@
+//! A deterministic test rig for Linux process schedulers.

@@ -1,0 +1,1 @@
+//! Coordinates one run: sees a Machine, makes a record.

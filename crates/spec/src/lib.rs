@@ -1,0 +1,1 @@
+//! Plain data that host and guest share: topology, cgroups, workers, units.

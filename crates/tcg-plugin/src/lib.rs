@@ -1,0 +1,1 @@
+//! The shared object that QEMU loads: calls and hooks.

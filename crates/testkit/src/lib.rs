@@ -1,0 +1,1 @@
+//! Test doubles: fake memory, page-table writers, a scripted machine.

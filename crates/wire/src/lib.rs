@@ -1,0 +1,1 @@
+//! Guest-host framing and messages.

@@ -1,0 +1,1 @@
+//! The work that guest workers perform, one file a work type.
