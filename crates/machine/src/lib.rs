@@ -1,1 +1,96 @@
-//! What a backend must do: the Machine trait, its events and answers.
+//! What a backend must do: the [`Machine`] trait, its events, and the register view.
+//!
+//! *Architecture invariant:* this crate knows neither QEMU nor KVM. `session` sees a `dyn Machine` only; a
+//! backend implements it. What not every backend can do is told by [`Caps`], never by a downcast.
+//!
+//! A machine is always in one of three states:
+//!
+//! ```text
+//!            next() → Call, Hook                  next() → Exit
+//!  running ───────────────────────► frozen      ───────────────► ended
+//!     ▲                               │              (from running)
+//!     └──────────── resume() ─────────┘
+//! ```
+//!
+//! A new machine is frozen before its first instruction: hooks are set, then `resume` lets it go.
+#![forbid(unsafe_code)]
+
+mod caps;
+mod event;
+mod registers;
+
+use std::time::Instant;
+
+use guestmem::{GuestVirt, PhysMem};
+
+pub use caps::{Backend, Caps};
+pub use event::{Call, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, VcpuId};
+pub use registers::Registers;
+
+/// One virtual machine, owned by one thread.
+pub trait Machine: Send {
+    /// What this backend can do.
+    fn caps(&self) -> Caps;
+
+    /// Guest RAM, readable and writable in every state.
+    fn memory(&self) -> &dyn PhysMem;
+
+    /// Asks for an [`Event::Hook`] when a vCPU is about to execute the instruction at `at`. Where
+    /// [`Caps::late_hooks`] is false, only before the first `resume`.
+    fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError>;
+
+    /// Waits for the next event, at most until `deadline` in host time (the last resort: a deterministic run
+    /// ends by guest time long before). After `Call` and `Hook` the machine is frozen until `resume`; after
+    /// `Deadline` it still runs; after `Exit` it has ended.
+    fn next(&mut self, deadline: Instant) -> Result<Event, MachineError>;
+
+    /// Lets a frozen machine run on. What the guest is to know was written to its memory before.
+    fn resume(&mut self) -> Result<(), MachineError>;
+
+    /// The console so far, as bytes; complete up to the frozen instant.
+    fn console(&self) -> Result<Vec<u8>, MachineError>;
+
+    /// Ends the machine, whatever its state, and tells how it ended. Nothing of it is left behind.
+    fn kill(self: Box<Self>) -> ExitReport;
+}
+
+/// A backend could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum MachineError {
+    /// The call does not fit the machine's state, see the crate's picture.
+    #[error("{operation} needs a {needed} machine, and this one is {found}")]
+    State {
+        /// The method that was called.
+        operation: &'static str,
+        /// The state it needs.
+        needed: &'static str,
+        /// The state it found.
+        found: &'static str,
+    },
+    /// The backend cannot take this hook.
+    #[error("hook at {at}: {reason}")]
+    Hook {
+        /// The address asked for.
+        at: GuestVirt,
+        /// Why, and what to do instead.
+        reason: String,
+    },
+    /// The channel to the process that executes the guest failed.
+    #[error("talk to the process that executes the guest ({doing})")]
+    Channel {
+        /// What was being done.
+        doing: &'static str,
+        /// The failed system call.
+        #[source]
+        source: std::io::Error,
+    },
+    /// That process said something that is not in the protocol.
+    #[error("the process that executes the guest broke its protocol: {what}; this is a defect of schedrig")]
+    Protocol {
+        /// What was wrong.
+        what: String,
+    },
+    /// The console could not be read.
+    #[error("read the guest's console")]
+    Console(#[source] std::io::Error),
+}

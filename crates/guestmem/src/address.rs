@@ -1,0 +1,37 @@
+//! Newtypes that keep the two kinds of guest address apart.
+
+use std::fmt;
+
+/// A guest physical address, in bytes (what the kernel calls `phys_addr_t`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestPhys(pub u64);
+
+/// A guest virtual address, in bytes; which address space it belongs to is the holder's knowledge.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GuestVirt(pub u64);
+
+macro_rules! address {
+    ($name:ident) => {
+        impl $name {
+            /// The address `bytes` further on, or `None` where that wraps.
+            pub fn checked_add(self, bytes: u64) -> Option<Self> {
+                self.0.checked_add(bytes).map(Self)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:#x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({:#x})"), self.0)
+            }
+        }
+    };
+}
+
+address!(GuestPhys);
+address!(GuestVirt);
