@@ -1,1 +1,7 @@
-//! A kernel request becomes local files: cache and distribution packages.
+#![forbid(unsafe_code)]
+//! kstore
+pub mod deb;
+mod progress;
+mod request;
+pub use progress::Progress;
+pub use request::{AptRequest, DEFAULT_FLAVOUR, KernelRequest, RequestError};
