@@ -1,1 +1,27 @@
-//! Guest-host framing and messages.
+//! What guest and host say to each other, and the frames it travels in.
+//!
+//! *Architecture invariant:* this crate knows bytes and messages. It does not know how a frame travels; only
+//! [`call`] names the registers, because both ends must agree on them.
+//!
+//! The guest's agent is the caller: it puts a frame into its buffer and makes a *call*, and the machine stands
+//! still until the host has put the answer into the same buffer.
+//!
+//! ```text
+//! agent                                   host
+//! Hello / Notice / Reply  ── call ──►     read frame
+//!                         ◄── answer ──   Ack / Command / Refused
+//! ```
+//!
+//! A [`Hello`] and a [`Reply`] are answered by the next [`Command`], a [`Notice`] by `Ack` at once. A frame
+//! that cannot be understood is answered by `Refused` with the reason; nobody waits for a deadline to learn it.
+#![forbid(unsafe_code)]
+
+pub mod call;
+pub mod frame;
+mod message;
+
+pub use frame::{Frame, FrameError, FrameKind};
+pub use message::{
+    AgentError, Answer, Command, Hello, MessageError, Notice, PROTOCOL_VERSION, Reply, Request,
+    SchedulerState, Stream,
+};

@@ -1,0 +1,89 @@
+//! What a worker did in a window of guest time, as the agent measures it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CpuSet, GroupName, GuestTime, Nanos};
+
+/// A worker's name in a run: the group and the worker's number in it, as in `a/0`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkerId {
+    /// The cgroup it lives in.
+    pub group: GroupName,
+    /// Its number in that group, from 0 in spawn order.
+    pub index: u32,
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.group, self.index)
+    }
+}
+
+/// One worker over one window. Times come from the kernel's own accounting unless said otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerReport {
+    /// Which worker.
+    pub id: WorkerId,
+    /// Its process id in the guest.
+    pub pid: u32,
+    /// Its task name (`comm`).
+    pub comm: String,
+    /// Work units done: iterations, bursts or round trips; 0 for a program.
+    pub work_units: u64,
+    /// Time on a CPU (`/proc/PID/schedstat`, first field).
+    pub on_cpu: Nanos,
+    /// Time runnable but waiting (`/proc/PID/schedstat`, second field).
+    pub run_delay: Nanos,
+    /// Times it was put on a CPU (`/proc/PID/schedstat`, third field).
+    pub timeslices: u64,
+    /// Times it changed CPU (`se.nr_migrations` of `/proc/PID/sched`).
+    pub migrations: u64,
+    /// The longest time it wanted to run and did not, as it saw it itself; `None` for a program.
+    pub longest_gap: Option<Gap>,
+    /// The CPUs on which it saw itself run; for a program, where it was last.
+    pub cpus: CpuSet,
+    /// The CPU it was on last (`/proc/PID/stat`, field 39).
+    pub last_cpu: u32,
+    /// How it ended, if it did.
+    pub exit: Option<ExitStatus>,
+}
+
+/// A time in which a worker wanted to run and did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// How long.
+    pub span: Nanos,
+    /// When it began.
+    pub from: GuestTime,
+    /// The CPU it had last run on.
+    pub cpu: u32,
+    /// It had not ended when the window did.
+    pub open: bool,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ExitStatus {
+    /// It returned or called `exit`.
+    Code(i32),
+    /// A signal ended it.
+    Signal(i32),
+}
+
+impl ExitStatus {
+    /// Exit code 0?
+    pub fn success(self) -> bool {
+        self == ExitStatus::Code(0)
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExitStatus::Code(code) => write!(f, "exit code {code}"),
+            ExitStatus::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}

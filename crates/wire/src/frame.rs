@@ -1,0 +1,252 @@
+//! The frame: a 16-byte header and a payload.
+//!
+//! ```text
+//! offset  0        4        8             12            16
+//!         ├ kind ──┼ length ┼ payload CRC ┼ header CRC ─┼ payload … ┤
+//! ```
+//!
+//! All words are little-endian. `kind` is four ASCII letters; `length` counts the payload's bytes; both CRCs
+//! are CRC-32 (IEEE 802.3); the header's covers the three words before it, so that a damaged length is never
+//! trusted.
+
+/// Bytes of a header.
+pub const HEADER_LEN: usize = 16;
+
+/// The longest payload that is ever accepted, in bytes.
+pub const MAX_PAYLOAD: usize = 16 << 20;
+
+/// What a frame carries. The discriminant is the kind word as it travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum FrameKind {
+    /// Guest: the agent is up.
+    Hello = u32::from_le_bytes(*b"HELO"),
+    /// Guest: something happened; answered by `Ack`.
+    Notice = u32::from_le_bytes(*b"NOTE"),
+    /// Guest: the outcome of the last command.
+    Reply = u32::from_le_bytes(*b"RPLY"),
+    /// Host: noted, carry on.
+    Ack = u32::from_le_bytes(*b"ACKN"),
+    /// Host: do this.
+    Command = u32::from_le_bytes(*b"CMND"),
+    /// Host: the frame was refused, with the reason.
+    Refused = u32::from_le_bytes(*b"DENY"),
+}
+
+impl FrameKind {
+    /// Every kind there is.
+    pub const ALL: [FrameKind; 6] = [
+        FrameKind::Hello,
+        FrameKind::Notice,
+        FrameKind::Reply,
+        FrameKind::Ack,
+        FrameKind::Command,
+        FrameKind::Refused,
+    ];
+
+    /// The word as it travels.
+    pub const fn word(self) -> u32 {
+        self as u32
+    }
+
+    /// The kind that a word stands for.
+    pub fn from_word(word: u32) -> Option<FrameKind> {
+        FrameKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
+/// A checked frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'b> {
+    /// What it carries.
+    pub kind: FrameKind,
+    /// The payload, its CRC checked.
+    pub payload: &'b [u8],
+}
+
+/// Bytes that are not a frame. An unknown kind is told apart from damage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FrameError {
+    /// Fewer bytes than a header, or than the header says.
+    #[error("the frame is cut off: {have} bytes of {need}")]
+    Truncated {
+        /// Bytes there are.
+        have: usize,
+        /// Bytes there should be.
+        need: usize,
+    },
+    /// The header's CRC is wrong: kind and length cannot be trusted.
+    #[error("the header is damaged: CRC {found:#010x}, computed {computed:#010x}")]
+    HeaderCrc {
+        /// As received.
+        found: u32,
+        /// As it should be.
+        computed: u32,
+    },
+    /// The header is whole and its length is beyond all bounds.
+    #[error("the payload of {len} bytes is longer than {MAX_PAYLOAD}")]
+    TooLong {
+        /// The length it names.
+        len: usize,
+    },
+    /// The payload's CRC is wrong.
+    #[error("the payload is damaged: CRC {found:#010x}, computed {computed:#010x}")]
+    PayloadCrc {
+        /// As received.
+        found: u32,
+        /// As it should be.
+        computed: u32,
+    },
+    /// The frame is whole, and of a kind that this version does not know.
+    #[error("the frame's kind {word:#010x} is unknown")]
+    UnknownKind {
+        /// The kind word.
+        word: u32,
+    },
+}
+
+/// Appends the frame to `out`.
+pub fn encode(kind: FrameKind, payload: &[u8], out: &mut Vec<u8>) -> Result<(), FrameError> {
+    if payload.len() > MAX_PAYLOAD {
+        return Err(FrameError::TooLong { len: payload.len() });
+    }
+    let mut header = [0; HEADER_LEN];
+    header[0..4].copy_from_slice(&kind.word().to_le_bytes());
+    header[4..8].copy_from_slice(&(payload.len() as u32).to_le_bytes());
+    header[8..12].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+    let crc = crc32fast::hash(&header[..12]);
+    header[12..16].copy_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&header);
+    out.extend_from_slice(payload);
+    Ok(())
+}
+
+/// The frame at the start of `bytes`; what follows it is not looked at.
+pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LEN>() else {
+        return Err(FrameError::Truncated {
+            have: bytes.len(),
+            need: HEADER_LEN,
+        });
+    };
+    let len = payload_len(header)?;
+    let payload = rest.get(..len).ok_or(FrameError::Truncated {
+        have: bytes.len(),
+        need: HEADER_LEN + len,
+    })?;
+    let (found, computed) = (word(header, 8), crc32fast::hash(payload));
+    if found != computed {
+        return Err(FrameError::PayloadCrc { found, computed });
+    }
+    let kind = word(header, 0);
+    let kind = FrameKind::from_word(kind).ok_or(FrameError::UnknownKind { word: kind })?;
+    Ok(Frame { kind, payload })
+}
+
+/// How many payload bytes follow this header, once its CRC and the bound are checked.
+pub fn payload_len(header: &[u8; HEADER_LEN]) -> Result<usize, FrameError> {
+    let (found, computed) = (word(header, 12), crc32fast::hash(&header[..12]));
+    if found != computed {
+        return Err(FrameError::HeaderCrc { found, computed });
+    }
+    let len = word(header, 4) as usize;
+    if len > MAX_PAYLOAD {
+        Err(FrameError::TooLong { len })
+    } else {
+        Ok(len)
+    }
+}
+
+fn word(header: &[u8; HEADER_LEN], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn frame(kind: FrameKind, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        encode(kind, payload, &mut bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn a_frames_bytes_are_pinned() {
+        assert_eq!(
+            frame(FrameKind::Ack, b"abc"),
+            [
+                b'A', b'C', b'K', b'N', 3, 0, 0, 0, 0xc2, 0x41, 0x24, 0x35, 0xc0, 0x85, 0x7b, 0x6b, b'a',
+                b'b', b'c'
+            ]
+        );
+    }
+
+    #[test]
+    fn every_kind_has_its_own_four_letters() {
+        for kind in FrameKind::ALL {
+            assert_eq!(FrameKind::from_word(kind.word()), Some(kind));
+            assert!(
+                kind.word().to_le_bytes().iter().all(u8::is_ascii_uppercase),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_kind_is_told_apart_from_damage() {
+        let mut bytes = frame(FrameKind::Ack, b"");
+        bytes[0] = b'?';
+        assert!(matches!(decode(&bytes), Err(FrameError::HeaderCrc { .. })));
+        let crc = crc32fast::hash(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        assert!(matches!(decode(&bytes), Err(FrameError::UnknownKind { .. })));
+    }
+
+    #[test]
+    fn a_length_beyond_all_bounds_is_refused_before_it_is_believed() {
+        let mut bytes = frame(FrameKind::Ack, b"");
+        bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
+        let crc = crc32fast::hash(&bytes[..12]);
+        bytes[12..16].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(
+            decode(&bytes),
+            Err(FrameError::TooLong {
+                len: u32::MAX as usize
+            })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_payload_survives(payload in prop::collection::vec(any::<u8>(), 0..512), tail in 0usize..8) {
+            let mut bytes = frame(FrameKind::Reply, &payload);
+            bytes.resize(bytes.len() + tail, 0xee);
+            let found = decode(&bytes).unwrap();
+            prop_assert_eq!(found, Frame { kind: FrameKind::Reply, payload: &payload });
+        }
+
+        #[test]
+        fn any_flipped_bit_is_noticed(payload in prop::collection::vec(any::<u8>(), 0..64), at in any::<prop::sample::Index>(), bit in 0..8) {
+            let mut bytes = frame(FrameKind::Notice, &payload);
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1u8 << bit;
+            prop_assert!(decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn any_cut_is_noticed(payload in prop::collection::vec(any::<u8>(), 0..64), keep in any::<prop::sample::Index>()) {
+            let bytes = frame(FrameKind::Hello, &payload);
+            let cut = &bytes[..keep.index(bytes.len())];
+            let truncated = matches!(decode(cut), Err(FrameError::Truncated { .. }));
+            prop_assert!(truncated);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = decode(&bytes);
+        }
+    }
+}
