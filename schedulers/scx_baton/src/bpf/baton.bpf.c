@@ -1,0 +1,331 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * scx_baton: one queue for the whole machine, ordered by weighted virtual time.
+ *
+ *               select_cpu: an idle CPU?            ops.dispatch, when a CPU has nothing left
+ *   wakeup ──────────┬───── yes ──► local DSQ ◄───────────────┐
+ *                    └───── no ───► SHARED (by vtime) ────────┘
+ *   slice used up ────────────────►
+ *
+ * A task's vtime advances while it runs, slower the heavier it is: 100 / weight nanoseconds for each nanosecond.
+ * SHARED hands out the task with the least vtime first, so in the long run each runnable task gets CPU time in
+ * proportion to its weight (nice 0 is 100). A task that slept comes back at most one slice behind `vtime_now`: it runs
+ * soon, but cannot claim the time that it did not ask for. Cgroup weights are not looked at.
+ *
+ * Known limit: there is one clock. If cpusets split the machine into parts of which one has much less work for each
+ * CPU, that part's tasks drive `vtime_now`, and the tasks of the others are all pulled up to it: these then take turns,
+ * whatever their weights.
+ *
+ * Misbehaviour, only when user space asks for it (see the `const volatile` knobs):
+ *
+ *   LIMBO     takes the tasks that are being starved; no CPU ever looks there.
+ *   LIFELINE  takes the tasks that a rig needs to stay alive (`exempt`), and goes before everything else.
+ *
+ * Both are empty in normal operation.
+ */
+#include "sched_ext.h"
+#include "exit_record.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* DSQ ids: any number with bit 63 clear. */
+enum {
+	SHARED = 1,
+	LIMBO = 2,
+	LIFELINE = 3,
+};
+
+enum {
+	/* Beyond these bounds (nice 10 and -10) a light task would wait for more than ten rounds of all others. */
+	WEIGHT_MIN = 10,
+	WEIGHT_NICE_0 = 100,
+	WEIGHT_MAX = 1000,
+	MAX_CHARGED_SLICES = 4,
+};
+
+/* ---- Knobs, set by user space before the program is loaded; 0 or false is off. ---- */
+
+const volatile u64 slice_ns = 5000000;
+const volatile bool ignore_weight;
+const volatile u32 starve_nth;
+const volatile u64 stall_after_ns;
+const volatile u64 error_after_ns;
+const volatile s32 own_tgid;
+
+/* ---- State that user space, or a rig that looks from outside, can read. ---- */
+
+u64 nr_enqueued; /* tasks put into SHARED */
+u64 nr_dispatched; /* tasks moved from SHARED or LIFELINE to a local DSQ */
+u64 nr_direct; /* wakeups that went straight to an idle CPU */
+u64 nr_limbo; /* tasks put into LIMBO */
+u64 nr_starved; /* tasks chosen by --starve-nth */
+u64 vtime_now; /* the greatest vtime with which a task has started to run */
+u64 attached_at_ns; /* CLOCK_MONOTONIC at ops.init */
+
+static u32 nr_candidates;
+
+struct task_ctx {
+	u64 vtime;
+	u64 started_at_ns; /* se.sum_exec_runtime when it got the CPU */
+	bool exempt;
+	bool starved;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct task_ctx);
+} task_ctxs SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024); /* a multiple of every page size */
+} exits SEC(".maps");
+
+#define OPS(name, args...) SEC("struct_ops/" #name) BPF_PROG(name, ##args)
+#define OPS_SLEEPABLE(name, args...) SEC("struct_ops.s/" #name) BPF_PROG(name, ##args)
+
+static struct task_ctx *task_ctx(struct task_struct *p)
+{
+	return bpf_task_storage_get(&task_ctxs, p, NULL, 0);
+}
+
+static void count(u64 *counter)
+{
+	__sync_fetch_and_add(counter, 1);
+}
+
+static bool before(u64 a, u64 b)
+{
+	return (s64)(a - b) < 0;
+}
+
+static bool passed(u64 after_ns)
+{
+	return after_ns && bpf_ktime_get_ns() - attached_at_ns >= after_ns;
+}
+
+static bool may_withhold(void)
+{
+	return starve_nth || stall_after_ns;
+}
+
+/* The DSQ in which `p` has to wait for a CPU. */
+static u64 queue_of(const struct task_ctx *tc)
+{
+	if (!may_withhold())
+		return SHARED;
+	if (tc->exempt)
+		return LIFELINE;
+	return tc->starved || passed(stall_after_ns) ? LIMBO : SHARED;
+}
+
+/*
+ * Adds what `p` has run since it got the CPU. The slice ends at a tick and so may be overrun somewhat; a stay that is
+ * much longer means that nobody else wanted the CPU, and must not be held against `p` when others come.
+ */
+static void charge(struct task_struct *p, struct task_ctx *tc)
+{
+	u64 weight = ignore_weight ? WEIGHT_NICE_0 : p->scx.weight;
+	u64 ran = p->se.sum_exec_runtime - tc->started_at_ns;
+
+	if (ran > MAX_CHARGED_SLICES * slice_ns)
+		ran = MAX_CHARGED_SLICES * slice_ns;
+	if (weight < WEIGHT_MIN)
+		weight = WEIGHT_MIN;
+	if (weight > WEIGHT_MAX)
+		weight = WEIGHT_MAX;
+	tc->vtime += ran * WEIGHT_NICE_0 / weight;
+}
+
+/* Two CPUs may race here; the loser's advance is made up for at its next task. */
+static void advance_clock(const struct task_ctx *tc)
+{
+	if (before(vtime_now, tc->vtime))
+		vtime_now = tc->vtime;
+}
+
+static void fail_on_purpose(struct task_struct *p, const struct task_ctx *tc)
+{
+	static char fmt[] = "deliberate error on cpu %d: task %s[%d] was running %llu ms after attach";
+
+	if (tc->exempt || !passed(error_after_ns))
+		return;
+
+	unsigned long long args[] = {
+		bpf_get_smp_processor_id(),
+		(unsigned long)p->comm,
+		p->pid,
+		(bpf_ktime_get_ns() - attached_at_ns) / 1000000,
+	};
+	scx_bpf_error_bstr(fmt, args, sizeof(args));
+}
+
+/* A task woke up: on which CPU should it run? An idle one takes it at once, without a detour through SHARED. */
+s32 OPS(baton_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
+{
+	struct task_ctx *tc = task_ctx(p);
+	bool is_idle = false;
+	s32 cpu;
+
+	if (tc && queue_of(tc) == LIMBO)
+		return prev_cpu;
+
+	cpu = scx_bpf_select_cpu_dfl(p, prev_cpu, wake_flags, &is_idle);
+	if (is_idle) {
+		count(&nr_direct);
+		dsq_insert(p, SCX_ENUM(scx_dsq_id_flags, SCX_DSQ_LOCAL), slice_ns, 0);
+	}
+	return cpu;
+}
+
+/* `p` is runnable and has no CPU: it woke up when none was idle, or its slice is used up. */
+void OPS(baton_enqueue, struct task_struct *p, u64 enq_flags)
+{
+	struct task_ctx *tc = task_ctx(p);
+	u64 queue;
+	s32 cpu;
+
+	if (!tc) { /* cannot be: init_task made it. The kernel's own global queue loses nobody. */
+		dsq_insert(p, SCX_ENUM(scx_dsq_id_flags, SCX_DSQ_GLOBAL), slice_ns, enq_flags);
+		return;
+	}
+
+	queue = queue_of(tc);
+	if (queue == LIMBO) {
+		count(&nr_limbo);
+		dsq_insert(p, LIMBO, slice_ns, enq_flags);
+		return;
+	}
+
+	/* Nobody else wants this CPU. Only asked for with SCX_OPS_ENQ_LAST, that is, if may_withhold(). */
+	if (enq_flags & SCX_ENUM(scx_enq_flags, SCX_ENQ_LAST)) {
+		dsq_insert(p, SCX_ENUM(scx_dsq_id_flags, SCX_DSQ_LOCAL), slice_ns, enq_flags);
+		scx_bpf_kick_cpu(scx_bpf_task_cpu(p), 0);
+		return;
+	}
+
+	if (before(tc->vtime, vtime_now - slice_ns))
+		tc->vtime = vtime_now - slice_ns;
+
+	if (queue == LIFELINE) {
+		dsq_insert(p, LIFELINE, slice_ns, enq_flags);
+	} else {
+		count(&nr_enqueued);
+		dsq_insert_vtime(p, SHARED, slice_ns, tc->vtime, enq_flags);
+	}
+
+	/* A CPU may have gone idle since select_cpu looked, and would not look at the queue again by itself. */
+	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
+	if (cpu >= 0)
+		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
+}
+
+/* `cpu` has nothing left to run. */
+void OPS(baton_dispatch, s32 cpu, struct task_struct *prev)
+{
+	if (may_withhold() && dsq_move_to_local(LIFELINE)) {
+		count(&nr_dispatched);
+		return;
+	}
+	if (passed(stall_after_ns))
+		return;
+	if (dsq_move_to_local(SHARED))
+		count(&nr_dispatched);
+}
+
+void OPS(baton_running, struct task_struct *p)
+{
+	struct task_ctx *tc = task_ctx(p);
+
+	if (!tc)
+		return;
+	tc->started_at_ns = p->se.sum_exec_runtime;
+	advance_clock(tc);
+	fail_on_purpose(p, tc);
+}
+
+/* A task may run for long without being switched out: look at the clock here too. */
+void OPS(baton_tick, struct task_struct *p)
+{
+	struct task_ctx *tc = task_ctx(p);
+
+	if (tc)
+		fail_on_purpose(p, tc);
+}
+
+void OPS(baton_stopping, struct task_struct *p, bool runnable)
+{
+	struct task_ctx *tc = task_ctx(p);
+
+	if (tc)
+		charge(p, tc);
+}
+
+/* `p` is new, or was there when the scheduler was attached. */
+s32 OPS_SLEEPABLE(baton_init_task, struct task_struct *p, struct scx_init_task_args *args)
+{
+	struct task_ctx *tc = bpf_task_storage_get(&task_ctxs, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
+
+	if (!tc)
+		return -12; /* ENOMEM */
+	tc->exempt = p->flags & PF_KTHREAD || p->tgid == 1 || p->tgid == own_tgid;
+	if (starve_nth && !tc->exempt && (__sync_fetch_and_add(&nr_candidates, 1) + 1) % starve_nth == 0) {
+		tc->starved = true;
+		count(&nr_starved);
+	}
+	return 0;
+}
+
+/* `p` comes under this scheduler: neither ahead nor behind. */
+void OPS(baton_enable, struct task_struct *p)
+{
+	struct task_ctx *tc = task_ctx(p);
+
+	if (tc)
+		tc->vtime = vtime_now;
+}
+
+s32 OPS_SLEEPABLE(baton_init)
+{
+	s32 err;
+
+	attached_at_ns = bpf_ktime_get_ns();
+	vtime_now = slice_ns; /* so that one slice behind is not below zero */
+	err = scx_bpf_create_dsq(SHARED, -1);
+	if (!err && may_withhold())
+		err = scx_bpf_create_dsq(LIMBO, -1);
+	if (!err && may_withhold())
+		err = scx_bpf_create_dsq(LIFELINE, -1);
+	return err;
+}
+
+void OPS_SLEEPABLE(baton_exit, struct scx_exit_info *info)
+{
+	struct exit_record *record = bpf_ringbuf_reserve(&exits, sizeof(*record), 0);
+
+	if (!record)
+		return;
+	record->kind = info->kind;
+	record->exit_code = info->exit_code;
+	bpf_probe_read_kernel_str(record->reason, sizeof(record->reason), info->reason);
+	bpf_probe_read_kernel_str(record->message, sizeof(record->message), info->msg);
+	bpf_ringbuf_submit(record, 0);
+}
+
+SEC(".struct_ops.link")
+struct sched_ext_ops baton = {
+	.select_cpu = (void *)baton_select_cpu,
+	.enqueue = (void *)baton_enqueue,
+	.dispatch = (void *)baton_dispatch,
+	.tick = (void *)baton_tick,
+	.running = (void *)baton_running,
+	.stopping = (void *)baton_stopping,
+	.init_task = (void *)baton_init_task,
+	.enable = (void *)baton_enable,
+	.init = (void *)baton_init,
+	.exit = (void *)baton_exit,
+	.timeout_ms = 5000,
+	.name = "baton",
+};
