@@ -352,25 +352,25 @@ mod tests {
 
     use super::*;
 
-    fn round_trip(request: Request) {
-        assert_eq!(Request::decode(&request.encode().unwrap()).unwrap(), request);
+    fn round_trip(request: &Request) {
+        assert_eq!(Request::decode(&request.encode().unwrap()).unwrap(), *request);
     }
 
     #[test]
     fn messages_survive_the_frame() {
         let at = GuestTime(Nanos(7));
-        round_trip(Request::Hello(Hello {
+        round_trip(&Request::Hello(Hello {
             protocol: 1,
             release: "7.2".into(),
             cpus: 4,
             at,
         }));
-        round_trip(Request::Notice(Notice::SchedulerLog {
+        round_trip(&Request::Notice(Notice::SchedulerLog {
             at,
             stream: Stream::Stderr,
             bytes: vec![0xff],
         }));
-        round_trip(Request::Reply(Err(AgentError::State("no".into()))));
+        round_trip(&Request::Reply(Err(AgentError::State("no".into()))));
         let answer = Answer::Command(Command::RunFor {
             span: Nanos::from_secs(5),
         });

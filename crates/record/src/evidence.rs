@@ -1,0 +1,143 @@
+//! What the guest did.
+
+use serde::{Deserialize, Serialize};
+use spec::{CgroupSpec, ExitStatus, GuestTime, WorkerId, WorkerReport};
+
+/// Everything observed in a run, in the order in which it happened.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The cgroups that were made.
+    pub groups: Vec<CgroupSpec>,
+    /// Happenings with their guest times.
+    pub events: Vec<Event>,
+    /// The windows in which workers ran.
+    pub windows: Vec<Window>,
+    /// What the scheduler's program wrote; bytes that are not UTF-8 are replaced.
+    pub scheduler_log: String,
+    /// What the kernel wrote to its console.
+    pub console: String,
+    /// How the machine ended.
+    pub end: End,
+}
+
+/// A happening at an instant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When, in guest time.
+    pub at: GuestTime,
+    /// What.
+    pub what: Happening,
+}
+
+/// What can happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum Happening {
+    /// The agent is up.
+    Booted {
+        /// `uname -r`.
+        release: String,
+        /// CPUs online.
+        cpus: u32,
+    },
+    /// Workers were made; they wait at the gate until the next window.
+    Spawned {
+        /// Who.
+        id: WorkerId,
+        /// Process id.
+        pid: u32,
+        /// What it does, as text.
+        work: String,
+        /// Its nice value.
+        nice: i8,
+    },
+    /// The scheduler is attached.
+    SchedulerAttached {
+        /// The name in `/sys/kernel/sched_ext/root/ops`.
+        ops: String,
+        /// Process id of its program.
+        pid: u32,
+    },
+    /// The scheduler's program ended.
+    SchedulerExited {
+        /// How.
+        status: ExitStatus,
+        /// It was asked to.
+        asked: bool,
+    },
+    /// The scheduler could not be started or did not attach.
+    SchedulerFailed {
+        /// Why.
+        reason: String,
+    },
+    /// The test noted a value.
+    Note {
+        /// Its name.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// The test's own body gave up.
+    BodyFailed {
+        /// With these words.
+        reason: String,
+    },
+}
+
+/// A span in which the workers ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Its begin.
+    pub from: GuestTime,
+    /// Its end.
+    pub to: GuestTime,
+    /// What each worker did in it.
+    pub workers: Vec<WorkerReport>,
+    /// `/sys/kernel/sched_ext` at its end; `None` where the kernel has no sched_ext.
+    pub sched_ext: Option<SchedExt>,
+    /// A scheduler's program was meant to be attached throughout.
+    pub under_scheduler: bool,
+}
+
+/// The kernel's word on sched_ext.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SchedExt {
+    /// `enabled`, `disabled`, …
+    pub state: String,
+    /// The attached scheduler's name.
+    pub ops: Option<String>,
+}
+
+/// How the machine ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "kind")]
+pub enum End {
+    /// The guest switched itself off at the rig's word.
+    #[default]
+    PoweredOff,
+    /// The guest went away without having been told to.
+    LeftEarly {
+        /// What it was doing.
+        during: String,
+    },
+    /// The guest's kernel panicked.
+    GuestPanic {
+        /// The panic's text.
+        message: String,
+    },
+    /// The guest made no call for too long, in guest time.
+    GuestSilent {
+        /// What was waited for and how long.
+        during: String,
+    },
+    /// The backend died or failed: nothing is known about the guest.
+    MachineDied {
+        /// In words.
+        reason: String,
+    },
+    /// The host-time limit passed: the host is slow, or the guest hangs in a way that stops its clock.
+    HostDeadline {
+        /// What was waited for and how long.
+        during: String,
+    },
+}
