@@ -1,0 +1,87 @@
+//! The kernel's own complaints, as they stand on its console.
+
+use record::Evidence;
+
+use crate::Finding;
+
+/// What begins a complaint, as `lib/bug.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`
+/// and the oops code print it.
+const COMPLAINTS: [&str; 12] = [
+    "WARNING: CPU:",
+    "WARNING: possible ",
+    "WARNING: bad unlock",
+    "BUG: ",
+    "kernel BUG at ",
+    "Oops: ",
+    "Oops[",
+    "general protection fault",
+    "rcu: INFO: rcu_",
+    "blocked for more than ",
+    "Kernel panic - ",
+    "watchdog: BUG: ",
+];
+
+/// No warning, oops, lockup or stall report.
+pub(crate) fn clean(evidence: &Evidence) -> Finding {
+    if evidence.console.is_empty() {
+        return Finding::inconclusive(
+            "the kernel wrote nothing to its console, so its silence proves nothing",
+        );
+    }
+    let complaints: Vec<&str> = evidence
+        .console
+        .lines()
+        .filter(|line| COMPLAINTS.iter().any(|start| line.contains(start)))
+        .collect();
+    match complaints.first() {
+        None => Finding::pass("no warning, oops, lockup or stall on the console"),
+        Some(first) => {
+            let details = complaints
+                .iter()
+                .map(|line| format!("console: {}", line.trim_end()))
+                .collect();
+            let count = complaints.len();
+            Finding::fail(
+                format!("the kernel complained {count} times, first: {}", first.trim()),
+                details,
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Verdict;
+
+    use super::*;
+
+    fn verdict(console: &str) -> Verdict {
+        clean(&Evidence {
+            console: console.into(),
+            ..Evidence::default()
+        })
+        .verdict
+    }
+
+    #[test]
+    fn complaints_fail_and_chatter_passes() {
+        assert_eq!(
+            verdict("[    0.1] Linux version 7.2\n[    1.0] sched_ext: BPF scheduler \"x\" enabled\n"),
+            Verdict::Pass
+        );
+        for line in [
+            "[    1.2] WARNING: CPU: 1 PID: 2 at kernel/sched/ext.c:1 f+0x1/0x2",
+            "[    1.2] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!",
+            "[    1.2] rcu: INFO: rcu_preempt self-detected stall on CPU",
+            "[    1.2] INFO: task x:1 blocked for more than 120 seconds.",
+            "[    1.2] Oops: 0000 [#1] SMP",
+        ] {
+            assert_eq!(verdict(&format!("boot\n{line}\n")), Verdict::Fail, "{line}");
+        }
+    }
+
+    #[test]
+    fn an_empty_console_proves_nothing() {
+        assert_eq!(verdict(""), Verdict::Inconclusive);
+    }
+}

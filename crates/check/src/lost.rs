@@ -1,0 +1,71 @@
+//! Workers that did not live until the end.
+
+use record::{Evidence, Happening};
+
+use crate::{Finding, task};
+
+/// Every worker is still there at the end of the last window.
+pub(crate) fn none_lost(evidence: &Evidence) -> Finding {
+    let spawned = evidence
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, Happening::Spawned { .. }))
+        .count();
+    if spawned == 0 {
+        return Finding::skip("no workers were made");
+    }
+    let Some(window) = evidence.windows.last() else {
+        return Finding::inconclusive("the workers never ran");
+    };
+    let lost: Vec<String> = window
+        .workers
+        .iter()
+        .filter_map(|worker| {
+            let exit = worker
+                .exit
+                .filter(|exit| worker.longest_gap.is_some() || !exit.success())?;
+            let (task, cpu, to) = (task(worker), worker.last_cpu, window.to);
+            Some(format!("{task} ended with {exit} before {to}, last on CPU {cpu}"))
+        })
+        .collect();
+    match lost.first() {
+        None => Finding::pass(format!("all {spawned} workers lived until the end")),
+        Some(first) => Finding::fail(
+            format!("{} of {spawned} workers were lost: {first}", lost.len()),
+            lost.clone(),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Verdict;
+    use spec::ExitStatus;
+
+    use super::*;
+    use crate::samples::{run, worker};
+
+    #[test]
+    fn a_worker_that_was_killed_is_named() {
+        let mut evidence = run(vec![worker("a", 0), worker("a", 1)]);
+        assert_eq!(none_lost(&evidence).verdict, Verdict::Pass);
+        evidence.windows[0].workers[1].exit = Some(ExitStatus::Signal(9));
+        let finding = none_lost(&evidence);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.reason.contains("a/1 (pid 101) ended with signal 9"),
+            "{}",
+            finding.reason
+        );
+    }
+
+    #[test]
+    fn a_program_may_end_well() {
+        let mut evidence = run(vec![worker("a", 0)]);
+        let program = &mut evidence.windows[0].workers[0];
+        (program.longest_gap, program.exit) = (None, Some(ExitStatus::Code(0)));
+        assert_eq!(none_lost(&evidence).verdict, Verdict::Pass);
+        evidence.windows[0].workers[0].exit = Some(ExitStatus::Code(3));
+        assert_eq!(none_lost(&evidence).verdict, Verdict::Fail);
+    }
+}

@@ -1,0 +1,197 @@
+//! Everyone who wants to run does so in time: stall (nobody runs) and starvation (one does not, others do).
+//!
+//! The evidence is each worker's longest gap in a window: the longest time it wanted to run and did not.
+
+use record::{Evidence, Window};
+use spec::{GuestTime, Nanos, WorkerReport};
+
+use crate::{Finding, task};
+
+/// At no time did all workers wait at once for as long as `limit`.
+pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Finding {
+    if measured(evidence) == 0 {
+        return Finding::skip("no worker measures its gaps");
+    }
+    match evidence.windows.iter().find_map(|window| stall(window, limit)) {
+        None => Finding::pass(format!(
+            "somebody ran at all times, none waited together for {limit}"
+        )),
+        Some(stall) => {
+            let details = stall.workers.iter().map(|worker| describe(worker)).collect();
+            let first = stall
+                .workers
+                .first()
+                .map_or_else(String::new, |worker| describe(worker));
+            Finding::fail(
+                format!(
+                    "nobody ran for {} from {} on: {} workers waited, first {first}",
+                    stall.span,
+                    stall.from,
+                    stall.workers.len()
+                ),
+                details,
+            )
+        }
+    }
+}
+
+/// No worker waited for as long as `limit` while others ran.
+pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Finding {
+    if measured(evidence) == 0 {
+        return Finding::skip("no worker measures its gaps");
+    }
+    let mut longest: Option<(Nanos, &WorkerReport)> = None;
+    let mut starved: Vec<(Nanos, String)> = Vec::new();
+    let mut stalled = false;
+    for window in &evidence.windows {
+        if stall(window, limit).is_some() {
+            stalled = true;
+            continue;
+        }
+        for worker in &window.workers {
+            let Some(gap) = worker.longest_gap else { continue };
+            if longest.is_none_or(|(span, _)| gap.span > span) {
+                longest = Some((gap.span, worker));
+            }
+            if gap.span >= limit {
+                starved.push((gap.span, describe(worker)));
+            }
+        }
+    }
+    starved.sort_by_key(|(span, _)| std::cmp::Reverse(*span));
+    match (starved.first(), longest) {
+        (Some((_, first)), _) => Finding::fail(
+            format!("starved: {first}; the limit is {limit}"),
+            starved.iter().map(|(_, line)| line.clone()).collect(),
+        ),
+        (None, _) if stalled => {
+            Finding::inconclusive("everybody waited (see `stall`), so nobody was starved by others")
+        }
+        (None, Some((span, worker))) => Finding::pass(format!(
+            "the longest wait was {span}, of {}; the limit is {limit}",
+            task(worker)
+        )),
+        (None, None) => Finding::skip("no worker measures its gaps"),
+    }
+}
+
+struct Stall<'r> {
+    from: GuestTime,
+    span: Nanos,
+    workers: Vec<&'r WorkerReport>,
+}
+
+/// The time in which all the workers' longest gaps overlap, if it is as long as `limit`. A lone worker can be
+/// starved but not stalled, for nothing shows whether others would have run.
+fn stall(window: &Window, limit: Nanos) -> Option<Stall<'_>> {
+    let workers: Vec<&WorkerReport> = window
+        .workers
+        .iter()
+        .filter(|worker| worker.longest_gap.is_some() && worker.exit.is_none())
+        .collect();
+    if workers.len() < 2 {
+        return None;
+    }
+    let gaps = || workers.iter().filter_map(|worker| worker.longest_gap);
+    let from = gaps().map(|gap| gap.from).max()?;
+    let to = gaps().map(|gap| gap.from.0.0.saturating_add(gap.span.0)).min()?;
+    let span = Nanos(to).saturating_sub(from.0);
+    (span >= limit).then_some(Stall { from, span, workers })
+}
+
+fn describe(worker: &WorkerReport) -> String {
+    let task = task(worker);
+    match worker.longest_gap {
+        None => task,
+        Some(gap) => {
+            let so_far = if gap.open {
+                " and still did when the window ended"
+            } else {
+                ""
+            };
+            format!(
+                "{task} waited {} from {} on, last on CPU {}{so_far}",
+                gap.span, gap.from, gap.cpu
+            )
+        }
+    }
+}
+
+fn measured(evidence: &Evidence) -> usize {
+    evidence
+        .windows
+        .iter()
+        .flat_map(|window| &window.workers)
+        .filter(|worker| worker.longest_gap.is_some())
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use record::Verdict;
+    use spec::Gap;
+
+    use super::*;
+    use crate::samples::{run, worker};
+
+    const LIMIT: Nanos = Nanos::from_secs(1);
+
+    fn gap(from_ms: u64, span_ms: u64) -> Option<Gap> {
+        let from = GuestTime(Nanos::from_millis(from_ms));
+        Some(Gap {
+            span: Nanos::from_millis(span_ms),
+            from,
+            cpu: 2,
+            open: span_ms > 1_000,
+        })
+    }
+
+    fn gaps(spans: &[(u64, u64)]) -> Evidence {
+        let workers = spans.iter().enumerate().map(|(index, (from, span))| {
+            let mut report = worker("a", index as u32);
+            report.longest_gap = gap(*from, *span);
+            report
+        });
+        run(workers.collect())
+    }
+
+    #[test]
+    fn a_worker_that_waits_while_others_run_is_starved_and_named() {
+        let evidence = gaps(&[(2_000, 10), (2_000, 1_500)]);
+        let finding = no_starvation(&evidence, LIMIT);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        for word in ["a/1 (pid 101)", "1.5s", "[    2.000000]", "CPU 2"] {
+            assert!(finding.reason.contains(word), "{word} in {}", finding.reason);
+        }
+        assert_eq!(no_stall(&evidence, LIMIT).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn when_all_wait_at_once_it_is_a_stall_and_not_starvation() {
+        let evidence = gaps(&[(2_000, 1_500), (2_100, 1_400)]);
+        let finding = no_stall(&evidence, LIMIT);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        assert!(
+            finding.reason.contains("for 1.4s from [    2.100000]"),
+            "{}",
+            finding.reason
+        );
+        assert!(finding.reason.contains("CPU 2"), "{}", finding.reason);
+        assert_eq!(no_starvation(&evidence, LIMIT).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn waits_one_after_the_other_are_no_stall() {
+        let evidence = gaps(&[(2_000, 1_500), (4_000, 1_500)]);
+        assert_eq!(no_stall(&evidence, LIMIT).verdict, Verdict::Pass);
+        assert_eq!(no_starvation(&evidence, LIMIT).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn short_waits_pass_and_the_longest_is_named() {
+        let finding = no_starvation(&gaps(&[(1, 3), (1, 8)]), LIMIT);
+        assert_eq!(finding.verdict, Verdict::Pass);
+        assert!(finding.reason.contains("8ms, of a/1"), "{}", finding.reason);
+        assert_eq!(no_stall(&run(Vec::new()), LIMIT).verdict, Verdict::Skip);
+    }
+}

@@ -1,0 +1,157 @@
+//! The scheduler under test: its program stays up and the kernel keeps it attached.
+
+use record::{Evidence, Happening};
+
+use crate::Finding;
+
+/// The program neither ended by itself nor was thrown out by the kernel.
+pub(crate) fn healthy(evidence: &Evidence) -> Finding {
+    let mut attached = None;
+    for event in &evidence.events {
+        match &event.what {
+            Happening::SchedulerFailed { reason } => {
+                let reason = format!("the scheduler did not start, seen at {}: {reason}", event.at);
+                return Finding::fail(reason, last_words(evidence));
+            }
+            Happening::SchedulerAttached { ops, .. } => attached = Some(ops),
+            Happening::SchedulerExited { status, asked: false } => {
+                let why = kernel_words(evidence)
+                    .map_or_else(String::new, |why| format!("; the kernel says: {why}"));
+                let reason = format!("the scheduler ended by itself at {} with {status}{why}", event.at);
+                return Finding::fail(reason, last_words(evidence));
+            }
+            Happening::SchedulerExited { status, asked: true } if !status.success() => {
+                let reason = format!(
+                    "the scheduler was asked to end and did so at {} with {status}",
+                    event.at
+                );
+                return Finding::fail(reason, last_words(evidence));
+            }
+            _ => {}
+        }
+    }
+    let Some(ops) = attached else {
+        return Finding::skip("the kernel's own scheduler ran");
+    };
+    for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
+        let state = window
+            .sched_ext
+            .as_ref()
+            .map_or("absent", |sched_ext| &sched_ext.state);
+        if state != "enabled" {
+            let why = kernel_words(evidence).unwrap_or_else(|| "the kernel does not say why".to_owned());
+            let reason = format!(
+                "the kernel threw `{ops}` out before {} (sched_ext is {state}): {why}",
+                window.to
+            );
+            return Finding::fail(reason, last_words(evidence));
+        }
+    }
+    Finding::pass(format!("`{ops}` stayed attached"))
+}
+
+/// What the kernel printed about the scheduler's end (`kernel/sched/ext.c`, `scx_disable_workfn`), which names
+/// the task where one was stuck.
+fn kernel_words(evidence: &Evidence) -> Option<String> {
+    let mut lines = evidence
+        .console
+        .lines()
+        .filter_map(|line| line.split_once("sched_ext: ").map(|(_, said)| said.trim_end()))
+        .skip_while(|said| !said.contains(" disabled ("));
+    let first = lines.next()?;
+    // The next line, where it is not yet the stack, gives the message.
+    let message = lines.next().filter(|said| !said.contains("BPF scheduler"));
+    Some(message.map_or_else(|| first.to_owned(), |message| format!("{first}: {message}")))
+}
+
+fn last_words(evidence: &Evidence) -> Vec<String> {
+    let lines: Vec<&str> = evidence.scheduler_log.lines().collect();
+    let mut words: Vec<String> = lines[lines.len().saturating_sub(8)..]
+        .iter()
+        .map(|line| format!("scheduler: {line}"))
+        .collect();
+    words.extend(
+        evidence
+            .console
+            .lines()
+            .filter(|line| line.contains("sched_ext: "))
+            .map(|line| format!("console: {line}")),
+    );
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use record::{Event, SchedExt, Verdict};
+    use spec::{ExitStatus, GuestTime, Nanos};
+
+    use super::*;
+    use crate::samples::{run, worker};
+
+    fn with(events: Vec<Happening>, state: &str) -> Evidence {
+        let mut evidence = run(vec![worker("a", 0)]);
+        evidence.windows[0].under_scheduler = true;
+        evidence.windows[0].sched_ext = Some(SchedExt {
+            state: state.into(),
+            ops: None,
+        });
+        let at = GuestTime(Nanos::from_secs(3));
+        evidence
+            .events
+            .extend(events.into_iter().map(|what| Event { at, what }));
+        evidence
+    }
+
+    fn attached() -> Happening {
+        Happening::SchedulerAttached {
+            ops: "baton".into(),
+            pid: 9,
+        }
+    }
+
+    #[test]
+    fn an_end_that_nobody_asked_for_fails_with_the_kernels_words() {
+        let exited = Happening::SchedulerExited {
+            status: ExitStatus::Code(1),
+            asked: false,
+        };
+        let mut evidence = with(vec![attached(), exited], "disabled");
+        evidence.console = "[    2.9] sched_ext: BPF scheduler \"baton\" disabled (runnable task stall)\n\
+                            [    2.9] sched_ext: baton: a/3[87] failed to run for 2.010s\n"
+            .into();
+        let finding = healthy(&evidence);
+        assert_eq!(finding.verdict, Verdict::Fail);
+        for word in ["[    3.000000]", "exit code 1", "runnable task stall", "a/3[87]"] {
+            assert!(finding.reason.contains(word), "{word} in {}", finding.reason);
+        }
+    }
+
+    #[test]
+    fn an_end_that_was_asked_for_passes() {
+        let exited = Happening::SchedulerExited {
+            status: ExitStatus::Code(0),
+            asked: true,
+        };
+        assert_eq!(
+            healthy(&with(vec![attached(), exited], "enabled")).verdict,
+            Verdict::Pass
+        );
+    }
+
+    #[test]
+    fn a_program_that_stays_up_without_its_scheduler_fails() {
+        assert_eq!(
+            healthy(&with(vec![attached()], "disabled")).verdict,
+            Verdict::Fail
+        );
+    }
+
+    #[test]
+    fn without_a_scheduler_there_is_nothing_to_judge() {
+        assert_eq!(healthy(&with(Vec::new(), "disabled")).verdict, Verdict::Skip);
+        let failed = Happening::SchedulerFailed {
+            reason: "no such file".into(),
+        };
+        assert_eq!(healthy(&with(vec![failed], "disabled")).verdict, Verdict::Fail);
+    }
+}
