@@ -59,7 +59,7 @@ pub enum DebError {
     )]
     Compression(String),
     /// The decompressor or the tar reader gave up.
-    #[error("the package's {member} is damaged: {source}")]
+    #[error("the package's {member} is damaged")]
     Data {
         /// The member of the outer archive.
         member: String,

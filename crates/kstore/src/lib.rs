@@ -1,7 +1,41 @@
+//! A kernel request becomes local files: a cache in front of the distribution's packages and this machine's own kernels.
+//!
+//! *Architecture invariant:* the only crate with network, and that through apt alone. It knows nothing of virtual machines,
+//! and of a kernel's contents only what [`kimage`] tells.
+//!
+//! ```text
+//! "apt:sid" ─► KernelRequest ─► Store::resolve ─┬─ cached, whole, current ─────────────────────────► Kernel
+//!                                               └─ apt │ local ─► image, config ─► kimage ─► entry ─┘
+//! ```
+//!
+//! ```no_run
+//! # use schedrig_kstore as kstore;
+//! let store = kstore::Store::open_default()?;
+//! let kernel = store.resolve(&"apt:sid".parse()?, &mut |step| eprintln!("{step:?}"))?;
+//! println!("{} in {}", kernel.release, kernel.vmlinux.display());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
-//! kstore
+
+mod apt;
 pub mod deb;
+mod entry;
+mod error;
+mod files;
+mod index;
+mod kernel;
+mod local;
+mod lock;
 mod progress;
 mod request;
+mod store;
+
+pub use apt::{AptError, Programs};
+pub use entry::Damage;
+pub use error::StoreError;
+pub use kernel::Kernel;
+pub use local::LocalError;
+pub use lock::LockError;
 pub use progress::Progress;
 pub use request::{AptRequest, DEFAULT_FLAVOUR, KernelRequest, RequestError};
+pub use store::{Entry, Store};

@@ -1,0 +1,146 @@
+//! Kernels from a distribution's archive, by way of apt itself.
+//!
+//! apt is driven with a state directory of its own, so that it needs no privileges, and changes nothing on this machine:
+//!
+//! ```text
+//! <state>/
+//! ├── apt.conf         our settings, read after the machine's (proxies and certificates stay in force)
+//! ├── sources/         one stanza: the wanted suite, from the machine's own mirror, with its own keyring
+//! ├── lists/  cache/   apt's package index
+//! └── packages/        downloads, removed as soon as they are unpacked
+//! ```
+//!
+//! Which archive and which keyring: those of this machine's distribution ([`sources`]). So signatures, hashes,
+//! proxies and mirrors are apt's business, and no address is known here. Steps of [`fetch`]:
+//! update the index · list the suite's kernels · take the newest that is admitted, by dpkg's ordering ·
+//! download its packages · unpack image and config.
+//!
+//! The caller holds a lock on the state directory; see [`program`] for how apt holds it too.
+
+mod machine;
+mod packages;
+mod program;
+mod sources;
+mod suite;
+
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use crate::deb::DebError;
+
+pub use program::Programs;
+pub(crate) use suite::fetch;
+
+/// A kernel's files as its packages had them.
+pub(crate) struct Fetched {
+    /// The kernel image as shipped.
+    pub(crate) image: Vec<u8>,
+    /// Its build configuration, if a package had one.
+    pub(crate) config: Option<Vec<u8>>,
+    /// The packages, each as `name=version`.
+    pub(crate) packages: Vec<String>,
+}
+
+/// Why apt did not give a kernel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AptError {
+    /// A program of apt is not on this machine.
+    #[error(
+        "{} not found, so this machine cannot serve `apt:` kernels; use `path:<vmlinuz or directory>` for a kernel file \
+         or `host` for the running kernel",
+        program.display()
+    )]
+    Missing {
+        /// The program as it was called.
+        program: PathBuf,
+    },
+    /// A program could not be started or watched.
+    #[error("running {}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A program ended with an error.
+    #[error("`{command}` failed ({status}): {stderr}")]
+    Failed {
+        /// The command line.
+        command: String,
+        /// How it ended.
+        status: ExitStatus,
+        /// What it said.
+        stderr: String,
+    },
+    /// A program said nothing for too long and was killed.
+    #[error(
+        "`{command}` said nothing for {seconds} s and was stopped; check the connection to the package mirror, then try again"
+    )]
+    Silent {
+        /// The command line.
+        command: String,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The suite's index could not be had.
+    #[error(
+        "no package index for the suite `{suite}` from {mirror}; check the suite's name and the connection"
+    )]
+    NoIndex {
+        /// The suite.
+        suite: String,
+        /// The archive asked.
+        mirror: String,
+        /// What apt said.
+        source: Box<AptError>,
+    },
+    /// apt has no source from which the suite could be taken.
+    #[error(
+        "apt on this machine has no distribution archive that could serve the suite `{suite}` (looked for a `deb` source with component \
+         `main` in {}); add one, or use `path:` or `host`",
+        looked_in.display()
+    )]
+    NoSource {
+        /// The suite.
+        suite: String,
+        /// Where apt's sources were looked for.
+        looked_in: PathBuf,
+    },
+    /// The suite has no such kernel.
+    #[error("the suite `{suite}` has no kernel `{wanted}`; it has {available}")]
+    NoKernel {
+        /// The suite.
+        suite: String,
+        /// Flavour, or version and flavour.
+        wanted: String,
+        /// What could be asked for instead.
+        available: String,
+    },
+    /// The packages of a release have no kernel image in them.
+    #[error("no kernel image for {release} in {packages}; ask for another version or flavour")]
+    NoImage {
+        /// The kernel's release.
+        release: String,
+        /// The packages that were looked into.
+        packages: String,
+    },
+    /// A downloaded package could not be unpacked.
+    #[error("unpacking {}", package.display())]
+    Package {
+        /// The package file.
+        package: PathBuf,
+        /// Why.
+        source: DebError,
+    },
+    /// A file of the state directory or of apt's configuration could not be read or written.
+    #[error("{action} {}", path.display())]
+    File {
+        /// What was done: reading, writing, …
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}

@@ -1,0 +1,408 @@
+//! One suite's kernels: index, choice, download. See the module above for the layout of the state directory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use super::packages::{self, Package, Part};
+use super::program::{Programs, Run};
+use super::{AptError, Fetched, machine};
+use crate::deb;
+use crate::progress::Progress;
+use crate::request::AptRequest;
+
+/// Gets the newest kernel that `request` admits, from the archive as it is now.
+///
+/// `state` is this suite's state directory, and `lock` the held lock on it.
+///
+/// # Errors
+/// [`AptError`] for the step that failed.
+pub(crate) fn fetch(
+    programs: &Programs,
+    state: &Path,
+    lock: &File,
+    request: &AptRequest,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Fetched, AptError> {
+    let suite = Suite {
+        programs,
+        state,
+        lock,
+        request,
+    };
+    suite.prepare()?;
+    suite.update(progress)?;
+    let (release, parts) = suite.newest()?;
+    suite.files(&release, &parts, progress)
+}
+
+struct Suite<'a> {
+    programs: &'a Programs,
+    state: &'a Path,
+    lock: &'a File,
+    request: &'a AptRequest,
+}
+
+impl Suite<'_> {
+    /// Makes the directories and writes settings and source.
+    fn prepare(&self) -> Result<(), AptError> {
+        for directory in ["sources", "lists/partial", "cache/archives/partial"] {
+            make_dir(&self.state.join(directory))?;
+        }
+        let source = machine::source_for(self.programs, &self.request.suite)?;
+        write(
+            &self.state.join("sources/suite.sources"),
+            &source.stanza_for(&self.request.suite, self.request.architecture()),
+        )?;
+        write(&self.state.join("apt.conf"), &self.settings())
+    }
+
+    /// Our settings. They come after the machine's, and undo those that would act on the machine.
+    fn settings(&self) -> String {
+        let state = self.state.display();
+        let mut settings = format!(
+            "Dir::State \"{state}\";\n\
+             Dir::State::lists \"lists/\";\n\
+             Dir::State::status \"/dev/null\";\n\
+             Dir::Cache \"{state}/cache\";\n\
+             Dir::Cache::pkgcache \"pkgcache.bin\";\n\
+             Dir::Etc::sourcelist \"/dev/null\";\n\
+             Dir::Etc::sourceparts \"{state}/sources\";\n\
+             Dir::Etc::preferences \"/dev/null\";\n\
+             Dir::Etc::preferencesparts \"/dev/null\";\n\
+             #clear APT::Update;\n\
+             #clear Acquire::IndexTargets::deb::DEP-11;\n\
+             #clear Acquire::IndexTargets::deb::Translations;\n\
+             #clear Acquire::IndexTargets::deb::CNF;\n\
+             APT::Update::Error-Mode \"any\";\n\
+             APT::Sandbox::User \"root\";\n\
+             APT::Status-Fd \"1\";\n\
+             Acquire::Retries \"3\";\n\
+             Acquire::http::Timeout \"30\";\n\
+             Acquire::https::Timeout \"30\";\n"
+        );
+        if let Some(architecture) = self.request.architecture() {
+            settings.push_str(&format!(
+                "#clear APT::Architectures;\nAPT::Architecture \"{architecture}\";\n"
+            ));
+        }
+        settings
+    }
+
+    /// Brings the suite's package index up to date; cheap when nothing has changed.
+    fn update(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), AptError> {
+        let report = |percent| Progress::Indexing {
+            suite: self.request.suite.clone(),
+            percent,
+        };
+        progress(report(0.0));
+        let run = self.run(
+            &self.programs.apt_get,
+            ["-qq", "update"].map(Into::into).to_vec(),
+            self.state,
+        );
+        let updated = run.lines(&mut |line| {
+            if let Some(percent) = status_percent(line) {
+                progress(report(percent));
+            }
+        });
+        match updated {
+            Err(failed @ AptError::Failed { .. }) => Err(AptError::NoIndex {
+                suite: self.request.suite.clone(),
+                mirror: self.mirror(),
+                source: Box::new(failed),
+            }),
+            other => other,
+        }
+    }
+
+    /// The release of the newest admitted kernel, and the parts it comes in.
+    fn newest(&self) -> Result<(String, BTreeSet<Part>), AptError> {
+        let names = self.cache(&["pkgnames", "linux-"])?;
+        let mut releases = packages::releases(&names, &self.request.flavour);
+        if releases.is_empty() {
+            let flavours: Vec<_> = packages::flavours(&names).into_iter().collect();
+            return Err(self.no_kernel(
+                &self.request.flavour,
+                &format!("the flavours {}", listed(&flavours)),
+            ));
+        }
+        let versions = self.versions(&releases)?;
+        let admitted: Vec<_> = versions
+            .iter()
+            .filter(|(_, version)| self.request.admits(version))
+            .collect();
+        let mut newest: Option<(&String, &String)> = None;
+        for (release, version) in admitted {
+            if match newest {
+                Some((_, best)) => self.is_newer(version, best)?,
+                None => true,
+            } {
+                newest = Some((release, version));
+            }
+        }
+        let Some((release, _)) = newest else {
+            let wanted = format!(
+                "{}-{}",
+                self.request.version.as_deref().unwrap_or("*"),
+                self.request.flavour
+            );
+            let there: Vec<_> = versions.values().map(String::as_str).collect();
+            return Err(self.no_kernel(&wanted, &format!("the versions {}", listed(&there))));
+        };
+        let parts = releases.remove(release).unwrap_or_default();
+        Ok((release.clone(), parts))
+    }
+
+    /// The package version of each release.
+    fn versions(
+        &self,
+        releases: &BTreeMap<String, BTreeSet<Part>>,
+    ) -> Result<BTreeMap<String, String>, AptError> {
+        let leading = |parts: &BTreeSet<Part>| {
+            if parts.contains(&Part::Binary) {
+                Part::Binary
+            } else {
+                Part::Image
+            }
+        };
+        let by_name: BTreeMap<String, &String> = releases
+            .iter()
+            .map(|(release, parts)| (leading(parts).package(release), release))
+            .collect();
+        Ok(self
+            .show(by_name.keys())?
+            .into_iter()
+            .filter_map(|package| Some(((*by_name.get(&package.name)?).clone(), package.version)))
+            .collect())
+    }
+
+    /// Downloads packages until image and config are found.
+    fn files(
+        &self,
+        release: &str,
+        parts: &BTreeSet<Part>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Fetched, AptError> {
+        let (mut image, mut config, mut used) = (None, None, Vec::new());
+        for batch in packages::batches(parts) {
+            if image.is_some() && config.is_some() {
+                break;
+            }
+            let names: Vec<_> = batch.iter().map(|part| part.package(release)).collect();
+            let wanted = self.show(names.iter())?;
+            for (package, file) in self.download(&wanted, progress)? {
+                progress(Progress::Unpacking {
+                    what: package.name.clone(),
+                });
+                let (images, configs) = (packages::image_paths(release), packages::config_paths(release));
+                let paths: Vec<_> = images.iter().chain(&configs).map(String::as_str).collect();
+                let bytes = fs::read(&file).map_err(|source| AptError::File {
+                    action: "reading",
+                    path: file.clone(),
+                    source,
+                })?;
+                let mut found = deb::read_members(&bytes, &paths).map_err(|source| AptError::Package {
+                    package: file.clone(),
+                    source,
+                })?;
+                image = image.or_else(|| images.iter().find_map(|path| found.remove(path)));
+                config = config.or_else(|| configs.iter().find_map(|path| found.remove(path)));
+                used.push(format!("{}={}", package.name, package.version));
+            }
+        }
+        self.clear_downloads()?;
+        match image {
+            Some(image) => Ok(Fetched {
+                image,
+                config,
+                packages: used,
+            }),
+            None => Err(AptError::NoImage {
+                release: release.to_owned(),
+                packages: listed(&used),
+            }),
+        }
+    }
+
+    /// The package files, in the order asked for.
+    fn download(
+        &self,
+        wanted: &[Package],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<(Package, PathBuf)>, AptError> {
+        self.clear_downloads()?;
+        let directory = self.downloads();
+        make_dir(&directory)?;
+        let mut args: Vec<OsString> = ["-qq", "download"].map(Into::into).to_vec();
+        args.extend(
+            wanted
+                .iter()
+                .map(|package| format!("{}={}", package.name, package.version).into()),
+        );
+        let total_bytes = wanted.iter().map(|package| package.size).sum();
+        let title = wanted
+            .first()
+            .map(|package| format!("{} {}", package.name, package.version))
+            .unwrap_or_default();
+        self.run(&self.programs.apt_get, args, &directory)
+            .lines(&mut |line| {
+                if let Some(percent) = status_percent(line) {
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        clippy::cast_sign_loss,
+                        clippy::cast_precision_loss,
+                        reason = "an estimate to show"
+                    )]
+                    let done_bytes = (f64::from(percent) / 100.0 * total_bytes as f64) as u64;
+                    progress(Progress::Downloading {
+                        package: title.clone(),
+                        done_bytes,
+                        total_bytes,
+                    });
+                }
+            })?;
+        let files: Vec<_> = fs::read_dir(&directory)
+            .map_err(|source| AptError::File {
+                action: "listing",
+                path: directory.clone(),
+                source,
+            })?
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        // A file is named <package>_<version>_<architecture>.deb, and no package name has an underscore.
+        let of = |package: &Package| {
+            let prefix = format!("{}_", package.name);
+            files.iter().find(|file| {
+                file.file_name()
+                    .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
+            })
+        };
+        Ok(wanted
+            .iter()
+            .filter_map(|package| Some((package.clone(), of(package)?.clone())))
+            .collect())
+    }
+
+    fn downloads(&self) -> PathBuf {
+        self.state.join("packages")
+    }
+
+    fn clear_downloads(&self) -> Result<(), AptError> {
+        match fs::remove_dir_all(self.downloads()) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(AptError::File {
+                action: "removing",
+                path: self.downloads(),
+                source,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// What apt's index says about some packages.
+    fn show<'n>(&self, names: impl Iterator<Item = &'n String>) -> Result<Vec<Package>, AptError> {
+        let args: Vec<&str> = ["show"].into_iter().chain(names.map(String::as_str)).collect();
+        Ok(packages::parse_show(&self.cache(&args)?))
+    }
+
+    fn cache(&self, args: &[&str]) -> Result<String, AptError> {
+        self.run(
+            &self.programs.apt_cache,
+            args.iter().map(Into::into).collect(),
+            self.state,
+        )
+        .output()
+    }
+
+    /// Whether the package version `a` is later than `b`, in the distribution's own ordering.
+    fn is_newer(&self, a: &str, b: &str) -> Result<bool, AptError> {
+        let run = Run {
+            program: &self.programs.dpkg,
+            args: ["--compare-versions", a, "gt", b].map(Into::into).to_vec(),
+            cwd: self.state,
+            lock: Some(self.lock),
+            patience: self.programs.patience,
+        };
+        match run.output() {
+            Ok(_) => Ok(true),
+            Err(AptError::Failed { status, .. }) if status.code() == Some(1) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A program of apt under our settings.
+    fn run<'r>(&'r self, program: &'r Path, args: Vec<OsString>, cwd: &'r Path) -> Run<'r> {
+        let settings: [OsString; 2] = ["--config-file".into(), self.state.join("apt.conf").into()];
+        let args = settings.into_iter().chain(args).collect();
+        Run {
+            program,
+            args,
+            cwd,
+            lock: Some(self.lock),
+            patience: self.programs.patience,
+        }
+    }
+
+    fn no_kernel(&self, wanted: &str, available: &str) -> AptError {
+        AptError::NoKernel {
+            suite: self.request.suite.clone(),
+            wanted: wanted.to_owned(),
+            available: available.to_owned(),
+        }
+    }
+
+    /// The address in the source that was written, for messages.
+    fn mirror(&self) -> String {
+        let written = fs::read_to_string(self.state.join("sources/suite.sources")).unwrap_or_default();
+        let uri = written.lines().find_map(|line| line.strip_prefix("URIs: "));
+        uri.unwrap_or("the machine's mirror").to_owned()
+    }
+}
+
+/// The percentage in a line of apt's status stream: `dlstatus:<item>:<percent>:<text>`.
+fn status_percent(line: &str) -> Option<f32> {
+    let (_, rest) = line.strip_prefix("dlstatus:")?.split_once(':')?;
+    let percent: f32 = rest.split(':').next()?.parse().ok()?;
+    (0.0..=100.0).contains(&percent).then_some(percent)
+}
+
+fn listed<S: AsRef<str>>(words: &[S]) -> String {
+    if words.is_empty() {
+        return "none".to_owned();
+    }
+    words.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+fn make_dir(path: &Path) -> Result<(), AptError> {
+    fs::create_dir_all(path).map_err(|source| AptError::File {
+        action: "creating",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), AptError> {
+    fs::write(path, text).map_err(|source| AptError::File {
+        action: "writing",
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentages_are_taken_from_download_status_only() {
+        let check = |line: &str, expect: Option<f32>| assert_eq!(status_percent(line), expect, "{line}");
+        check("dlstatus:2:15.7327:Retrieving file 2 of 2", Some(15.7327));
+        check("dlstatus:2:100.0000:x", Some(100.0));
+        check("dlstatus:2:150:x", None);
+        check("dlstatus:2", None);
+        check("pmstatus:dpkg:10:x", None);
+        check("Get:1 sid InRelease", None);
+    }
+}
