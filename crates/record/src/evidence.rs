@@ -77,6 +77,11 @@ pub enum Happening {
         /// Its value.
         value: String,
     },
+    /// A request of the guest was refused.
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// The test's own body gave up.
     BodyFailed {
         /// With these words.

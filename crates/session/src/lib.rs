@@ -1,1 +1,30 @@
-//! Coordinates one run: sees a Machine, makes a record.
+//! Coordinates one run: sees a [`machine::Machine`], makes a record's evidence.
+//!
+//! *Architecture invariant:* a session sees `dyn Machine` only and knows no backend. It gathers evidence and
+//! never judges it.
+//!
+//! The agent is a server that stands still: it asks "what next?" with a call, and from that instant until the
+//! answer nothing in the guest moves. So a session is a plain sequence of commands, and the code between two
+//! commands looks at a frozen world:
+//!
+//! ```text
+//!            start                 command(…)
+//!  (machine) ─────► frozen in call ──answer──► running ──► Reply ──► frozen in call …
+//!                                              │  ▲
+//!                                              │  └─ Ack ── Notice: into the evidence
+//!                                              ├─ watchdog hook: guest time, is it silent?
+//!                                              └─ Exit, Deadline ──► over: every later command says why
+//! ```
+#![forbid(unsafe_code)]
+
+mod agent;
+mod closure;
+mod exchange;
+mod session;
+mod watchdog;
+
+pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
+pub use closure::{ClosureError, GuestFile, Program};
+pub use exchange::ExchangeError;
+pub use session::{Failed, Limits, Session, SessionError};
+pub use watchdog::{GuestClock, WatchdogError};

@@ -1,0 +1,107 @@
+//! Is the guest silent? Asked at guest times, so that a slow host is never taken for a stuck guest.
+//!
+//! A hook on the kernel's own tick (`update_process_times`, once per tick and busy CPU) reports every few
+//! hundred ticks; the session then reads `jiffies_64`. The guest's clock decides how long a command may take.
+
+use guestmem::{AddressSpace, GuestVirt, VirtError};
+use kimage::Symbols;
+use machine::{HookHit, HookId, HookSpec, Machine, MachineError};
+use spec::{GuestTime, Nanos};
+
+/// `update_process_times` of `kernel/time/timer.c` runs in every tick, on the CPU that takes it.
+const TICK: &str = "update_process_times";
+/// Ticks between two looks: fewer than a handful of looks per guest second.
+const TICKS_PER_LOOK: u64 = 256;
+/// The kernel starts `jiffies` this many seconds before it wraps at 32 bits (`INITIAL_JIFFIES`).
+const INITIAL_SECONDS_BEFORE_WRAP: u64 = 300;
+
+/// What is needed to read the guest's clock from outside.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestClock {
+    tick: GuestVirt,
+    jiffies_64: GuestVirt,
+    hz: u64,
+}
+
+/// The guest's clock cannot be found.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchdogError {
+    /// The kernel lacks a symbol.
+    #[error("the kernel has no symbol `{0}`, by which guest time is watched")]
+    Symbol(&'static str),
+    /// The configuration does not tell the tick rate.
+    #[error("the kernel's configuration has no CONFIG_HZ line")]
+    Hz,
+}
+
+impl GuestClock {
+    /// The clock of a kernel with these symbols (link addresses) and this configuration text.
+    pub fn find(symbols: &Symbols, config: &str) -> Result<GuestClock, WatchdogError> {
+        let address = |name| {
+            symbols
+                .address_of(name)
+                .map(GuestVirt)
+                .ok_or(WatchdogError::Symbol(name))
+        };
+        let hz = config
+            .lines()
+            .find_map(|line| line.strip_prefix("CONFIG_HZ="))
+            .and_then(|hz| hz.trim().parse().ok())
+            .filter(|hz| *hz > 0)
+            .ok_or(WatchdogError::Hz)?;
+        Ok(GuestClock {
+            tick: address(TICK)?,
+            jiffies_64: address("jiffies_64")?,
+            hz,
+        })
+    }
+
+    /// Asks the machine for a look every few hundred ticks.
+    pub(crate) fn hook(&self, machine: &mut dyn Machine) -> Result<HookId, MachineError> {
+        machine.hook(
+            self.tick,
+            HookSpec {
+                every: TICKS_PER_LOOK,
+            },
+        )
+    }
+
+    /// Guest time since boot, to the tick, at a hit of that hook.
+    pub(crate) fn now(&self, machine: &dyn Machine, hit: &HookHit) -> Result<GuestTime, VirtError> {
+        let registers = &hit.registers;
+        let space = AddressSpace::new(machine.memory(), registers.cr3, registers.paging_levels());
+        let jiffies = space.read_u64(self.jiffies_64)?;
+        Ok(self.since_boot(jiffies))
+    }
+
+    fn since_boot(&self, jiffies: u64) -> GuestTime {
+        let initial = (1 << 32) - INITIAL_SECONDS_BEFORE_WRAP * self.hz;
+        let ticks = jiffies.saturating_sub(initial);
+        GuestTime(Nanos(ticks.saturating_mul(1_000_000_000 / self.hz)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jiffies_count_from_five_minutes_before_the_wrap() {
+        let clock = GuestClock {
+            tick: GuestVirt(0),
+            jiffies_64: GuestVirt(0),
+            hz: 250,
+        };
+        let initial = (-300i32 * 250) as u32;
+        assert_eq!(clock.since_boot(initial.into()), GuestTime::default());
+        assert_eq!(
+            clock.since_boot(u64::from(initial) + 250),
+            GuestTime(Nanos::from_secs(1))
+        );
+        assert_eq!(
+            clock.since_boot(0),
+            GuestTime::default(),
+            "before the kernel has set it up"
+        );
+    }
+}
