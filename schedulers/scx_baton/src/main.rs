@@ -133,6 +133,7 @@ fn load<'obj>(object: &'obj mut MaybeUninit<OpenObject>, knobs: &Knobs) -> Resul
     rodata.starve_nth = knobs.starve_nth;
     rodata.stall_after_ns = knobs.stall_after_ns;
     rodata.error_after_ns = knobs.error_after_ns;
+    rodata.nr_cpus = i32::try_from(libbpf_rs::num_possible_cpus().context("count the CPUs")?)?;
     rodata.own_tgid = std::process::id().cast_signed();
 
     let ops = open.struct_ops.baton_mut();
@@ -146,13 +147,8 @@ fn load<'obj>(object: &'obj mut MaybeUninit<OpenObject>, knobs: &Knobs) -> Resul
 fn print_stats(skel: &BatonSkel<'_>) {
     if let Some(bss) = skel.maps.bss_data.as_deref() {
         println!(
-            "scx_baton: enqueued={} dispatched={} direct={} limbo={} starved={} vtime_ms={}",
-            bss.nr_enqueued,
-            bss.nr_dispatched,
-            bss.nr_direct,
-            bss.nr_limbo,
-            bss.nr_starved,
-            bss.vtime_now / 1_000_000
+            "scx_baton: enqueued={} dispatched={} direct={} limbo={} starved={}",
+            bss.nr_enqueued, bss.nr_dispatched, bss.nr_direct, bss.nr_limbo, bss.nr_starved
         );
     }
 }

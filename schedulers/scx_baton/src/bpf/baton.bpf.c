@@ -9,12 +9,12 @@
  *
  * A task's vtime advances while it runs, slower the heavier it is: 100 / weight nanoseconds for each nanosecond.
  * SHARED hands out the task with the least vtime first, so in the long run each runnable task gets CPU time in
- * proportion to its weight (nice 0 is 100). A task that slept comes back at most one slice behind `vtime_now`: it runs
- * soon, but cannot claim the time that it did not ask for. Cgroup weights are not looked at.
+ * proportion to its weight (nice 0 is 100). Cgroup weights are not looked at.
  *
- * Known limit: there is one clock. If cpusets split the machine into parts of which one has much less work for each
- * CPU, that part's tasks drive `vtime_now`, and the tasks of the others are all pulled up to it: these then take turns,
- * whatever their weights.
+ * Each CPU's clock is the greatest vtime with which a task has started there; a task's clock is the latest of the CPUs
+ * on which it may run. A task that slept comes back at most one slice behind its clock: it runs soon, but cannot claim
+ * the time that it did not ask for. One clock for all would not do: where cpusets split the machine and one part has
+ * less work for each CPU, that part would pull the tasks of all others up to its own clock, and their weights be lost.
  *
  * Misbehaviour, only when user space asks for it (see the `const volatile` knobs):
  *
@@ -41,6 +41,9 @@ enum {
 	WEIGHT_NICE_0 = 100,
 	WEIGHT_MAX = 1000,
 	MAX_CHARGED_SLICES = 4,
+	/* The farthest that a task can get ahead of its clock by one charge. */
+	MAX_SLICES_AHEAD = MAX_CHARGED_SLICES * WEIGHT_NICE_0 / WEIGHT_MIN,
+	MAX_CPUS = 1024,
 };
 
 /* ---- Knobs, set by user space before the program is loaded; 0 or false is off. ---- */
@@ -51,6 +54,7 @@ const volatile u32 starve_nth;
 const volatile u64 stall_after_ns;
 const volatile u64 error_after_ns;
 const volatile s32 own_tgid;
+const volatile s32 nr_cpus = 1;
 
 /* ---- State that user space, or a rig that looks from outside, can read. ---- */
 
@@ -59,7 +63,7 @@ u64 nr_dispatched; /* tasks moved from SHARED or LIFELINE to a local DSQ */
 u64 nr_direct; /* wakeups that went straight to an idle CPU */
 u64 nr_limbo; /* tasks put into LIMBO */
 u64 nr_starved; /* tasks chosen by --starve-nth */
-u64 vtime_now; /* the greatest vtime with which a task has started to run */
+u64 cpu_vtime[MAX_CPUS]; /* each CPU's clock */
 u64 attached_at_ns; /* CLOCK_MONOTONIC at ops.init */
 
 static u32 nr_candidates;
@@ -139,11 +143,34 @@ static void charge(struct task_struct *p, struct task_ctx *tc)
 	tc->vtime += ran * WEIGHT_NICE_0 / weight;
 }
 
-/* Two CPUs may race here; the loser's advance is made up for at its next task. */
-static void advance_clock(const struct task_ctx *tc)
+static u64 clock_of(const struct task_struct *p)
 {
-	if (before(vtime_now, tc->vtime))
-		vtime_now = tc->vtime;
+	u64 latest = slice_ns; /* so that one slice behind is not below zero */
+	s32 cpu;
+
+	bpf_for(cpu, 0, nr_cpus)
+		if (cpu < MAX_CPUS && bpf_cpumask_test_cpu(cpu, p->cpus_ptr) && before(latest, cpu_vtime[cpu]))
+			latest = cpu_vtime[cpu];
+	return latest;
+}
+
+static void advance_clock(const struct task_struct *p, const struct task_ctx *tc)
+{
+	u32 cpu = scx_bpf_task_cpu(p);
+
+	if (cpu < MAX_CPUS && before(cpu_vtime[cpu], tc->vtime))
+		cpu_vtime[cpu] = tc->vtime;
+}
+
+/* Neither too far behind, after a sleep, nor too far ahead, after a move to CPUs that have more to do. */
+static void keep_near_clock(const struct task_struct *p, struct task_ctx *tc)
+{
+	u64 clock = clock_of(p);
+
+	if (before(tc->vtime, clock - slice_ns))
+		tc->vtime = clock - slice_ns;
+	if (before(clock + MAX_SLICES_AHEAD * slice_ns, tc->vtime))
+		tc->vtime = clock + MAX_SLICES_AHEAD * slice_ns;
 }
 
 static void fail_on_purpose(struct task_struct *p, const struct task_ctx *tc)
@@ -206,8 +233,7 @@ void OPS(baton_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 
-	if (before(tc->vtime, vtime_now - slice_ns))
-		tc->vtime = vtime_now - slice_ns;
+	keep_near_clock(p, tc);
 
 	if (queue == LIFELINE) {
 		dsq_insert(p, LIFELINE, slice_ns, enq_flags);
@@ -242,7 +268,7 @@ void OPS(baton_running, struct task_struct *p)
 	if (!tc)
 		return;
 	tc->started_at_ns = p->se.sum_exec_runtime;
-	advance_clock(tc);
+	advance_clock(p, tc);
 	fail_on_purpose(p, tc);
 }
 
@@ -284,7 +310,7 @@ void OPS(baton_enable, struct task_struct *p)
 	struct task_ctx *tc = task_ctx(p);
 
 	if (tc)
-		tc->vtime = vtime_now;
+		tc->vtime = clock_of(p);
 }
 
 s32 OPS_SLEEPABLE(baton_init)
@@ -292,7 +318,6 @@ s32 OPS_SLEEPABLE(baton_init)
 	s32 err;
 
 	attached_at_ns = bpf_ktime_get_ns();
-	vtime_now = slice_ns; /* so that one slice behind is not below zero */
 	err = scx_bpf_create_dsq(SHARED, -1);
 	if (!err && may_withhold())
 		err = scx_bpf_create_dsq(LIMBO, -1);

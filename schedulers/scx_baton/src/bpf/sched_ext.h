@@ -45,6 +45,11 @@ enum {
 	BPF_LOCAL_STORAGE_GET_F_CREATE = 1,
 };
 
+/* State of a bpf_for() loop. */
+struct bpf_iter_num {
+	__u64 opaque;
+};
+
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
@@ -53,7 +58,7 @@ enum {
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct cpumask;
+struct cpumask {}; /* defined, though empty: libbpf takes a forward declaration for another kind of type */
 
 struct sched_entity {
 	u64 sum_exec_runtime;
@@ -73,8 +78,12 @@ struct task_struct {
 	struct sched_ext_entity scx;
 };
 
+enum scx_exit_kind {
+	SCX_EXIT_NONE,
+};
+
 struct scx_exit_info {
-	unsigned int kind;
+	enum scx_exit_kind kind;
 	s64 exit_code;
 	const char *reason;
 	char *msg;
@@ -134,6 +143,8 @@ extern s32 scx_bpf_pick_idle_cpu(const struct cpumask *allowed, u64 flags) __ksy
 extern void scx_bpf_kick_cpu(s32 cpu, u64 flags) __ksym;
 extern s32 scx_bpf_task_cpu(const struct task_struct *p) __ksym;
 extern void scx_bpf_error_bstr(char *fmt, unsigned long long *data, u32 data__sz) __ksym;
+
+extern bool bpf_cpumask_test_cpu(u32 cpu, const struct cpumask *mask) __ksym; /* v6.3 */
 
 /* ---- kfuncs with several shapes. ---- */
 
