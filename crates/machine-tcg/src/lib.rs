@@ -1,1 +1,43 @@
 //! The deterministic backend: QEMU TCG driven through a plugin.
+//!
+//! A run is a pure function of (kernel, initramfs, command line, topology, memory, seed, shift): one execution
+//! thread, virtual time that counts instructions, and no device that answers when the host pleases. See
+//! [`command_line`] for the recipe. The plugin (crate `tcg-plugin`) stops the guest between two instructions and
+//! waits for us.
+//!
+//! ```text
+//!  owner (this crate)                                 QEMU
+//!   guest RAM ◄───── memfd, mapped by both ──────────► memory-backend-file
+//!   console   ◄───── memfd ─────────────────────────── -serial file:
+//!   initramfs ────── memfd ──────────────────────────► -initrd
+//!   plugin    ────── memfd ──────────────────────────► -plugin
+//!   events    ◄────► socket pair: channel ───────────► plugin: channel=FD
+//!   why it ended ◄── socket pair: QMP ───────────────► -mon
+//!   stderr    ◄───── memfd
+//! ```
+//!
+//! Everything that QEMU gets is an inherited descriptor, so there is no directory to clean up and no name to
+//! collide, however either process dies. QEMU does not outlive its owner: the plugin watches the channel.
+//!
+//! *Architecture invariant:* this crate knows nothing of what is inside of a kernel, nor what a call means.
+#![forbid(unsafe_code)]
+
+#[allow(dead_code, reason = "the plugin uses the other half")]
+#[path = "../../tcg-plugin/src/channel.rs"]
+mod channel;
+mod command_line;
+mod config;
+mod exit;
+mod launch;
+mod link;
+mod memfd;
+mod process;
+mod qemu;
+mod qmp;
+mod tcg;
+
+pub use command_line::{Descriptors, command_line};
+pub use config::TcgConfig;
+pub use launch::LaunchError;
+pub use qemu::{Qemu, QemuError};
+pub use tcg::TcgMachine;

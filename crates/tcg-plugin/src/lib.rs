@@ -1,1 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
 //! The shared object that QEMU loads: calls and hooks.
+//!
+//! QEMU hands every block of guest code to a plugin when it translates it, and lets the plugin attach callbacks
+//! to single instructions. With one execution thread (`-accel tcg,thread=single`) a callback runs in that thread,
+//! between two guest instructions: while it blocks, no vCPU moves and no guest clock advances. That is the
+//! whole trick of this backend.
+//!
+//! ```text
+//!  QEMU                         plugin                                   owner (machine-tcg)
+//!  loads the file          ──►  install: take the channel, start the
+//!                               guardian thread
+//!  first block translated  ──►  Report::Ready ─────────────────────────► launched; hooks are chosen
+//!                                             ◄──── Command::Hook* · Go
+//!  call instruction, hook  ──►  Report::{Call, Hook} ──────────────────► frozen: reads, writes guest RAM
+//!                                             ◄──── Command::Go
+//!                               guardian sees the channel hang up  ◄──── owner gone, however it died
+//!  gone                    ◄──  _exit
+//! ```
+//!
+//! *Architecture invariant:* no policy. What a call means, which hooks exist and when a run is over is the owner's
+//! business. The channel's layout is `channel.rs`, which both sides compile.
+
+// QEMU's functions exist in the process that loads us only, so a test program could not be linked with them.
+#[allow(dead_code, reason = "the owner uses the other half")]
+mod channel;
+#[cfg(not(test))]
+mod ffi;
+mod hooks;
+#[cfg(not(test))]
+mod owner;
+#[cfg(not(test))]
+mod plugin;
+#[cfg(not(test))]
+mod registers;

@@ -1,0 +1,235 @@
+//! From a configuration to a QEMU that waits before its first instruction.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::PathBuf;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use guestmem::{SharedRam, SharedRamError};
+use rustix::event::{PollFd, PollFlags};
+
+use crate::channel::What;
+use crate::command_line::{Descriptors, command_line};
+use crate::exit::tail;
+use crate::link::{Link, Received, wait};
+use crate::process::Process;
+use crate::qemu::DEFAULT_PROGRAM;
+use crate::qmp::Qmp;
+use crate::{TcgConfig, memfd};
+
+/// QEMU's plugin, as this crate's build script built it.
+static PLUGIN: &[u8] = include_bytes!(env!("SCHEDRIG_TCG_PLUGIN"));
+
+/// How long QEMU may take to build the machine: 0.2 s on a quiet host, for 64 CPUs too.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long QEMU may take to exit once it has closed its end of the channel.
+const EXIT_GRACE: Duration = Duration::from_secs(5);
+
+/// The machine could not be brought to its first instruction.
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Fewer MiB than NUMA nodes.
+    #[error(
+        "{memory_mib} MiB of memory do not suffice for {nodes} NUMA nodes; a kernel needs some 256 MiB in all"
+    )]
+    Memory {
+        /// What was configured.
+        memory_mib: u32,
+        /// The nodes.
+        nodes: u32,
+    },
+    /// The kernel file cannot be read.
+    #[error("open the kernel {}", path.display())]
+    Kernel {
+        /// The file.
+        path: PathBuf,
+        /// The failed system call.
+        #[source]
+        source: io::Error,
+    },
+    /// A memory file, a socket pair or a poll failed on the host.
+    #[error("{doing}")]
+    Host {
+        /// What was being done.
+        doing: &'static str,
+        /// The failed system call.
+        #[source]
+        source: io::Error,
+    },
+    /// Guest RAM cannot be mapped.
+    #[error(transparent)]
+    Ram(#[from] SharedRamError),
+    /// QEMU did not start.
+    #[error("start {}; is QEMU 10 or later installed? `cargo xtask setup` does it", program.display())]
+    Start {
+        /// The program.
+        program: PathBuf,
+        /// The failed system call.
+        #[source]
+        source: io::Error,
+    },
+    /// QEMU ended before the first instruction: it refused the machine.
+    #[error("QEMU ended before the machine was built ({status}): {stderr}")]
+    Ended {
+        /// Its exit status in words.
+        status: String,
+        /// The last of its standard error.
+        stderr: String,
+    },
+    /// QEMU took too long.
+    #[error("QEMU did not get to its first instruction within {} s ({stderr})", PATIENCE.as_secs())]
+    Silent {
+        /// The last of its standard error.
+        stderr: String,
+    },
+    /// The plugin said something that is not in the protocol.
+    #[error("the plugin's first word was {what}; this is a defect of schedrig")]
+    Protocol {
+        /// What it was.
+        what: String,
+    },
+}
+
+/// A machine that was launched: every handle on it.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) process: Process,
+    pub(crate) link: Link,
+    pub(crate) qmp: Qmp,
+    pub(crate) ram: SharedRam,
+    pub(crate) console: File,
+    pub(crate) stderr: File,
+}
+
+/// Starts QEMU and waits until the machine is built.
+pub(crate) fn launch(config: &TcgConfig) -> Result<Parts, LaunchError> {
+    let nodes = config.topology.numa_nodes();
+    if config.memory_mib < nodes {
+        return Err(LaunchError::Memory {
+            memory_mib: config.memory_mib,
+            nodes,
+        });
+    }
+    // QEMU opens it by its path; a missing file is told here, before anything was set up.
+    File::open(&config.kernel).map_err(|source| LaunchError::Kernel {
+        path: config.kernel.clone(),
+        source,
+    })?;
+    let mut parts = start(config)?;
+    let deadline = Instant::now() + PATIENCE;
+    wait_until_ready(&mut parts, deadline)?;
+    let greeted = parts.qmp.greeted(deadline).map_err(host("read from QMP"))?;
+    if !greeted {
+        let stderr = stderr_tail(&parts);
+        return Err(LaunchError::Silent { stderr });
+    }
+    Ok(parts)
+}
+
+fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
+    let console = memfd::empty("schedrig-console").map_err(host("make the console's memory file"))?;
+    let stderr = memfd::empty("schedrig-stderr").map_err(host("make a memory file for QEMU's messages"))?;
+    let initrd = memfd::with_content("schedrig-initrd", &config.initrd)
+        .map_err(host("fill a memory file with the initramfs"))?;
+    let plugin = memfd::with_content("schedrig-tcg-plugin.so", PLUGIN)
+        .map_err(host("fill a memory file with the plugin"))?;
+    let ram_file = memfd::empty("schedrig-ram").map_err(host("make a memory file for guest RAM"))?;
+    ram_file
+        .set_len(config.memory_bytes())
+        .map_err(host("give guest RAM its size"))?;
+    let ram = SharedRam::map(&ram_file, config.ram_layout())?;
+    let (link, channel) = Link::pair().map_err(host("make the channel's socket pair"))?;
+    let (qmp, monitor) = Qmp::pair().map_err(host("make the monitor's socket pair"))?;
+
+    let theirs = console
+        .try_clone()
+        .map_err(host("duplicate the console's file"))?;
+    let descriptors = Descriptors {
+        ram: ram_file.as_raw_fd(),
+        initrd: initrd.as_raw_fd(),
+        console: theirs.as_raw_fd(),
+        plugin: plugin.as_raw_fd(),
+        channel: channel.as_raw_fd(),
+        qmp: monitor.as_raw_fd(),
+    };
+    let inherited: Vec<OwnedFd> = vec![
+        ram_file.into(),
+        initrd.into(),
+        theirs.into(),
+        plugin.into(),
+        channel,
+        monitor,
+    ];
+    let messages = || stderr.try_clone().map_err(host("duplicate the messages' file"));
+    let program = config.qemu.clone().unwrap_or_else(|| DEFAULT_PROGRAM.into());
+    let mut command = Command::new(&program);
+    command
+        .args(command_line(config, &descriptors))
+        .stdin(Stdio::null())
+        .stdout(messages()?)
+        .stderr(messages()?);
+    let process =
+        Process::start(command, inherited).map_err(|source| LaunchError::Start { program, source })?;
+    tracing::debug!(pid = process.id(), topology = %config.topology, "QEMU started");
+    Ok(Parts {
+        process,
+        link,
+        qmp,
+        ram,
+        console,
+        stderr,
+    })
+}
+
+/// Waits for the plugin's first report: QEMU has checked its command line, built the machine, and is about to
+/// translate its first instruction.
+fn wait_until_ready(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
+    loop {
+        match parts.link.receive().map_err(host("read from the channel"))? {
+            Received::Report(report) if report.what == What::Ready => return Ok(()),
+            Received::Report(report) => {
+                let what = format!("{:?}", report.what);
+                return Err(LaunchError::Protocol { what });
+            }
+            Received::Nonsense(len) => {
+                let what = format!("a packet of {len} bytes");
+                return Err(LaunchError::Protocol { what });
+            }
+            Received::HungUp => {
+                let status = parts.process.kill_after(EXIT_GRACE);
+                return Err(ended(parts, status));
+            }
+            Received::Nothing => {}
+        }
+        if let Some(status) = parts.process.ended().map_err(host("look after QEMU"))? {
+            return Err(ended(parts, Some(status)));
+        }
+        if Instant::now() >= deadline {
+            let stderr = stderr_tail(parts);
+            return Err(LaunchError::Silent { stderr });
+        }
+        let mut fds = [
+            PollFd::from_borrowed_fd(parts.link.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(parts.process.as_fd(), PollFlags::IN),
+        ];
+        wait(&mut fds, deadline).map_err(host("wait for QEMU"))?;
+    }
+}
+
+fn ended(parts: &Parts, status: Option<ExitStatus>) -> LaunchError {
+    LaunchError::Ended {
+        status: status.map_or_else(|| "not reaped".to_owned(), |status| status.to_string()),
+        stderr: stderr_tail(parts),
+    }
+}
+
+fn stderr_tail(parts: &Parts) -> String {
+    tail(&memfd::content(&parts.stderr).unwrap_or_default())
+}
+
+fn host(doing: &'static str) -> impl Fn(io::Error) -> LaunchError {
+    move |source| LaunchError::Host { doing, source }
+}

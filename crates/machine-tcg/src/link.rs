@@ -1,0 +1,161 @@
+//! Our end of the channel to the plugin.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
+
+use crate::channel::{Command, REPORT_SIZE, Report};
+
+/// How long the plugin may take to read a command. It reads whenever the guest is frozen, so this passes only
+/// where QEMU itself is stopped.
+const SEND_PATIENCE: Duration = Duration::from_secs(10);
+
+/// The owner's end of the channel.
+#[derive(Debug)]
+pub(crate) struct Link(OwnedFd);
+
+/// What a look at the channel brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Received {
+    /// A message.
+    Report(Box<Report>),
+    /// Nothing there yet.
+    Nothing,
+    /// The other end is closed, and all it said was read.
+    HungUp,
+    /// A packet that is not in the protocol; its length.
+    Nonsense(usize),
+}
+
+impl Link {
+    /// A channel: our end, and the plugin's.
+    pub(crate) fn pair() -> io::Result<(Link, OwnedFd)> {
+        let (ours, theirs) = socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
+        Ok((Link(ours), theirs))
+    }
+
+    /// Sends a command. A plugin that is gone is no error here: its process's end is an event of its own.
+    pub(crate) fn send(&self, command: Command) -> io::Result<()> {
+        let deadline = Instant::now() + SEND_PATIENCE;
+        loop {
+            match send(
+                &self.0,
+                &command.to_bytes(),
+                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+            ) {
+                Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) if Instant::now() < deadline => {
+                    wait(
+                        &mut [PollFd::from_borrowed_fd(self.as_fd(), PollFlags::OUT)],
+                        deadline,
+                    )?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Takes the next message without waiting.
+    pub(crate) fn receive(&self) -> io::Result<Received> {
+        // One byte more than a report: a longer packet must not pass for one.
+        let mut packet = [0; REPORT_SIZE + 1];
+        loop {
+            return match recv(&self.0, packet.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((_, 0)) | Err(Errno::CONNRESET) => Ok(Received::HungUp),
+                Ok((_, len)) => Ok(match Report::from_bytes(&packet[..len.min(packet.len())]) {
+                    Some(report) => Received::Report(Box::new(report)),
+                    None => Received::Nonsense(len),
+                }),
+                Err(Errno::AGAIN) => Ok(Received::Nothing),
+                Err(Errno::INTR) => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+/// Polls until something is ready or `deadline` has passed.
+pub(crate) fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> {
+    loop {
+        let rest = deadline.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(rest.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: rest.subsec_nanos().into(),
+        };
+        match poll(fds, Some(&timeout)) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::channel::{REGISTERS, What};
+
+    #[test]
+    fn reports_arrive_whole_and_in_order() {
+        let (link, plugin) = Link::pair().unwrap();
+        assert_eq!(link.receive().unwrap(), Received::Nothing);
+        for vcpu in 0..3 {
+            let report = Report {
+                what: What::Call,
+                vcpu,
+                registers: [vcpu.into(); REGISTERS.len()],
+            };
+            send(&plugin, &report.to_bytes(), SendFlags::empty()).unwrap();
+        }
+        for vcpu in 0..3 {
+            let Received::Report(report) = link.receive().unwrap() else {
+                panic!("a report");
+            };
+            assert_eq!(report.vcpu, vcpu);
+        }
+    }
+
+    #[test]
+    fn what_is_no_report_is_told_apart() {
+        let (link, plugin) = Link::pair().unwrap();
+        for len in [1, REPORT_SIZE + 1] {
+            send(&plugin, &vec![1; len], SendFlags::empty()).unwrap();
+            assert_eq!(link.receive().unwrap(), Received::Nonsense(len));
+        }
+        drop(plugin);
+        assert_eq!(link.receive().unwrap(), Received::HungUp);
+    }
+
+    #[test]
+    fn a_command_to_nobody_is_no_error() {
+        let (link, plugin) = Link::pair().unwrap();
+        drop(plugin);
+        link.send(Command::Go).unwrap();
+    }
+
+    #[test]
+    fn waiting_ends_at_its_deadline() {
+        let (link, _plugin) = Link::pair().unwrap();
+        let started = Instant::now();
+        let mut fds = [PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN)];
+        wait(&mut fds, started + Duration::from_millis(20)).unwrap();
+        assert!(fds[0].revents().is_empty());
+        assert!(started.elapsed() >= Duration::from_millis(20));
+    }
+}

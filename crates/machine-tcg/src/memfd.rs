@@ -1,0 +1,47 @@
+//! Files without a name: they live as long as somebody has them open.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+
+use rustix::fs::{MemfdFlags, memfd_create};
+
+/// An empty one; `name` is what `/proc/<pid>/fd` shows.
+pub(crate) fn empty(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+/// One that holds `content`.
+pub(crate) fn with_content(name: &str, content: &[u8]) -> io::Result<File> {
+    let mut file = empty(name)?;
+    file.write_all(content)?;
+    Ok(file)
+}
+
+/// All that is in `file`, whatever its position is; what others append meanwhile may be missing.
+pub(crate) fn content(file: &File) -> io::Result<Vec<u8>> {
+    let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    let mut bytes = vec![0; len];
+    let mut done = 0;
+    while done < len {
+        match file.read_at(&mut bytes[done..], done as u64)? {
+            0 => break,
+            read => done += read,
+        }
+    }
+    bytes.truncate(done);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_does_not_depend_on_the_position() {
+        let file = with_content("test", b"hello").unwrap();
+        assert_eq!(content(&file).unwrap(), b"hello");
+        assert_eq!(content(&file).unwrap(), b"hello");
+        assert_eq!(content(&empty("test").unwrap()).unwrap(), b"");
+    }
+}

@@ -1,0 +1,125 @@
+//! QEMU's monitor protocol, as far as a run needs it: a greeting before the first instruction, and at the end the
+//! reason why the machine stopped.
+//!
+//! Nothing is sent while the guest runs: whatever stops it from outside perturbs a deterministic run.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags};
+use serde_json::Value;
+
+use crate::link::wait;
+
+/// Our end of the connection.
+#[derive(Debug)]
+pub(crate) struct Qmp {
+    stream: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Qmp {
+    /// A connection: our end, and QEMU's. The request for events is in it before QEMU starts.
+    pub(crate) fn pair() -> io::Result<(Qmp, OwnedFd)> {
+        let (mut stream, theirs) = UnixStream::pair()?;
+        stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
+        stream.set_nonblocking(true)?;
+        let qmp = Qmp {
+            stream,
+            received: Vec::new(),
+        };
+        Ok((qmp, theirs.into()))
+    }
+
+    /// Waits until QEMU has answered the request for events; false where it hung up or `deadline` passed.
+    pub(crate) fn greeted(&mut self, deadline: Instant) -> io::Result<bool> {
+        loop {
+            let open = self.fill()?;
+            if self.messages().any(|message| message.get("return").is_some()) {
+                return Ok(true);
+            }
+            if !open || Instant::now() >= deadline {
+                return Ok(false);
+            }
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            wait(&mut fds, deadline)?;
+        }
+    }
+
+    /// Why the machine stopped, in QEMU's words (`ShutdownCause`); `None` if it did not say.
+    pub(crate) fn shutdown_reason(&mut self) -> Option<String> {
+        // Whatever could be read before an error still counts.
+        let _ = self.fill();
+        let shutdown = self.messages().find(|message| message["event"] == "SHUTDOWN")?;
+        Some(shutdown["data"]["reason"].as_str()?.to_owned())
+    }
+
+    /// Takes what is there; false at the end of the stream.
+    fn fill(&mut self) -> io::Result<bool> {
+        let mut chunk = [0; 4096];
+        loop {
+            match self.stream.read(&mut chunk) {
+                Ok(0) => return Ok(false),
+                Ok(len) => self.received.extend_from_slice(&chunk[..len]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The messages so far, one a line; what does not parse is left out.
+    fn messages(&self) -> impl Iterator<Item = Value> {
+        let lines = self.received.split(|byte| *byte == b'\n');
+        lines.filter_map(|line| serde_json::from_slice(line).ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn qmp_that_got(text: &str) -> Qmp {
+        let (qmp, theirs) = Qmp::pair().unwrap();
+        UnixStream::from(theirs).write_all(text.as_bytes()).unwrap();
+        qmp
+    }
+
+    #[test]
+    fn the_reason_is_in_the_shutdown_event() {
+        let mut qmp = qmp_that_got(concat!(
+            "{\"QMP\": {}}\r\n{\"return\": {}}\r\n{\"event\": \"RTC_CHANGE\", \"data\": {\"offset\": 1}}\r\n",
+            "{\"event\": \"SHUTDOWN\", \"data\": {\"guest\": true, \"reason\": \"guest-reset\"}}\r\n"
+        ));
+        assert_eq!(qmp.shutdown_reason().as_deref(), Some("guest-reset"));
+    }
+
+    #[test]
+    fn nonsense_and_silence_give_no_reason() {
+        assert_eq!(qmp_that_got("").shutdown_reason(), None);
+        assert_eq!(
+            qmp_that_got("{\"event\": \"SHUTDOWN\"}\nnot json\n{").shutdown_reason(),
+            None
+        );
+    }
+
+    #[test]
+    fn the_greeting_is_waited_for_in_vain_only_until_the_deadline() {
+        let (mut qmp, _theirs) = Qmp::pair().unwrap();
+        assert!(!qmp.greeted(Instant::now() + Duration::from_millis(10)).unwrap());
+        assert!(
+            !qmp_that_got("")
+                .greeted(Instant::now() + Duration::from_secs(60))
+                .unwrap()
+        );
+        assert!(
+            qmp_that_got("{\"return\": {}}\n")
+                .greeted(Instant::now())
+                .unwrap()
+        );
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+//! The owner at the other end of the channel: told, waited for, and not outlived.
+
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::{io, mem, ptr, thread};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use crate::channel::{COMMAND_SIZE, Command, Report};
+
+/// QEMU's exit status when its owner is gone or talks nonsense (`EX_UNAVAILABLE` of sysexits.h). Nobody is left
+/// to see it but a tracer.
+const OWNER_GONE: i32 = 69;
+
+/// The plugin's end of the channel.
+pub(crate) struct Owner {
+    channel: OwnedFd,
+}
+
+impl Owner {
+    /// Takes the channel and starts the guardian, which ends QEMU at once when the owner hangs up, whatever QEMU
+    /// is doing and whatever killed the owner.
+    ///
+    /// # Safety
+    /// `fd` is open, and nobody else in this process uses it.
+    pub(crate) unsafe fn attach(fd: RawFd) -> io::Result<Owner> {
+        // SAFETY: the caller vouches for the descriptor.
+        let channel = unsafe { OwnedFd::from_raw_fd(fd) };
+        let guarded = channel.try_clone()?;
+        with_signals_blocked(|| {
+            thread::Builder::new()
+                .name("owner-guardian".to_owned())
+                .spawn(move || guard(&guarded))
+        })?;
+        Ok(Owner { channel })
+    }
+
+    /// Sends a report and blocks until the owner says `Go`; the (address, every) of the hooks that it asked for
+    /// before that.
+    pub(crate) fn report(&self, report: Report) -> Vec<(u64, u64)> {
+        let bytes = report.to_bytes();
+        let sent = retry(|| send(&self.channel, &bytes, SendFlags::NOSIGNAL));
+        if sent != Ok(bytes.len()) {
+            leave();
+        }
+        let mut hooks = Vec::new();
+        loop {
+            // One byte more than a command: a longer packet must not pass for one.
+            let mut packet = [0; COMMAND_SIZE + 1];
+            let received = retry(|| recv(&self.channel, packet.as_mut_slice(), RecvFlags::empty()));
+            let Ok((_, len)) = received else { leave() };
+            match Command::from_bytes(packet.get(..len).unwrap_or_default()) {
+                Some(Command::Hook { address, every }) => hooks.push((address, every)),
+                Some(Command::Go) => return hooks,
+                None => leave(),
+            }
+        }
+    }
+}
+
+/// Waits for the hang-up, then takes the process down.
+fn guard(channel: &OwnedFd) {
+    loop {
+        let mut fds = [PollFd::from_borrowed_fd(channel.as_fd(), PollFlags::RDHUP)];
+        match poll(&mut fds, None) {
+            Ok(_) => leave(),
+            Err(Errno::INTR) => {}
+            Err(_) => leave(),
+        }
+    }
+}
+
+/// Ends QEMU without its exit handlers, which could wait for a thread that is blocked here.
+pub(crate) fn leave() -> ! {
+    // SAFETY: `_exit` has no preconditions.
+    unsafe { libc::_exit(OWNER_GONE) }
+}
+
+/// Runs `spawn` with all signals blocked, so that the thread it starts has them blocked for good: QEMU's signals
+/// are for QEMU's threads.
+fn with_signals_blocked<T>(spawn: impl FnOnce() -> T) -> T {
+    // SAFETY: a `sigset_t` of zeros is a valid value to be overwritten.
+    let mut all: libc::sigset_t = unsafe { mem::zeroed() };
+    let mut before = all;
+    // SAFETY: `all` is a live set.
+    unsafe { libc::sigfillset(&raw mut all) };
+    // SAFETY: both sets are live.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) };
+    let result = spawn();
+    // SAFETY: `before` was filled in above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut()) };
+    result
+}
+
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            result => return result,
+        }
+    }
+}
