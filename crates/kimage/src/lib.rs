@@ -1,1 +1,39 @@
-//! Kernel files as bytes: bzImage, ELF, kallsyms, build id, BTF.
+//! Kernel files as bytes: from a `vmlinuz` to its ELF, release, build id, BTF and symbols.
+//!
+//! Architecture invariant: this crate knows file formats only. It does not know where a kernel came from (no
+//! network, no package manager), nor what a running one looks like (no virtual machine, no relocation): every
+//! address it tells is a *link* address.
+//!
+//! ```text
+//!  file ──format──► bzImage ──bzimage──► payload ──unpack──► ELF ──elf──► sections, notes, segments
+//!                   ELF ─────────────────────────────────────┘    ├─banner──► release
+//!                   ELF.xz, .zst, .gz, .lz4 ──unpack─────────┘    └─symtab or kallsyms──► Symbols
+//! ```
+//!
+//! Whatever a file says is a claim: every offset is checked before it is followed, every size has a bound
+//! ([`MAX_UNPACKED`] for what a decompressor may write), and no input makes this crate panic or loop.
+#![forbid(unsafe_code)]
+
+mod banner;
+mod build_id;
+mod bytes;
+pub mod bzimage;
+mod elf;
+mod format;
+mod image;
+pub mod kallsyms;
+mod sched_ext;
+mod symbols;
+mod symtab;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+mod unpack;
+
+pub use build_id::{BuildId, BuildIdError};
+pub use elf::Segment;
+pub use format::Architecture;
+pub use image::{FeatureError, ImageError, KernelImage};
+pub use kallsyms::KallsymsError;
+pub use sched_ext::has_sched_ext;
+pub use symbols::{MapError, Symbol, Symbols};
+pub use unpack::{Compression, MAX_UNPACKED};

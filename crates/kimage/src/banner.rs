@@ -1,0 +1,66 @@
+//! `linux_banner`: the line a kernel prints first, and the surest mark that an ELF file is one.
+
+use memchr::memmem;
+
+/// Start of `linux_banner` (init/version-timestamp.c).
+const PREFIX: &[u8] = b"Linux version ";
+/// Longer banners are not believed, in bytes; `COMMAND_LINE_SIZE`-long ones would be a compiler's joke.
+const MAX_BANNER: usize = 1024;
+
+/// What an ELF file tells about itself in text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Banner {
+    /// The whole line without its line feed: `Linux version 6.12.1 (builder@host) (gcc …) #1 SMP …`.
+    pub(crate) line: String,
+    /// Its third word, as in `uname -r`.
+    pub(crate) release: String,
+}
+
+/// Finds the first banner in `elf`: the prefix, a release that starts with a digit, printable text, a line feed.
+/// (`linux_proc_banner` has `%s` for the release.)
+pub(crate) fn find(elf: &[u8]) -> Option<Banner> {
+    memmem::find_iter(elf, PREFIX).find_map(|at| {
+        let line = &elf[at..];
+        let line = &line[..line.len().min(MAX_BANNER)];
+        let end = line.iter().position(|byte| *byte == b'\n' || *byte == 0)?;
+        let line = std::str::from_utf8(&line[..end]).ok()?;
+        let release = line.split(' ').nth(2)?;
+        let plausible = release.starts_with(|first: char| first.is_ascii_digit())
+            && release
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b'/');
+        plausible.then(|| Banner {
+            line: line.to_owned(),
+            release: release.to_owned(),
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_release_from_the_first_real_banner() {
+        let check = |text: &[u8], expected: Option<&str>| {
+            assert_eq!(
+                find(text).map(|banner| banner.release).as_deref(),
+                expected,
+                "{}",
+                text.escape_ascii()
+            );
+        };
+        check(
+            b"..Linux version 7.2.13+deb14-cloud-amd64 (a@b) #1 SMP\n\0",
+            Some("7.2.13+deb14-cloud-amd64"),
+        );
+        check(
+            b"Linux version %s (%s)\n\0Linux version 6.1.0 (x)\n",
+            Some("6.1.0"),
+        );
+        check(b"Linux version 6.1.0", None);
+        check(b"Linux version 6/../1 (x)\n", None);
+        check(b"Linux version \xff6.1.0 (x)\n", None);
+        check(b"Linux", None);
+    }
+}

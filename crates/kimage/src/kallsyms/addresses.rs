@@ -1,0 +1,123 @@
+//! `kallsyms_offsets`: where each symbol is, in 32 bits, by one of three rules (`kallsyms_sym_address` in
+//! kernel/kallsyms.c).
+//!
+//! The rules are told apart by what stands where `kallsyms_relative_base` would be: a kernel address, or something
+//! else. And as the tables are sorted, a wrong guess shows: addresses must never fall, and all must lie where a kernel
+//! can be. The rule without a base has less to show for itself, so there `kallsyms_seqs_of_names` (the numbers of all
+//! symbols, in the order of their names) must follow.
+
+use super::names::Names;
+use super::tokens::Tokens;
+use super::{Region, align_up};
+use crate::bytes::{u32_at, u64_at};
+
+/// How addresses are encoded in `kallsyms_offsets`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// `relative_base + (u32)offset`: kernels without the next, as x86 from 6.15.
+    FromBase {
+        /// `kallsyms_relative_base`.
+        base: u64,
+    },
+    /// `CONFIG_KALLSYMS_ABSOLUTE_PERCPU` (x86 with SMP until 6.14): offsets from 0 up are addresses themselves, those
+    /// of per-CPU variables; negative ones mean `relative_base - 1 - offset`.
+    FromBaseOrAbsolute {
+        /// `kallsyms_relative_base`.
+        base: u64,
+    },
+    /// `&offsets[i] + (s32)offset`, without a base: from 7.0.
+    FromItself {
+        /// Link address of `kallsyms_offsets`.
+        table: u64,
+    },
+}
+
+/// Lowest link address of x86-64 kernels (`__START_KERNEL_map`). No part of `kallsyms_seqs_of_names`, which stands
+/// in the base's place when there is none, can be mistaken for an address above it: that would be a symbol number of
+/// more than eight million.
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// Highest address of a per-CPU variable that is linked at 0: no kernel has more of them, in bytes.
+const MAX_PERCPU: u64 = 64 << 20;
+
+/// Finds the addresses of `names`: their encoding, and one for each name.
+pub(super) fn find(region: Region<'_>, tokens: &Tokens<'_>, names: &Names) -> Option<(Encoding, Vec<u64>)> {
+    let size = names.count.checked_mul(4)?;
+    let behind = align_up(tokens.index_end, 8);
+    let below = names.num_syms.checked_sub(8);
+    from_base(region, names, behind, align_up(behind.checked_add(size)?, 8))
+        .or_else(|| from_base(region, names, below?.checked_sub(align_up(size, 8))?, below?))
+        .or_else(|| {
+            from_itself(
+                region,
+                names,
+                tokens.index_end,
+                tokens.index_end.checked_add(size)?,
+            )
+        })
+}
+
+fn from_base(region: Region<'_>, names: &Names, table: usize, base: usize) -> Option<(Encoding, Vec<u64>)> {
+    let base = u64_at(region.bytes, base).filter(|base| *base >= KERNEL_MAP)?;
+    let offsets = offsets(region.bytes, table, names.count)?;
+    // Nothing in a kernel is 2 GiB above its start, and most symbols of a kernel with absolute per-CPU ones are text.
+    let encoding = if offsets.clone().any(|offset| offset < 0) {
+        Encoding::FromBaseOrAbsolute { base }
+    } else {
+        Encoding::FromBase { base }
+    };
+    accept(encoding, offsets)
+}
+
+fn from_itself(region: Region<'_>, names: &Names, table: usize, seqs: usize) -> Option<(Encoding, Vec<u64>)> {
+    if !is_permutation(region.bytes, seqs, names.count) {
+        return None;
+    }
+    let encoding = Encoding::FromItself {
+        table: region.address.checked_add(table as u64)?,
+    };
+    accept(encoding, offsets(region.bytes, table, names.count)?)
+}
+
+/// The addresses, if they could be a kernel's.
+fn accept(encoding: Encoding, offsets: impl Iterator<Item = i32>) -> Option<(Encoding, Vec<u64>)> {
+    let addresses: Vec<u64> = offsets
+        .enumerate()
+        .map(|(index, offset)| encoding.address(index, offset))
+        .collect();
+    let plausible = addresses
+        .iter()
+        .all(|address| *address >= KERNEL_MAP || *address <= MAX_PERCPU);
+    (plausible && addresses.is_sorted()).then_some((encoding, addresses))
+}
+
+impl Encoding {
+    /// The address of the symbol `index`. Wraps as the kernel's arithmetic does.
+    fn address(self, index: usize, offset: i32) -> u64 {
+        let signed = i64::from(offset) as u64;
+        match self {
+            Encoding::FromBase { base } => base.wrapping_add(u64::from(offset as u32)),
+            Encoding::FromBaseOrAbsolute { .. } if offset >= 0 => signed,
+            Encoding::FromBaseOrAbsolute { base } => base.wrapping_sub(1).wrapping_sub(signed),
+            Encoding::FromItself { table } => table.wrapping_add(4 * index as u64).wrapping_add(signed),
+        }
+    }
+}
+
+fn offsets(bytes: &[u8], table: usize, count: usize) -> Option<impl Iterator<Item = i32> + Clone + '_> {
+    let table = bytes.get(table..table.checked_add(count.checked_mul(4)?)?)?;
+    Some((0..count).map_while(|index| u32_at(table, 4 * index).map(|word| word as i32)))
+}
+
+/// True when `count` numbers of three bytes, big-endian, stand at `table`, each below `count` once.
+fn is_permutation(bytes: &[u8], table: usize, count: usize) -> bool {
+    let mut seen = vec![false; count];
+    let numbers = count
+        .checked_mul(3)
+        .and_then(|size| bytes.get(table..table.checked_add(size)?))
+        .unwrap_or_default();
+    numbers.chunks_exact(3).all(|number| {
+        let number = u32::from_be_bytes([0, number[0], number[1], number[2]]);
+        seen.get_mut(number as usize)
+            .is_some_and(|seen| !std::mem::replace(seen, true))
+    }) && numbers.len() == count * 3
+}

@@ -1,0 +1,147 @@
+//! The symbol tables that a kernel carries for itself (`CONFIG_KALLSYMS`), found without any symbol.
+//!
+//! scripts/kallsyms.c writes eight tables into `.rodata`, in one of two orders (`[n]` counts symbols):
+//!
+//! ```text
+//!   since 6.4                            before
+//!   ─────────                            ──────
+//!   num_syms        u32                  offsets         s32[n]
+//!   names           see names.rs         relative_base   u64
+//!   markers         u32[n / 256 up]      num_syms        u32
+//!   token_table     256 strings          names
+//!   token_index     u16[256]             markers         u32[n / 256 up]
+//!   offsets         s32[n]               seqs_of_names   u8[3 n], from 6.2 and in late 6.1 stable kernels
+//!   relative_base   u64, until 6.19      token_table     256 strings
+//!   seqs_of_names   u8[3 n]              token_index     u16[256]
+//! ```
+//!
+//! Tables are aligned to 8 bytes; without the base, no table needs more than 4, and so they get it.
+//!
+//! The way in is the token table, since every kernel has symbols with digits in their names and so the ten strings
+//! `"0"` … `"9"` in a row (tokens.rs; the idea is that of vmlinux-to-elf). From there markers, names and num_syms lie
+//! below and prove each other (names.rs), and the offsets lie behind or below, in one of three encodings
+//! (addresses.rs). A place that looks right and does not fit is passed over: what is returned was checked to the
+//! last symbol.
+
+mod addresses;
+mod names;
+mod tokens;
+
+#[cfg(test)]
+mod tests;
+
+use crate::symbols::Symbols;
+
+pub use addresses::Encoding;
+
+/// A piece of a kernel in memory: consecutive bytes and the link address of the first.
+#[derive(Debug, Clone, Copy)]
+pub struct Region<'a> {
+    /// Link address of the first byte.
+    pub address: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What the tables of a kernel say, and how they say it.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    /// The symbols.
+    pub symbols: Symbols,
+    /// How their addresses were encoded.
+    pub encoding: Encoding,
+}
+
+/// Why no symbols came out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum KallsymsError {
+    /// Nothing in the kernel looks like a token table.
+    #[error(
+        "no kallsyms token table: the kernel was built without CONFIG_KALLSYMS; \
+         use one with it, or an unstripped vmlinux"
+    )]
+    NoTokenTable,
+    /// A token table stands alone.
+    #[error(
+        "no kallsyms names fit the token table at {token_table:#x}: the kernel is damaged or its table format is unknown"
+    )]
+    NoNames {
+        /// Link address of the token table.
+        token_table: u64,
+    },
+    /// Names were found, and nothing that could be their addresses.
+    #[error(
+        "no kallsyms offsets fit the {names} names at {address:#x}: the kernel is damaged or its table format is unknown"
+    )]
+    NoAddresses {
+        /// Number of names.
+        names: usize,
+        /// Link address of the names.
+        address: u64,
+    },
+    /// The symbol table of an unstripped kernel is damaged.
+    #[error("its .symtab cannot be read: {reason}")]
+    Symtab {
+        /// What the ELF reader said.
+        reason: String,
+    },
+    /// Any of these, with the kernel that it is about.
+    #[error("{kernel}: {problem}")]
+    InKernel {
+        /// The kernel's file, or its release when it did not come from a file.
+        kernel: String,
+        /// The problem itself.
+        problem: Box<KallsymsError>,
+    },
+}
+
+/// Finds and decodes the kallsyms tables in a kernel's loaded segments.
+///
+/// Time is linear in the input's length but for a constant number of false starts.
+///
+/// # Errors
+/// [`KallsymsError`], by how far the search came; with several token tables, that of the one which led farthest.
+pub fn decode(regions: &[Region<'_>]) -> Result<Tables, KallsymsError> {
+    let mut failure = KallsymsError::NoTokenTable;
+    for region in regions {
+        for tokens in tokens::find(region.bytes) {
+            match decode_at(*region, &tokens) {
+                Ok(tables) => return Ok(tables),
+                Err(closer @ KallsymsError::NoAddresses { .. }) => failure = closer,
+                Err(other) if failure == KallsymsError::NoTokenTable => failure = other,
+                Err(_) => {}
+            }
+        }
+    }
+    Err(failure)
+}
+
+fn decode_at(region: Region<'_>, tokens: &tokens::Tokens<'_>) -> Result<Tables, KallsymsError> {
+    let address = |offset: usize| region.address.wrapping_add(offset as u64);
+    let names = names::find(region.bytes, tokens).ok_or_else(|| KallsymsError::NoNames {
+        token_table: address(tokens.table_start),
+    })?;
+    let (encoding, addresses) =
+        addresses::find(region, tokens, &names).ok_or_else(|| KallsymsError::NoAddresses {
+            names: names.count,
+            address: address(names.start),
+        })?;
+    let mut text = String::new();
+    let symbols = names
+        .iter(region.bytes, tokens)
+        .zip(addresses)
+        .map(|(name, address)| {
+            text.clear();
+            let kind = name.expand(&mut text);
+            (text.clone(), address, kind)
+        });
+    Ok(Tables {
+        symbols: symbols.collect(),
+        encoding,
+    })
+}
+
+/// The next multiple of `unit`, a power of two.
+fn align_up(offset: usize, unit: usize) -> usize {
+    offset.saturating_add(unit - 1) & !(unit - 1)
+}
