@@ -79,6 +79,26 @@ pub enum Damage {
     },
 }
 
+impl Manifest {
+    /// Whether every file of the other manifest is here too, the same.
+    pub(crate) fn has_all_of(&self, other: &Self) -> bool {
+        other
+            .files
+            .iter()
+            .all(|(name, facts)| self.files.get(name) == Some(facts))
+    }
+}
+
+impl FileFacts {
+    /// The facts of a file with these contents.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self {
+            bytes: bytes.len() as u64,
+            sha256: files::sha256(bytes),
+        }
+    }
+}
+
 pub(crate) const VERSION: u32 = 1;
 pub(crate) const IMAGE: &str = "vmlinuz";
 pub(crate) const ELF: &str = "vmlinux";
@@ -110,7 +130,11 @@ pub(crate) fn id_of(release: &str, build_id: &str) -> String {
 }
 
 /// Writes a whole entry into an empty directory, and waits until it is on the disk.
-pub(crate) fn write(directory: &Path, manifest: &Manifest, contents: &[(&str, &[u8])]) -> io::Result<()> {
+pub(crate) fn write<'c>(
+    directory: &Path,
+    manifest: &Manifest,
+    contents: impl Iterator<Item = (&'c str, &'c [u8])>,
+) -> io::Result<()> {
     for (name, bytes) in contents {
         files::write_new(&directory.join(name), bytes)?;
     }
@@ -209,10 +233,6 @@ mod tests {
 
     fn written() -> (tempfile::TempDir, Manifest) {
         let contents: [(&str, &[u8]); 3] = [(IMAGE, b"image"), (ELF, b"elf"), (CONFIG, b"config")];
-        let facts = |bytes: &[u8]| FileFacts {
-            bytes: bytes.len() as u64,
-            sha256: files::sha256(bytes),
-        };
         let manifest = Manifest {
             version: VERSION,
             release: "6.12".to_owned(),
@@ -222,11 +242,11 @@ mod tests {
             stored_at_s: 1,
             files: contents
                 .iter()
-                .map(|(name, bytes)| ((*name).to_owned(), facts(bytes)))
+                .map(|(name, bytes)| ((*name).to_owned(), FileFacts::of(bytes)))
                 .collect(),
         };
         let dir = tempfile::tempdir().unwrap();
-        write(dir.path(), &manifest, &contents).unwrap();
+        write(dir.path(), &manifest, contents.into_iter()).unwrap();
         (dir, manifest)
     }
 

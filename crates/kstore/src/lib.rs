@@ -29,6 +29,8 @@ mod lock;
 mod progress;
 mod request;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use apt::{AptError, Programs};
 pub use entry::Damage;

@@ -41,6 +41,14 @@ pub(crate) struct Fetched {
     pub(crate) packages: Vec<String>,
 }
 
+/// What [`fetch`] found to be the newest kernel.
+pub(crate) enum Newest<K> {
+    /// One that the caller knows already, by its main package.
+    Known(K),
+    /// Another one, downloaded.
+    Fetched(Fetched),
+}
+
 /// Why apt did not give a kernel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -82,6 +90,14 @@ pub enum AptError {
         command: String,
         /// How long was waited.
         seconds: u64,
+    },
+    /// apt had no room for its index or its downloads.
+    #[error("no room for packages in {}; free some, or use another cache directory (XDG_CACHE_HOME)", state.display())]
+    Full {
+        /// The state directory; it was removed.
+        state: PathBuf,
+        /// What apt said.
+        source: Box<AptError>,
     },
     /// The suite's index could not be had.
     #[error(

@@ -13,6 +13,7 @@
 //! word of it begins with a letter.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 /// What a kernel package holds; also the middle of its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,6 +31,13 @@ pub(super) struct Package {
     pub(super) version: String,
     /// Of the package file, in bytes.
     pub(super) size: u64,
+}
+
+impl fmt::Display for Package {
+    /// As apt takes it: `name=version`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}={}", self.name, self.version)
+    }
 }
 
 impl Part {

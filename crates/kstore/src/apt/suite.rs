@@ -7,34 +7,52 @@ use std::path::{Path, PathBuf};
 
 use super::packages::{self, Package, Part};
 use super::program::{Programs, Run};
-use super::{AptError, Fetched, machine};
+use super::{AptError, Fetched, Newest, machine};
 use crate::deb;
 use crate::progress::Progress;
 use crate::request::AptRequest;
 
-/// Gets the newest kernel that `request` admits, from the archive as it is now.
+/// Gets the newest kernel that `request` admits, from the archive as it is now, unless `known` knows what the
+/// package with the image (`name=version`) has in it.
 ///
 /// `state` is this suite's state directory, and `lock` the held lock on it.
 ///
 /// # Errors
 /// [`AptError`] for the step that failed.
-pub(crate) fn fetch(
+pub(crate) fn fetch<K>(
     programs: &Programs,
     state: &Path,
     lock: &File,
     request: &AptRequest,
+    known: &dyn Fn(&str) -> Option<K>,
     progress: &mut dyn FnMut(Progress),
-) -> Result<Fetched, AptError> {
+) -> Result<Newest<K>, AptError> {
     let suite = Suite {
         programs,
         state,
         lock,
         request,
     };
-    suite.prepare()?;
-    suite.update(progress)?;
-    let (release, parts) = suite.newest()?;
-    suite.files(&release, &parts, progress)
+    let fetched = suite.fetch(known, progress);
+    match fetched {
+        Err(source) if is_full(&source) => {
+            // Without this the room would stay taken by half an index.
+            let _ = fs::remove_dir_all(state);
+            Err(AptError::Full {
+                state: state.to_owned(),
+                source: Box::new(source),
+            })
+        }
+        other => other,
+    }
+}
+
+/// A kernel of the suite.
+struct Candidate {
+    release: String,
+    parts: BTreeSet<Part>,
+    /// The package with the image.
+    leading: Package,
 }
 
 struct Suite<'a> {
@@ -45,6 +63,23 @@ struct Suite<'a> {
 }
 
 impl Suite<'_> {
+    fn fetch<K>(
+        &self,
+        known: &dyn Fn(&str) -> Option<K>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Newest<K>, AptError> {
+        self.prepare()?;
+        self.update(progress)?;
+        let newest = self.newest()?;
+        let newest = match known(&newest.leading.to_string()) {
+            Some(known) => Newest::Known(known),
+            None => Newest::Fetched(self.files(&newest, progress)?),
+        };
+        // Three quarters of what apt keeps, and made again in half a second.
+        let _ = fs::remove_file(self.state.join("cache/pkgcache.bin"));
+        Ok(newest)
+    }
+
     /// Makes the directories and writes settings and source.
     fn prepare(&self) -> Result<(), AptError> {
         for directory in ["sources", "lists/partial", "cache/archives/partial"] {
@@ -117,10 +152,10 @@ impl Suite<'_> {
         }
     }
 
-    /// The release of the newest admitted kernel, and the parts it comes in.
-    fn newest(&self) -> Result<(String, BTreeSet<Part>), AptError> {
+    /// The newest admitted kernel.
+    fn newest(&self) -> Result<Candidate, AptError> {
         let names = self.cache(&["pkgnames", "linux-"])?;
-        let mut releases = packages::releases(&names, &self.request.flavour);
+        let releases = packages::releases(&names, &self.request.flavour);
         if releases.is_empty() {
             let flavours: Vec<_> = packages::flavours(&names).into_iter().collect();
             return Err(self.no_kernel(
@@ -128,38 +163,35 @@ impl Suite<'_> {
                 &format!("the flavours {}", listed(&flavours)),
             ));
         }
-        let versions = self.versions(&releases)?;
-        let admitted: Vec<_> = versions
+        let candidates = self.candidates(releases)?;
+        let there: BTreeSet<_> = candidates
             .iter()
-            .filter(|(_, version)| self.request.admits(version))
+            .map(|candidate| candidate.leading.version.clone())
             .collect();
-        let mut newest: Option<(&String, &String)> = None;
-        for (release, version) in admitted {
-            if match newest {
-                Some((_, best)) => self.is_newer(version, best)?,
-                None => true,
-            } {
-                newest = Some((release, version));
+        let mut newest: Option<Candidate> = None;
+        for candidate in candidates {
+            if !self.request.admits(&candidate.leading.version) {
+                continue;
             }
+            newest = match newest {
+                Some(best) if !self.is_newer(&candidate.leading.version, &best.leading.version)? => {
+                    Some(best)
+                }
+                _ => Some(candidate),
+            };
         }
-        let Some((release, _)) = newest else {
-            let wanted = format!(
-                "{}-{}",
-                self.request.version.as_deref().unwrap_or("*"),
-                self.request.flavour
-            );
-            let there: Vec<_> = versions.values().map(String::as_str).collect();
-            return Err(self.no_kernel(&wanted, &format!("the versions {}", listed(&there))));
-        };
-        let parts = releases.remove(release).unwrap_or_default();
-        Ok((release.clone(), parts))
+        newest.ok_or_else(|| {
+            let wanted = self.request.version.as_deref().unwrap_or_default();
+            let there: Vec<_> = there.into_iter().collect();
+            self.no_kernel(
+                &format!("{wanted}-{}", self.request.flavour),
+                &format!("the versions {}", listed(&there)),
+            )
+        })
     }
 
-    /// The package version of each release.
-    fn versions(
-        &self,
-        releases: &BTreeMap<String, BTreeSet<Part>>,
-    ) -> Result<BTreeMap<String, String>, AptError> {
+    /// The kernels of these releases, with the versions of their packages.
+    fn candidates(&self, releases: BTreeMap<String, BTreeSet<Part>>) -> Result<Vec<Candidate>, AptError> {
         let leading = |parts: &BTreeSet<Part>| {
             if parts.contains(&Part::Binary) {
                 Part::Binary
@@ -167,49 +199,56 @@ impl Suite<'_> {
                 Part::Image
             }
         };
-        let by_name: BTreeMap<String, &String> = releases
-            .iter()
-            .map(|(release, parts)| (leading(parts).package(release), release))
+        let by_name: BTreeMap<String, (String, BTreeSet<Part>)> = releases
+            .into_iter()
+            .map(|(release, parts)| (leading(&parts).package(&release), (release, parts)))
             .collect();
+        let candidate = |leading: Package| {
+            let (release, parts) = by_name.get(&leading.name)?.clone();
+            Some(Candidate {
+                release,
+                parts,
+                leading,
+            })
+        };
         Ok(self
             .show(by_name.keys())?
             .into_iter()
-            .filter_map(|package| Some(((*by_name.get(&package.name)?).clone(), package.version)))
+            .filter_map(candidate)
             .collect())
     }
 
     /// Downloads packages until image and config are found.
-    fn files(
-        &self,
-        release: &str,
-        parts: &BTreeSet<Part>,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Fetched, AptError> {
+    fn files(&self, kernel: &Candidate, progress: &mut dyn FnMut(Progress)) -> Result<Fetched, AptError> {
+        let (images, configs) = (
+            packages::image_paths(&kernel.release),
+            packages::config_paths(&kernel.release),
+        );
+        let paths: Vec<_> = images.iter().chain(&configs).map(String::as_str).collect();
         let (mut image, mut config, mut used) = (None, None, Vec::new());
-        for batch in packages::batches(parts) {
+        for batch in packages::batches(&kernel.parts) {
             if image.is_some() && config.is_some() {
                 break;
             }
-            let names: Vec<_> = batch.iter().map(|part| part.package(release)).collect();
-            let wanted = self.show(names.iter())?;
-            for (package, file) in self.download(&wanted, progress)? {
+            for (package, file) in self.download(&self.packages(kernel, &batch)?, progress)? {
                 progress(Progress::Unpacking {
                     what: package.name.clone(),
                 });
-                let (images, configs) = (packages::image_paths(release), packages::config_paths(release));
-                let paths: Vec<_> = images.iter().chain(&configs).map(String::as_str).collect();
-                let bytes = fs::read(&file).map_err(|source| AptError::File {
+                let broken = |source| AptError::File {
                     action: "reading",
                     path: file.clone(),
                     source,
-                })?;
-                let mut found = deb::read_members(&bytes, &paths).map_err(|source| AptError::Package {
-                    package: file.clone(),
-                    source,
-                })?;
+                };
+                let mut found =
+                    deb::read_members(&fs::read(&file).map_err(broken)?, &paths).map_err(|source| {
+                        AptError::Package {
+                            package: file.clone(),
+                            source,
+                        }
+                    })?;
                 image = image.or_else(|| images.iter().find_map(|path| found.remove(path)));
                 config = config.or_else(|| configs.iter().find_map(|path| found.remove(path)));
-                used.push(format!("{}={}", package.name, package.version));
+                used.push(package.to_string());
             }
         }
         self.clear_downloads()?;
@@ -220,10 +259,25 @@ impl Suite<'_> {
                 packages: used,
             }),
             None => Err(AptError::NoImage {
-                release: release.to_owned(),
+                release: kernel.release.clone(),
                 packages: listed(&used),
             }),
         }
+    }
+
+    /// Some packages of a kernel, in its version.
+    fn packages(&self, kernel: &Candidate, parts: &[Part]) -> Result<Vec<Package>, AptError> {
+        let names: Vec<_> = parts.iter().map(|part| part.package(&kernel.release)).collect();
+        let there = self.show(names.iter())?;
+        let its = |name: &String| {
+            let mut versions = there.iter().filter(|package| package.name == *name);
+            let first = versions.clone().next();
+            versions
+                .find(|package| package.version == kernel.leading.version)
+                .or(first)
+                .cloned()
+        };
+        Ok(names.iter().filter_map(its).collect())
     }
 
     /// The package files, in the order asked for.
@@ -236,16 +290,9 @@ impl Suite<'_> {
         let directory = self.downloads();
         make_dir(&directory)?;
         let mut args: Vec<OsString> = ["-qq", "download"].map(Into::into).to_vec();
-        args.extend(
-            wanted
-                .iter()
-                .map(|package| format!("{}={}", package.name, package.version).into()),
-        );
+        args.extend(wanted.iter().map(|package| package.to_string().into()));
         let total_bytes = wanted.iter().map(|package| package.size).sum();
-        let title = wanted
-            .first()
-            .map(|package| format!("{} {}", package.name, package.version))
-            .unwrap_or_default();
+        let title = wanted.first().map(ToString::to_string).unwrap_or_default();
         self.run(&self.programs.apt_get, args, &directory)
             .lines(&mut |line| {
                 if let Some(percent) = status_percent(line) {
@@ -366,6 +413,16 @@ fn status_percent(line: &str) -> Option<f32> {
     let (_, rest) = line.strip_prefix("dlstatus:")?.split_once(':')?;
     let percent: f32 = rest.split(':').next()?.parse().ok()?;
     (0.0..=100.0).contains(&percent).then_some(percent)
+}
+
+/// Whether a program of apt failed for want of room on the disk.
+fn is_full(error: &AptError) -> bool {
+    match error {
+        AptError::Failed { stderr, .. } => stderr.contains("No space left on device"),
+        AptError::NoIndex { source, .. } => is_full(source),
+        AptError::File { source, .. } => source.kind() == std::io::ErrorKind::StorageFull,
+        _ => false,
+    }
 }
 
 fn listed<S: AsRef<str>>(words: &[S]) -> String {

@@ -1,67 +1,9 @@
 use super::*;
+use crate::testing::deb::{ar, deb, file, gz, raw_member, tar_of, xz, zst};
 use proptest::prelude::*;
-use std::io::Write;
 
 const VMLINUZ: &str = "boot/vmlinuz-6.12";
 const CONFIG: &str = "boot/config-6.12";
-
-/// An `ar` archive of the given members.
-fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut out = b"!<arch>\n".to_vec();
-    for (name, bytes) in members {
-        write!(
-            out,
-            "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n",
-            0,
-            0,
-            0,
-            100_644,
-            bytes.len()
-        )
-        .unwrap();
-        out.extend_from_slice(bytes);
-        if bytes.len() % 2 == 1 {
-            out.push(b'\n');
-        }
-    }
-    out
-}
-
-fn deb(data_name: &str, data: &[u8]) -> Vec<u8> {
-    ar(&[
-        ("debian-binary", b"2.0\n"),
-        ("control.tar.xz", b"control"),
-        (data_name, data),
-    ])
-}
-
-/// One tar member; the name is written as it is, whatever is in it.
-fn raw_member(name: &[u8], kind: tar::EntryType, size: u64, bytes: &[u8]) -> Vec<u8> {
-    let mut header = tar::Header::new_gnu();
-    header.as_old_mut().name[..name.len()].copy_from_slice(name);
-    header.set_entry_type(kind);
-    header.set_size(size);
-    header.set_cksum();
-    let mut out = header.as_bytes().to_vec();
-    out.extend_from_slice(bytes);
-    out.resize(out.len().next_multiple_of(512), 0);
-    out
-}
-
-fn file(name: &str, bytes: &[u8]) -> Vec<u8> {
-    raw_member(
-        name.as_bytes(),
-        tar::EntryType::Regular,
-        bytes.len() as u64,
-        bytes,
-    )
-}
-
-fn tar_of(members: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = members.concat();
-    out.resize(out.len() + 1024, 0);
-    out
-}
 
 fn sample_tar() -> Vec<u8> {
     tar_of(&[
@@ -70,22 +12,6 @@ fn sample_tar() -> Vec<u8> {
         file(&format!("./{CONFIG}"), b"CONFIG_SCHED_CLASS_EXT=y\n"),
         file(&format!("./{VMLINUZ}"), &[7; 3000]),
     ])
-}
-
-fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = lzma_rust2::XzWriter::new(Vec::new(), lzma_rust2::XzOptions::with_preset(1)).unwrap();
-    writer.write_all(bytes).unwrap();
-    writer.finish().unwrap()
-}
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    writer.write_all(bytes).unwrap();
-    writer.finish().unwrap()
-}
-
-fn zst(bytes: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
 }
 
 fn packings(tar: &[u8]) -> [(&'static str, Vec<u8>); 4] {
@@ -190,9 +116,12 @@ fn a_bomb_is_given_up_at_the_limit() {
     let tar = tar_of(&[file("./boot/filler", &vec![0; 8 << 20]), file(VMLINUZ, b"late")]);
     for (name, data) in packings(&tar) {
         let error = read_members_within(&deb(name, &data), &[VMLINUZ], &limits).unwrap_err();
+        let DebError::Data { source, .. } = &error else {
+            panic!("{name}: {error}")
+        };
         assert!(
-            error.to_string().contains("more than 1048576 bytes"),
-            "{name}: {error}"
+            source.to_string().contains("more than 1048576 bytes"),
+            "{name}: {source}"
         );
     }
 }
