@@ -1,2 +1,12 @@
-//! The project's own commands.
-fn main() {}
+//! `cargo xtask`: the project's own commands, one file each.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod process;
+mod setup;
+mod tidy;
+mod workspace;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,0 +1,37 @@
+//! The commands and what they have in common.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::{process, setup, tidy};
+
+/// The project's own commands; CI runs `cargo xtask test` and nothing else.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask", max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    Setup(setup::Args),
+    Tidy(tidy::Args),
+}
+
+/// Parses the command line, runs the command and reports its error with the causes.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = process::catch_signals().and_then(|()| match cli.command {
+        Task::Setup(args) => setup::exec(&args),
+        Task::Tidy(args) => tidy::exec(&args),
+    });
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

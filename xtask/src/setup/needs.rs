@@ -1,0 +1,196 @@
+//! What the project needs of a machine, and how to see whether it is there: by running it.
+
+use std::process::Command;
+use std::time::Duration;
+
+use crate::process;
+
+use super::version::Version;
+
+/// One need.
+#[derive(Debug)]
+pub(crate) struct Need {
+    /// What it is called.
+    pub(crate) name: &'static str,
+    /// What part of the project uses it.
+    pub(crate) purpose: &'static str,
+    /// Whether this machine has it.
+    pub(crate) probe: fn() -> Found,
+    /// Debian's packages with it.
+    pub(crate) packages: Packages,
+}
+
+/// A probe's answer, in words for the user.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It is there.
+    Yes(String),
+    /// It is not, or too old.
+    No(String),
+}
+
+/// Which packages bring something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Packages {
+    /// Always these.
+    Fixed(&'static [&'static str]),
+    /// This one, when it is at least of this version; a backport else.
+    AtLeast(&'static str, Version),
+    /// The first of these that there is.
+    FirstOf(&'static [&'static str]),
+}
+
+/// The oldest QEMU whose plugins can read registers, and whose single-threaded TCG switches vCPUs in time.
+pub(crate) const QEMU: Version = Version(10, 0);
+
+/// The oldest clang that compiles today's BPF schedulers.
+pub(crate) const CLANG: Version = Version(17, 0);
+
+/// Where clang is looked for: what the user chose, then the unversioned one, then Debian's, newest last tried first.
+const CLANGS: [&str; 8] = [
+    "clang", "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17", "clang-23",
+];
+
+/// Everything that is needed.
+pub(crate) const NEEDS: &[Need] = &[
+    Need {
+        name: "qemu",
+        purpose: "the machines of the tcg backend",
+        probe: qemu,
+        packages: Packages::AtLeast("qemu-system-x86", QEMU),
+    },
+    Need {
+        name: "clang",
+        purpose: "BPF programs",
+        probe: || match clang() {
+            Some((program, version)) => Found::Yes(format!("{program} {version}")),
+            None => Found::No(format!(
+                "no clang of version {CLANG} or later that compiles for BPF"
+            )),
+        },
+        packages: Packages::FirstOf(&[
+            "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17",
+        ]),
+    },
+    Need {
+        name: "cc",
+        purpose: "linking, and libbpf",
+        probe: || runs("cc", &["--version"]),
+        packages: Packages::Fixed(&["gcc", "libc6-dev"]),
+    },
+    Need {
+        name: "make",
+        purpose: "libbpf",
+        probe: || runs("make", &["--version"]),
+        packages: Packages::Fixed(&["make"]),
+    },
+    Need {
+        name: "pkg-config",
+        purpose: "finding the libraries below",
+        probe: || runs("pkg-config", &["--version"]),
+        packages: Packages::Fixed(&["pkg-config"]),
+    },
+    Need {
+        name: "libelf",
+        purpose: "libbpf",
+        probe: || library("libelf"),
+        packages: Packages::Fixed(&["libelf-dev"]),
+    },
+    Need {
+        name: "zlib",
+        purpose: "libbpf",
+        probe: || library("zlib"),
+        packages: Packages::Fixed(&["zlib1g-dev"]),
+    },
+    Need {
+        name: "libseccomp",
+        purpose: "published sched_ext schedulers",
+        probe: || library("libseccomp"),
+        packages: Packages::Fixed(&["libseccomp-dev"]),
+    },
+    Need {
+        name: "protoc",
+        purpose: "published sched_ext schedulers",
+        probe: || runs("protoc", &["--version"]),
+        packages: Packages::Fixed(&["protobuf-compiler"]),
+    },
+];
+
+/// A probe is a `--version` or a compilation of nothing.
+const PROBE_DEADLINE: Duration = Duration::from_secs(20);
+
+/// The clang to compile BPF programs with, and its version. `CLANG` in the environment is looked at first.
+pub(crate) fn clang() -> Option<(String, Version)> {
+    let chosen = std::env::var("CLANG").ok().filter(|name| !name.is_empty());
+    chosen
+        .into_iter()
+        .chain(CLANGS.map(str::to_owned))
+        .find_map(|program| {
+            let version = version_of(&program, &["--version"]).ok().flatten()?;
+            (version >= CLANG && compiles_for_bpf(&program)).then_some((program, version))
+        })
+}
+
+/// Distributions may leave out a back end.
+fn compiles_for_bpf(clang: &str) -> bool {
+    let mut command = Command::new(clang);
+    command.args(["-target", "bpf", "-c", "-x", "c", "-o", "/dev/null", "/dev/null"]);
+    process::output(&mut command, PROBE_DEADLINE).is_ok()
+}
+
+fn qemu() -> Found {
+    let program = "qemu-system-x86_64";
+    match version_of(program, &["--version"]) {
+        Ok(Some(version)) if version >= QEMU => {}
+        Ok(Some(version)) => return Found::No(format!("{program} {version} is older than {QEMU}")),
+        Ok(None) => return Found::No(format!("{program} --version does not tell a version")),
+        Err(why) => return Found::No(why),
+    }
+    // QEMU can be built without plugins; then it does not know the option.
+    match process::output(Command::new(program).args(["-plugin", "help"]), PROBE_DEADLINE) {
+        Ok(_) => runs(program, &["--version"]),
+        Err(_) => Found::No(format!("{program} was built without TCG plugins")),
+    }
+}
+
+fn library(name: &str) -> Found {
+    match version_of("pkg-config", &["--modversion", name]) {
+        Ok(Some(version)) => Found::Yes(version.to_string()),
+        Ok(None) | Err(_) => Found::No(format!("pkg-config does not know {name}")),
+    }
+}
+
+fn runs(program: &str, args: &[&str]) -> Found {
+    match version_of(program, args) {
+        Ok(Some(version)) => Found::Yes(format!("{program} {version}")),
+        Ok(None) => Found::Yes(program.to_owned()),
+        Err(why) => Found::No(why),
+    }
+}
+
+fn version_of(program: &str, args: &[&str]) -> Result<Option<Version>, String> {
+    process::output(Command::new(program).args(args), PROBE_DEADLINE)
+        .map(|text| Version::printed(&text))
+        .map_err(|_| format!("`{program} {}` does not run", args.join(" ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_is_missing() {
+        assert!(
+            matches!(runs("/no/such/program", &["--version"]), Found::No(why) if why.contains("/no/such/program"))
+        );
+        assert!(matches!(library("no-such-library"), Found::No(_)));
+    }
+
+    #[test]
+    fn names_of_needs_are_unique() {
+        let mut names: Vec<_> = NEEDS.iter().map(|need| need.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), NEEDS.len());
+    }
+}

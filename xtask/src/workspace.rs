@@ -1,0 +1,45 @@
+//! Where things are.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cargo_metadata::{Metadata, MetadataCommand};
+
+use crate::process;
+
+/// The workspace's root directory.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// A `cargo` command at the workspace's root; the cargo that runs this program, if one does.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// What cargo knows about the workspace's own packages.
+pub(crate) fn metadata() -> Result<Metadata> {
+    MetadataCommand::new()
+        .current_dir(root())
+        .no_deps()
+        .exec()
+        .context("ask cargo for the workspace's metadata")
+}
+
+/// The files that git tracks, relative to the root, in git's order. Files deleted but not yet committed are left out.
+pub(crate) fn tracked_files() -> Result<Vec<PathBuf>> {
+    let mut git = Command::new("git");
+    git.args(["ls-files", "-z"]).current_dir(root());
+    let listing = process::output(&mut git, Duration::from_secs(60))?;
+    Ok(listing
+        .split('\0')
+        .filter(|name| !name.is_empty())
+        .map(PathBuf::from)
+        .filter(|path| root().join(path).is_file())
+        .collect())
+}
