@@ -29,7 +29,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     };
     let begin = Instant::now();
     let kernel = store.resolve(&request, &mut |step| {
-        eprintln!("{:6.2} s {step:?}", begin.elapsed().as_secs_f64())
+        eprintln!("{:6.2} s {step:?}", begin.elapsed().as_secs_f64());
     })?;
     println!("{kernel:#?}\nin {:.3} s", begin.elapsed().as_secs_f64());
     for entry in store.list()? {

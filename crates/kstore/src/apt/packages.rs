@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn small_packages_are_looked_into_first() {
         let check = |parts: &[Part], expect: &[&[Part]]| {
-            assert_eq!(batches(&parts.iter().copied().collect()), expect)
+            assert_eq!(batches(&parts.iter().copied().collect()), expect);
         };
         check(&[Part::Image], &[&[Part::Image]]);
         check(&[Part::Image, Part::Modules], &[&[Part::Image], &[Part::Modules]]);

@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn one_line_sources_are_read() {
         let check = |line: &str, expect: Option<Source>| {
-            assert_eq!(parse_list(line), Vec::from_iter(expect), "{line}")
+            assert_eq!(parse_list(line), Vec::from_iter(expect), "{line}");
         };
         let plain = source("http://m.example/debian", &["trixie"], &["main", "contrib"], &[]);
         check(

@@ -137,12 +137,7 @@ impl Suite<'_> {
             ["-qq", "update"].map(Into::into).to_vec(),
             self.state,
         );
-        let updated = run.lines(&mut |line| {
-            if let Some(percent) = status_percent(line) {
-                progress(report(percent));
-            }
-        });
-        match updated {
+        match run.lines(&mut on_percent(|percent| progress(report(percent)))) {
             Err(failed @ AptError::Failed { .. }) => Err(AptError::NoIndex {
                 suite: self.request.suite.clone(),
                 mirror: self.mirror(),
@@ -291,25 +286,23 @@ impl Suite<'_> {
         make_dir(&directory)?;
         let mut args: Vec<OsString> = ["-qq", "download"].map(Into::into).to_vec();
         args.extend(wanted.iter().map(|package| package.to_string().into()));
-        let total_bytes = wanted.iter().map(|package| package.size).sum();
+        let total_bytes: u64 = wanted.iter().map(|package| package.size).sum();
         let title = wanted.first().map(ToString::to_string).unwrap_or_default();
-        self.run(&self.programs.apt_get, args, &directory)
-            .lines(&mut |line| {
-                if let Some(percent) = status_percent(line) {
-                    #[expect(
-                        clippy::cast_possible_truncation,
-                        clippy::cast_sign_loss,
-                        clippy::cast_precision_loss,
-                        reason = "an estimate to show"
-                    )]
-                    let done_bytes = (f64::from(percent) / 100.0 * total_bytes as f64) as u64;
-                    progress(Progress::Downloading {
-                        package: title.clone(),
-                        done_bytes,
-                        total_bytes,
-                    });
-                }
-            })?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "an estimate to show"
+        )]
+        let bytes_at = |percent: f32| (f64::from(percent) / 100.0 * total_bytes as f64) as u64;
+        let run = self.run(&self.programs.apt_get, args, &directory);
+        run.lines(&mut on_percent(|percent| {
+            progress(Progress::Downloading {
+                package: title.clone(),
+                done_bytes: bytes_at(percent),
+                total_bytes,
+            });
+        }))?;
         let files: Vec<_> = fs::read_dir(&directory)
             .map_err(|source| AptError::File {
                 action: "listing",
@@ -408,6 +401,18 @@ impl Suite<'_> {
     }
 }
 
+/// Hands over each new percentage; apt repeats itself many times a second.
+fn on_percent(mut report: impl FnMut(f32)) -> impl FnMut(&str) {
+    let mut last = None;
+    move |line| {
+        let percent = status_percent(line);
+        if let Some(percent) = percent.filter(|_| percent != last) {
+            last = Some(percent);
+            report(percent);
+        }
+    }
+}
+
 /// The percentage in a line of apt's status stream: `dlstatus:<item>:<percent>:<text>`.
 fn status_percent(line: &str) -> Option<f32> {
     let (_, rest) = line.strip_prefix("dlstatus:")?.split_once(':')?;
@@ -451,6 +456,23 @@ fn write(path: &Path, text: &str) -> Result<(), AptError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn repeated_percentages_are_told_once() {
+        let mut told = Vec::new();
+        let mut on_line = on_percent(|percent| told.push(percent));
+        for line in [
+            "dlstatus:1:10:x",
+            "noise",
+            "dlstatus:1:10:x",
+            "dlstatus:2:20:x",
+            "dlstatus:2:20:y",
+        ] {
+            on_line(line);
+        }
+        drop(on_line);
+        assert_eq!(told, [10.0, 20.0]);
+    }
 
     #[test]
     fn percentages_are_taken_from_download_status_only() {

@@ -56,7 +56,7 @@ fn data_cut_inside_a_whole_package_never_yields_part_of_a_member() {
                 Err(_) => {}
                 // A plain tar may end after any member.
                 Ok(found) if found.is_empty() => {
-                    assert!(name == "data.tar" && length % 512 == 0, "{name} cut at {length}")
+                    assert!(name == "data.tar" && length % 512 == 0, "{name} cut at {length}");
                 }
                 Ok(found) => assert_eq!(found[VMLINUZ], [7; 3000], "{name} cut at {length}"),
             }

@@ -72,9 +72,9 @@ fn a_suites_kernel_is_fetched_once_and_has_all_its_files() {
         let world = world();
         let tiny = kernel(NEW);
         if split {
-            world.archive.add_split(&tiny, "7.2.13-1")
+            world.archive.add_split(&tiny, "7.2.13-1");
         } else {
-            world.archive.add_whole(&tiny, "7.2.13-1")
+            world.archive.add_whole(&tiny, "7.2.13-1");
         }
         let mut steps = Vec::new();
         let got = world
@@ -112,7 +112,7 @@ fn the_newest_admitted_version_is_taken() {
         world.archive.add_whole(&kernel(release), version);
     }
     let check = |request: &str, release: &str| {
-        assert_eq!(world.resolve(request).unwrap().release, release, "{request}")
+        assert_eq!(world.resolve(request).unwrap().release, release, "{request}");
     };
     check("apt:sid/amd64", "6.12.10-amd64");
     check("apt:sid/amd64=6.12.9", "6.12.9-amd64");
@@ -418,7 +418,7 @@ fn a_lock_that_is_not_released_ends_the_wait() {
     let mut waits = 0;
     let request: KernelRequest = "apt:sid=6.12".parse().unwrap();
     let result = impatient.resolve(&request, &mut |step| {
-        waits += usize::from(matches!(step, Progress::Waiting { .. }))
+        waits += usize::from(matches!(step, Progress::Waiting { .. }));
     });
     assert!(matches!(result, Err(StoreError::Lock(_))), "{result:?}");
     assert_eq!(waits, 1);
