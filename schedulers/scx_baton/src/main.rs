@@ -101,7 +101,8 @@ fn run(args: &Args) -> Result<ExitCode> {
     events.consume().context("read the reason of the exit")?;
     print_stats(&skel);
     let exit = exit.take().context("the kernel gave no reason for the exit")??;
-    eprintln!("scx_baton: exited: {exit}");
+    let line = format!("scx_baton: exited: {exit}\n"); // in one write, so that other output cannot cut it apart
+    eprint!("{line}");
     Ok(if exit.is_error() {
         ExitCode::FAILURE
     } else {
