@@ -1,0 +1,46 @@
+//! Spin: computes without end. It wants to run always.
+
+use crate::compute::Compute;
+use crate::{Diary, Work};
+
+/// The work; a work unit is one unit of computing.
+pub struct Spin(Compute);
+
+impl Spin {
+    /// A new one.
+    pub fn new() -> Spin {
+        Spin(Compute::new())
+    }
+}
+
+impl Default for Spin {
+    fn default() -> Spin {
+        Spin::new()
+    }
+}
+
+impl Work for Spin {
+    fn step(&mut self, diary: &mut Diary<'_>) {
+        diary.stamp();
+        self.0.unit();
+        diary.count();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Slot;
+
+    #[test]
+    fn units_grow_and_a_cpu_is_seen() {
+        let slot = Slot::new();
+        let mut diary = Diary::new(&slot);
+        let mut spin = Spin::new();
+        (0..100).for_each(|_| spin.step(&mut diary));
+        let reading = slot.read();
+        assert_eq!(reading.work_units, 100);
+        assert!(!reading.cpus.is_empty());
+        assert!(reading.closed_gap.is_some() && reading.wants_since.is_some());
+    }
+}
