@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{process, setup, tidy};
+use crate::{demo, process, setup, test, tidy};
 
 /// The project's own commands; CI runs `cargo xtask test` and nothing else.
 #[derive(Debug, Parser)]
@@ -17,6 +17,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Task {
     Setup(setup::Args),
+    Demo(demo::Args),
+    Test(test::Args),
     Tidy(tidy::Args),
 }
 
@@ -25,6 +27,8 @@ pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = process::catch_signals().and_then(|()| match cli.command {
         Task::Setup(args) => setup::exec(&args),
+        Task::Demo(args) => demo::exec(&args),
+        Task::Test(args) => test::exec(&args),
         Task::Tidy(args) => tidy::exec(&args),
     });
     match outcome {

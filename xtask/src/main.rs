@@ -2,8 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod demo;
 mod process;
+mod schedrig;
 mod setup;
+mod test;
 mod tidy;
 mod workspace;
 

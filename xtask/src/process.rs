@@ -44,31 +44,33 @@ pub(crate) fn run(command: &mut Command, deadline: Duration) -> Result<()> {
     expect_success(command, status)
 }
 
-/// Runs a command and hands over its standard output line by line, as it comes.
+/// Runs a command and hands over what it writes, to either stream, line by line in the order it was written.
 pub(crate) fn run_lines(
     command: &mut Command,
     deadline: Duration,
     on_line: &mut dyn FnMut(&str),
 ) -> Result<()> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
-    let mut child = spawn(command)?;
+    let (reader, writer) = std::io::pipe().context("make a pipe")?;
+    let second = writer.try_clone().context("make a pipe")?;
+    command.stdin(Stdio::null()).stdout(writer).stderr(second);
+    let child = spawn(command);
+    // The command holds the pipe's writing ends until it is given others; the reader would wait for them.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = child?;
     let end = Instant::now() + deadline;
-    let lines = child.stdout.take().map(read_lines);
+    let lines = read_lines(reader);
     let status = loop {
-        match lines.as_ref().map(|lines| lines.recv_timeout(POLL)) {
-            Some(Ok(line)) => on_line(&line),
-            Some(Err(RecvTimeoutError::Disconnected)) | None => break wait(&mut child, command, end)?,
-            Some(Err(RecvTimeoutError::Timeout)) => {}
+        match lines.recv_timeout(POLL) {
+            Ok(line) => on_line(&line),
+            Err(RecvTimeoutError::Disconnected) => break wait(&mut child, command, end)?,
+            Err(RecvTimeoutError::Timeout) => {}
         }
         if let Some(status) = look(&mut child, command, end)? {
             break status;
         }
     };
     let end = Instant::now() + LAST_WORDS;
-    while let Some(Ok(line)) = lines
-        .as_ref()
-        .map(|lines| lines.recv_timeout(end.saturating_duration_since(Instant::now())))
-    {
+    while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
         on_line(&line);
     }
     expect_success(command, status)
@@ -230,13 +232,13 @@ mod tests {
     }
 
     #[test]
-    fn lines_arrive_in_order_and_the_last_needs_no_newline() {
+    fn lines_of_both_streams_arrive_in_order_and_the_last_needs_no_newline() {
         let mut lines = Vec::new();
-        run_lines(&mut shell("echo a; printf b"), LONG, &mut |line| {
+        run_lines(&mut shell("echo a; echo b >&2; printf c"), LONG, &mut |line| {
             lines.push(line.to_owned());
         })
         .unwrap();
-        assert_eq!(lines, ["a", "b"]);
+        assert_eq!(lines, ["a", "b", "c"]);
     }
 
     #[test]

@@ -20,6 +20,8 @@ use anyhow::{Result, bail};
 
 use needs::{Found, Need};
 
+pub(crate) use needs::clang;
+
 /// Installs what is missing, or says how to.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {

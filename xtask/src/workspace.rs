@@ -15,9 +15,9 @@ pub(crate) fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// A `cargo` command at the workspace's root; the cargo that runs this program, if one does.
+/// A `cargo` command at the workspace's root.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = Command::new("cargo");
     command.current_dir(root());
     command
 }
@@ -29,6 +29,11 @@ pub(crate) fn metadata() -> Result<Metadata> {
         .no_deps()
         .exec()
         .context("ask cargo for the workspace's metadata")
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    Ok(metadata()?.target_directory.into_std_path_buf())
 }
 
 /// The files that git tracks, relative to the root, in git's order. Files deleted but not yet committed are left out.

@@ -46,9 +46,9 @@ pub(crate) const QEMU: Version = Version(10, 0);
 /// The oldest clang that compiles today's BPF schedulers.
 pub(crate) const CLANG: Version = Version(17, 0);
 
-/// Where clang is looked for: what the user chose, then the unversioned one, then Debian's, newest last tried first.
-const CLANGS: [&str; 8] = [
-    "clang", "clang-19", "clang-22", "clang-21", "clang-20", "clang-18", "clang-17", "clang-23",
+/// Where clang is looked for: the unversioned one, then Debian's, newest first.
+const CLANGS: [&str; 7] = [
+    "clang", "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17",
 ];
 
 /// Everything that is needed.
@@ -65,7 +65,7 @@ pub(crate) const NEEDS: &[Need] = &[
         probe: || match clang() {
             Some((program, version)) => Found::Yes(format!("{program} {version}")),
             None => Found::No(format!(
-                "no clang of version {CLANG} or later that compiles for BPF"
+                "no clang {CLANG} or later that compiles for BPF (or `BPF_CLANG` names another)"
             )),
         },
         packages: Packages::FirstOf(&[
@@ -77,6 +77,12 @@ pub(crate) const NEEDS: &[Need] = &[
         purpose: "linking, and libbpf",
         probe: || runs("cc", &["--version"]),
         packages: Packages::Fixed(&["gcc", "libc6-dev"]),
+    },
+    Need {
+        name: "c++",
+        purpose: "libFuzzer",
+        probe: || runs("c++", &["--version"]),
+        packages: Packages::Fixed(&["g++"]),
     },
     Need {
         name: "make",
@@ -119,16 +125,15 @@ pub(crate) const NEEDS: &[Need] = &[
 /// A probe is a `--version` or a compilation of nothing.
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The clang to compile BPF programs with, and its version. `CLANG` in the environment is looked at first.
+/// The clang to compile BPF programs with, and its version: `BPF_CLANG` if that is set, which build scripts then
+/// insist on, too.
 pub(crate) fn clang() -> Option<(String, Version)> {
-    let chosen = std::env::var("CLANG").ok().filter(|name| !name.is_empty());
-    chosen
-        .into_iter()
-        .chain(CLANGS.map(str::to_owned))
-        .find_map(|program| {
-            let version = version_of(&program, &["--version"]).ok().flatten()?;
-            (version >= CLANG && compiles_for_bpf(&program)).then_some((program, version))
-        })
+    let chosen = std::env::var("BPF_CLANG").ok();
+    let names = chosen.map_or_else(|| CLANGS.map(str::to_owned).to_vec(), |chosen| vec![chosen]);
+    names.into_iter().find_map(|program| {
+        let version = version_of(&program, &["--version"]).ok().flatten()?;
+        (version >= CLANG && compiles_for_bpf(&program)).then_some((program, version))
+    })
 }
 
 /// Distributions may leave out a back end.

@@ -1,0 +1,168 @@
+//! The fuzz stage: every target of `fuzz/` for some seconds, two at a time.
+//!
+//! `fuzz/` is a workspace of its own, since all of it is compiled with coverage instrumentation (its `.cargo/config.toml`
+//! says how, which cargo reads only there). Its build goes to a directory of its own below ours.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::MetadataCommand;
+
+use crate::{process, workspace};
+
+use super::lane::Lane;
+
+/// The manifest of the fuzz targets.
+pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
+
+/// As many as the machines that CI has CPUs.
+const AT_A_TIME: usize = 2;
+
+/// How much a target says of its end; a finding prints its input and a stack.
+const LAST_LINES: usize = 60;
+
+const BUILD: Duration = Duration::from_secs(15 * 60);
+
+/// Starting, replaying the corpus, and ending, beyond the time that a target is told.
+const SLACK: Duration = Duration::from_secs(120);
+
+/// A target that is to be run.
+#[derive(Debug)]
+struct Target {
+    name: String,
+    program: PathBuf,
+    /// Kept between runs: what a run found interesting, the next begins with.
+    corpus: PathBuf,
+    dictionary: PathBuf,
+    /// Where the inputs of findings go.
+    findings: PathBuf,
+}
+
+/// Builds and runs all targets.
+pub(crate) fn run(lane: &mut Lane) -> Result<()> {
+    let directory = workspace::root().join("fuzz");
+    let build = lane.target().join("fuzz");
+    let mut command = lane.cargo(&["build", "--release", "--bins", "--target-dir"]);
+    command.arg(&build).current_dir(&directory);
+    lane.run(&mut command, BUILD)?;
+
+    let targets = targets(&directory, &build)?;
+    let seconds = lane.fuzz_seconds;
+    let rounds = u32::try_from(targets.len().div_ceil(AT_A_TIME)).unwrap_or(u32::MAX);
+    let deadline =
+        lane.deadline((Duration::from_secs(seconds) + SLACK).saturating_mul(rounds))? / rounds.max(1);
+    let (queue, failed) = (Mutex::new(VecDeque::from(targets)), Mutex::new(Vec::new()));
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                while let Some(target) = next(&queue) {
+                    if let Err(error) = fuzz(&target, seconds, deadline) {
+                        println!("FAILED fuzz target {}: {error:#}", target.name);
+                        failed
+                            .lock()
+                            .unwrap_or_else(std::sync::PoisonError::into_inner)
+                            .push(target.name);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        bail!(
+            "findings in {}; their inputs are in fuzz/artifacts",
+            failed.join(", ")
+        )
+    }
+}
+
+fn next(queue: &Mutex<VecDeque<Target>>) -> Option<Target> {
+    queue
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .pop_front()
+}
+
+/// The programs of the fuzz workspace.
+fn targets(directory: &Path, build: &Path) -> Result<Vec<Target>> {
+    let metadata = MetadataCommand::new()
+        .current_dir(directory)
+        .no_deps()
+        .exec()
+        .context("ask cargo for the fuzz targets")?;
+    let targets = metadata.packages.iter().flat_map(|package| &package.targets);
+    let found: Vec<Target> = targets
+        .filter(|target| target.is_bin())
+        .map(|target| Target {
+            name: target.name.clone(),
+            program: program(build, &target.name),
+            corpus: directory.join("corpus").join(&target.name),
+            dictionary: directory
+                .join("dictionaries")
+                .join(format!("{}.dict", target.name)),
+            findings: directory.join("artifacts").join(&target.name),
+        })
+        .collect();
+    if found.is_empty() {
+        bail!("there are no fuzz targets in {}", directory.display());
+    }
+    Ok(found)
+}
+
+/// The instrumented build names its target triple, so cargo adds a directory for it.
+fn program(build: &Path, name: &str) -> PathBuf {
+    build
+        .join(format!("{}-unknown-linux-gnu", std::env::consts::ARCH))
+        .join("release")
+        .join(name)
+}
+
+fn fuzz(target: &Target, seconds: u64, deadline: Duration) -> Result<()> {
+    for directory in [&target.corpus, &target.findings] {
+        fs::create_dir_all(directory).with_context(|| format!("make {}", directory.display()))?;
+    }
+    let mut command = Command::new(&target.program);
+    command.arg(&target.corpus);
+    command.args([
+        format!("-max_total_time={seconds}"),
+        "-timeout=20".to_owned(),
+        "-print_final_stats=1".to_owned(),
+    ]);
+    command.arg(format!("-artifact_prefix={}/", target.findings.display()));
+    if target.dictionary.is_file() {
+        command.arg(format!("-dict={}", target.dictionary.display()));
+    }
+    println!("$ {}", process::shown(&command));
+    let mut last = VecDeque::new();
+    let outcome = process::run_lines(&mut command, deadline, &mut |line| {
+        last.push_back(line.to_owned());
+        if last.len() > LAST_LINES {
+            last.pop_front();
+        }
+    });
+    match &outcome {
+        Ok(()) => println!("fuzz target {}: {}", target.name, executed(&last)),
+        Err(_) => last.iter().for_each(|line| println!("{}| {line}", target.name)),
+    }
+    outcome
+}
+
+fn executed(lines: &VecDeque<String>) -> String {
+    let units = lines
+        .iter()
+        .find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    units.map_or_else(
+        || "no finding".to_owned(),
+        |units| format!("no finding in {} executions", units.trim()),
+    )
+}

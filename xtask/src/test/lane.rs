@@ -1,0 +1,92 @@
+//! What the stages of one `cargo xtask test` share: the time that is left, the count of tests, the kernels.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{process, schedrig, workspace};
+
+use super::tally::Tally;
+
+/// One run of the stages.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    /// Tests so far.
+    pub(crate) tests: Tally,
+    /// For each fuzz target.
+    pub(crate) fuzz_seconds: u64,
+    target: PathBuf,
+    end: Instant,
+    kernel: Option<PathBuf>,
+}
+
+/// The kernels that tests run on: the newest, on which [`Lane::kernel`] is found, and the oldest.
+const KERNELS: [&str; 2] = ["apt:sid", "apt:bookworm"];
+
+impl Lane {
+    /// A run that ends at `end`.
+    pub(crate) fn new(end: Instant, fuzz_seconds: u64) -> Result<Lane> {
+        Ok(Lane {
+            tests: Tally::default(),
+            fuzz_seconds,
+            target: workspace::target_dir()?,
+            end,
+            kernel: None,
+        })
+    }
+
+    /// Where cargo puts what it builds.
+    pub(crate) fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// The deadline that a child gets who may take `wanted`.
+    pub(crate) fn deadline(&self, wanted: Duration) -> Result<Duration> {
+        let left = self.end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            bail!("no time is left for this stage");
+        }
+        Ok(wanted.min(left))
+    }
+
+    /// Runs a command, shows what it says, and counts the tests that it reports.
+    pub(crate) fn run(&mut self, command: &mut Command, wanted: Duration) -> Result<()> {
+        let deadline = self.deadline(wanted)?;
+        println!("$ {}", process::shown(command));
+        let tests = &mut self.tests;
+        process::run_lines(command, deadline, &mut |line| {
+            println!("{line}");
+            tests.read(line);
+        })
+    }
+
+    /// `cargo` with these arguments, in a form for logs.
+    pub(crate) fn cargo(&self, args: &[&str]) -> Command {
+        let mut command = workspace::cargo();
+        command.args(args).env("CARGO_TERM_PROGRESS_WHEN", "never");
+        command
+    }
+
+    /// Fetches the kernels, once; gives the newest one's uncompressed image.
+    pub(crate) fn kernel(&mut self) -> Result<PathBuf> {
+        if let Some(kernel) = &self.kernel {
+            return Ok(kernel.clone());
+        }
+        for request in KERNELS {
+            let path = schedrig::fetch_kernel(&self.target, request)?;
+            println!("{request}: {}", path.display());
+            self.kernel.get_or_insert(path);
+        }
+        match &self.kernel {
+            Some(kernel) => Ok(kernel.clone()),
+            None => bail!("no kernel is configured"),
+        }
+    }
+
+    /// Where published schedulers are installed: kept between runs.
+    pub(crate) fn schedulers(&self) -> PathBuf {
+        self.target.join("schedulers")
+    }
+}

@@ -1,0 +1,229 @@
+//! The stages: a table, and a function for each.
+
+use std::fmt;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{schedrig, setup, tidy};
+
+use super::fuzz;
+use super::lane::Lane;
+
+/// A stage's name, on the command line and in the summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Name {
+    /// What the machine needs.
+    Setup,
+    /// rustfmt.
+    Fmt,
+    /// The project's own rules.
+    Tidy,
+    /// Everything that is tested.
+    Build,
+    /// clippy, warnings denied.
+    Clippy,
+    /// rustdoc, warnings denied.
+    Doc,
+    /// Tests without a VM.
+    Unit,
+    /// Fetching kernels.
+    Kernels,
+    /// Building a published scheduler.
+    Schedulers,
+    /// Tests that boot kernels.
+    E2e,
+    /// The published scheduler, unmodified, through the command line.
+    Published,
+    /// Fuzz targets.
+    Fuzz,
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Name::Setup => "setup",
+            Name::Fmt => "fmt",
+            Name::Tidy => "tidy",
+            Name::Build => "build",
+            Name::Clippy => "clippy",
+            Name::Doc => "doc",
+            Name::Unit => "unit",
+            Name::Kernels => "kernels",
+            Name::Schedulers => "schedulers",
+            Name::E2e => "e2e",
+            Name::Published => "published",
+            Name::Fuzz => "fuzz",
+        })
+    }
+}
+
+/// One stage.
+pub(crate) struct Stage {
+    /// Its name.
+    pub(crate) name: Name,
+    /// Without these there is no point in it.
+    pub(crate) needs: &'static [Name],
+    /// What it does.
+    pub(crate) run: fn(&mut Lane) -> Result<()>,
+}
+
+/// All stages, in order: what is cheap and often wrong first, what boots machines last.
+pub(crate) const STAGES: &[Stage] = &[
+    Stage {
+        name: Name::Setup,
+        needs: &[],
+        run: |_| setup::ensure(),
+    },
+    Stage {
+        name: Name::Fmt,
+        needs: &[],
+        run: fmt,
+    },
+    Stage {
+        name: Name::Tidy,
+        needs: &[],
+        run: |_| tidy::exec(&tidy::Args {}),
+    },
+    Stage {
+        name: Name::Build,
+        needs: &[Name::Setup],
+        run: build,
+    },
+    Stage {
+        name: Name::Clippy,
+        needs: &[Name::Setup],
+        run: clippy,
+    },
+    Stage {
+        name: Name::Doc,
+        needs: &[Name::Setup],
+        run: doc,
+    },
+    Stage {
+        name: Name::Unit,
+        needs: &[Name::Build],
+        run: unit,
+    },
+    Stage {
+        name: Name::Kernels,
+        needs: &[Name::Build],
+        run: |lane| lane.kernel().map(|_| ()),
+    },
+    Stage {
+        name: Name::Schedulers,
+        needs: &[Name::Setup],
+        run: schedulers,
+    },
+    Stage {
+        name: Name::E2e,
+        needs: &[Name::Kernels],
+        run: e2e,
+    },
+    Stage {
+        name: Name::Published,
+        needs: &[Name::Kernels, Name::Schedulers],
+        run: published,
+    },
+    Stage {
+        name: Name::Fuzz,
+        needs: &[Name::Setup],
+        run: fuzz::run,
+    },
+];
+
+const fn minutes(n: u64) -> Duration {
+    Duration::from_secs(60 * n)
+}
+
+/// A published scheduler, pinned: what it does is not ours to change, so its version is part of the test.
+const PUBLISHED: (&str, &str) = ("scx_bpfland", "1.1.4");
+
+fn fmt(lane: &mut Lane) -> Result<()> {
+    lane.run(&mut lane.cargo(&["fmt", "--all", "--check"]), minutes(2))?;
+    lane.run(
+        &mut lane.cargo(&["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]),
+        minutes(2),
+    )
+}
+
+fn build(lane: &mut Lane) -> Result<()> {
+    lane.run(&mut lane.cargo(&["build", "--workspace"]), minutes(20))?;
+    lane.run(&mut lane.cargo(&["test", "--workspace", "--no-run"]), minutes(15))
+}
+
+fn clippy(lane: &mut Lane) -> Result<()> {
+    lane.run(
+        &mut lane.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        minutes(15),
+    )
+}
+
+fn doc(lane: &mut Lane) -> Result<()> {
+    let mut command = lane.cargo(&["doc", "--workspace", "--no-deps"]);
+    lane.run(command.env("RUSTDOCFLAGS", "-D warnings"), minutes(10))
+}
+
+fn unit(lane: &mut Lane) -> Result<()> {
+    lane.run(
+        &mut lane.cargo(&["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]),
+        minutes(15),
+    )?;
+    lane.run(
+        &mut lane.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]),
+        minutes(10),
+    )
+}
+
+/// Built with a directory of its own, since cargo would otherwise build in a temporary one, from the start each time.
+fn schedulers(lane: &mut Lane) -> Result<()> {
+    let (name, version) = PUBLISHED;
+    let root = lane.schedulers();
+    let mut command = lane.cargo(&["install", name, "--version", version, "--locked", "--root"]);
+    command.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
+    if let Some((clang, _)) = setup::clang() {
+        command.env("BPF_CLANG", clang);
+    }
+    lane.run(&mut command, minutes(20))
+}
+
+/// Two machines at a time: each keeps one host CPU busy.
+fn e2e(lane: &mut Lane) -> Result<()> {
+    let kernel = lane.kernel()?;
+    let mut command = lane.cargo(&[
+        "test",
+        "--workspace",
+        "--test",
+        "*",
+        "--no-fail-fast",
+        "--",
+        "--test-threads",
+        "2",
+    ]);
+    command
+        .env("SCHEDRIG_TEST_KERNEL", kernel)
+        .env("SCHEDRIG_E2E", "1");
+    command.env("SCHEDRIG_SCHEDULERS", lane.schedulers().join("bin"));
+    lane.run(&mut command, minutes(35))
+}
+
+fn published(lane: &mut Lane) -> Result<()> {
+    let program = lane.schedulers().join("bin").join(PUBLISHED.0);
+    let mut command = schedrig::command(lane.target());
+    command.args([
+        "run",
+        "--topology",
+        "1n2l2c1t",
+        "--group",
+        "a:spin:4",
+        "--group",
+        "b:burst:4",
+        "--for",
+        "2s",
+        "--scheduler",
+    ]);
+    command.arg(program);
+    lane.run(&mut command, minutes(5))?;
+    lane.tests.passed += 1;
+    Ok(())
+}
