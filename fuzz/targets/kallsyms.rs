@@ -1,0 +1,59 @@
+//! Symbols of an ELF file, or of bare tables at a fixed address.
+#![no_main]
+
+use kimage::kallsyms::{self, Region};
+use kimage::testing::{KallsymsWriter, OffsetRule, RODATA, TEXT, TableOrder, TinyKernel};
+use kimage::{KernelImage, Symbols};
+use libfuzzer_sys::fuzz_target;
+use schedrig_fuzz::{MAX_UNPACKED, plant};
+
+fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
+    let symbols = if bytes.starts_with(b"\x7fELF") {
+        KernelImage::from_bytes_within(bytes, MAX_UNPACKED).ok().and_then(|image| image.symbols().ok())
+    } else {
+        kallsyms::decode(&[Region { address: RODATA, bytes }]).ok().map(|tables| tables.symbols)
+    };
+    if let Some(symbols) = symbols {
+        check(&symbols);
+    }
+});
+
+/// Whatever was decoded answers its own questions.
+fn check(symbols: &Symbols) {
+    assert!(symbols.iter().is_sorted_by_key(|symbol| symbol.address));
+    for symbol in symbols.iter() {
+        assert!(symbols.all(symbol.name).any(|same| same == symbol));
+        let (nearest, distance) = symbols.nearest(symbol.address).expect("it is there itself");
+        assert_eq!((nearest.address, distance), (symbol.address, 0));
+    }
+}
+
+fn seeds() -> Vec<Vec<u8>> {
+    let symbols: Vec<_> = (0..300)
+        .map(|i| (format!("sched_{}", i / 2), TEXT + 64 * i, 't'))
+        .collect();
+    let mut seeds = vec![
+        TinyKernel::default().elf(),
+        TinyKernel {
+            kallsyms: None,
+            ..TinyKernel::default()
+        }
+        .elf(),
+    ];
+    for order in [
+        TableOrder::NumSymsFirst,
+        TableOrder::OffsetsFirst,
+        TableOrder::OffsetsFirstSeqsInside,
+    ] {
+        for rule in [
+            OffsetRule::FromBase,
+            OffsetRule::FromBaseOrAbsolute,
+            OffsetRule::FromItself,
+        ] {
+            let writer = KallsymsWriter { order, rule };
+            seeds.push(writer.write(&symbols[..3], RODATA));
+            seeds.push(writer.write(&symbols, RODATA));
+        }
+    }
+    seeds
+}
