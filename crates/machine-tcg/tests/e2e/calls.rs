@@ -3,6 +3,7 @@
 use std::process::{Child, Command};
 
 use guestmem::{AddressSpace, GuestVirt};
+use kimage::KernelImage;
 use machine::{Event, ExitReason, HookSpec, Machine, MachineError, Registers};
 
 use crate::program::Program;
@@ -45,9 +46,6 @@ fn a_call_carries_a_request_and_its_answer() {
     assert!(!report.console.is_empty());
 }
 
-/// Hooks are set by address. The one kernel address that is known here without a symbol table is the entry of system
-/// calls, which the kernel put into LSTAR: but that register is not shown. So the hooked function is found by running:
-/// a first machine's stack at a call holds no kernel address, but the test program's own code does for user space.
 #[test]
 fn a_hook_reports_every_nth_execution_with_its_arguments() {
     let Some(kernel) = kernel() else { return };
@@ -81,6 +79,27 @@ fn a_hook_reports_every_nth_execution_with_its_arguments() {
     };
     assert_eq!(of(all), (1..=9).collect::<Vec<_>>());
     assert_eq!(of(fourth), [4, 8]);
+}
+
+/// At the system call that switches the machine off: `__x64_sys_reboot(struct pt_regs *)`.
+#[test]
+fn a_hook_at_a_kernel_symbol_has_the_functions_arguments() {
+    let Some(kernel) = kernel() else { return };
+    let symbols = KernelImage::read(&kernel).unwrap().symbols().unwrap();
+    let reboot = GuestVirt(symbols.address_of("__x64_sys_reboot").unwrap());
+    let mut machine = launch(kernel, "1n1l2c1t", &Program::default().power_off());
+    let hook = machine.hook(reboot, HookSpec::ALWAYS).unwrap();
+    machine.resume().unwrap();
+    let Event::Hook(hit) = next(&mut machine) else {
+        panic!("no hook; console:\n{}", console(&machine));
+    };
+    assert_eq!((hit.hook, hit.hits), (hook, 1));
+    let space = AddressSpace::new(machine.memory(), hit.registers.cr3, hit.registers.paging_levels());
+    // `di` is the 15th word of `struct pt_regs`: the system call's first argument, LINUX_REBOOT_MAGIC1.
+    let pt_regs = hit.registers.argument(0).unwrap();
+    assert_eq!(space.read_u64(GuestVirt(pt_regs + 14 * 8)).unwrap(), 0xfee1_dead);
+    machine.resume().unwrap();
+    assert_eq!(next(&mut machine), Event::Exit(ExitReason::PoweredOff));
 }
 
 #[test]
