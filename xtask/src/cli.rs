@@ -26,16 +26,13 @@ enum Task {
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
     let outcome = process::catch_signals().and_then(|()| match cli.command {
-        Task::Setup(args) => setup::exec(&args),
-        Task::Demo(args) => demo::exec(&args),
+        Task::Setup(args) => setup::exec(&args).map(|()| ExitCode::SUCCESS),
+        Task::Demo(args) => demo::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::exec(&args),
-        Task::Tidy(args) => tidy::exec(&args),
+        Task::Tidy(args) => tidy::exec(&args).map(|()| ExitCode::SUCCESS),
     });
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

@@ -22,16 +22,8 @@ const BUILD: Duration = Duration::from_secs(20 * 60);
 const RUN: Duration = Duration::from_secs(10 * 60);
 
 const KERNEL: &str = "apt:sid";
-const SCENARIO: [&str; 8] = [
-    "--topology",
-    "1n2l2c1t",
-    "--group",
-    "a:spin:4@llc0",
-    "--group",
-    "b:spin:4@llc1",
-    "--for",
-    "2s",
-];
+const SCENARIO: &str =
+    "--topology 1n2l2c1t --group a:spin:4@llc0 --group b:spin:4@llc1 --for 2s --share 10 --fair 10";
 
 /// Runs `cargo xtask demo`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
@@ -62,7 +54,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
         println!("\n== {title} ==\n");
         let begin = Instant::now();
         let mut run = schedrig::command(&target);
-        run.arg("run").args(SCENARIO).args([
+        run.arg("run").args(SCENARIO.split(' ')).args([
             "--kernel",
             KERNEL,
             "--scheduler",

@@ -78,10 +78,18 @@ pub(crate) fn run_lines(
 
 /// Runs a command and gives its standard output; its standard error becomes part of the error when it fails.
 pub(crate) fn output(command: &mut Command, deadline: Duration) -> Result<String> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stderr(Stdio::piped());
+    read(command, deadline)
+}
+
+/// Runs a command and gives its standard output; its standard error goes where ours goes.
+pub(crate) fn answer(command: &mut Command, deadline: Duration) -> Result<String> {
+    command.stderr(Stdio::inherit());
+    read(command, deadline)
+}
+
+fn read(command: &mut Command, deadline: Duration) -> Result<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = spawn(command)?;
     let stdout = child.stdout.take().map(read_all);
     let stderr = child.stderr.take().map(read_all);

@@ -18,35 +18,15 @@ pub(crate) fn command(target: &Path) -> Command {
     command
 }
 
-/// Makes sure of a kernel, and gives the path of its uncompressed image.
+/// Makes sure of a kernel, and gives the path of its uncompressed image. Progress goes to standard error.
 pub(crate) fn fetch_kernel(target: &Path, request: &str) -> Result<PathBuf> {
-    let answer = process::output(command(target).args(["kernel", "fetch", request]), FETCH)?;
-    vmlinux_in(&answer)
-        .with_context(|| format!("`cargo schedrig kernel fetch {request}` names no vmlinux: {answer}"))
-}
-
-/// The first word that is an absolute path of a file named `vmlinux`.
-fn vmlinux_in(answer: &str) -> Option<PathBuf> {
-    answer
-        .split_whitespace()
-        .map(PathBuf::from)
-        .find(|path| path.is_absolute() && path.ends_with("vmlinux"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kernels_path_is_found_in_the_answer() {
-        let check = |answer: &str, expect: Option<&str>| {
-            assert_eq!(vmlinux_in(answer), expect.map(PathBuf::from), "{answer}");
-        };
-        check(
-            "7.2.13  sched_ext\n  /cache/7.2.13-ab/vmlinux\n",
-            Some("/cache/7.2.13-ab/vmlinux"),
-        );
-        check("vmlinux: /cache/7.2.13-ab/vmlinuz", None);
-        check("", None);
-    }
+    let mut fetch = command(target);
+    fetch.args(["kernel", "fetch", "--if-missing", "--json", request]);
+    let answer = process::answer(&mut fetch, FETCH)?;
+    let files: serde_json::Value =
+        serde_json::from_str(&answer).with_context(|| format!("read `{answer}`"))?;
+    let path = files.get("vmlinux").and_then(serde_json::Value::as_str);
+    Ok(path
+        .with_context(|| format!("`{}` names no vmlinux", process::shown(&fetch)))?
+        .into())
 }

@@ -12,9 +12,10 @@ mod lane;
 mod stages;
 mod tally;
 
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use lane::Lane;
 use stages::{STAGES, Stage};
@@ -41,7 +42,7 @@ enum Outcome {
 }
 
 /// Runs `cargo xtask test`.
-pub(crate) fn exec(args: &Args) -> Result<()> {
+pub(crate) fn exec(args: &Args) -> Result<ExitCode> {
     let mut lane = Lane::new(Instant::now() + TOTAL, args.fuzz_seconds)?;
     let mut results: Vec<(&Stage, Outcome, Duration)> = Vec::new();
     for stage in STAGES
@@ -66,7 +67,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
         }
         results.push((stage, outcome, begin.elapsed()));
     }
-    summarise(&results, &lane)
+    Ok(summarise(&results, &lane))
 }
 
 fn run(stage: &Stage, lane: &mut Lane) -> Outcome {
@@ -82,7 +83,7 @@ fn run(stage: &Stage, lane: &mut Lane) -> Outcome {
     }
 }
 
-fn summarise(results: &[(&Stage, Outcome, Duration)], lane: &Lane) -> Result<()> {
+fn summarise(results: &[(&Stage, Outcome, Duration)], lane: &Lane) -> ExitCode {
     println!("\n==== summary ====");
     let mut total = Duration::ZERO;
     for (stage, outcome, time) in results {
@@ -100,11 +101,10 @@ fn summarise(results: &[(&Stage, Outcome, Duration)], lane: &Lane) -> Result<()>
     }
     println!("{:<12}{:<9}{:>8.1} s\n", "all", "", total.as_secs_f64());
     println!("{} passed, {} failed", lane.tests.passed, lane.tests.failed);
-    if results
-        .iter()
-        .all(|(_, outcome, _)| matches!(outcome, Outcome::Passed))
-    {
-        return Ok(());
+    let passed = |(_, outcome, _): &(&Stage, Outcome, Duration)| matches!(outcome, Outcome::Passed);
+    if results.iter().all(passed) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
-    bail!("not everything passed")
 }

@@ -32,6 +32,15 @@ const BUILD: Duration = Duration::from_secs(15 * 60);
 /// Starting, replaying the corpus, and ending, beyond the time that a target is told.
 const SLACK: Duration = Duration::from_secs(120);
 
+/// Seconds for one input, megabytes in all and in one piece, bytes of input: beyond, it is a finding.
+const LIMITS: [&str; 5] = [
+    "-timeout=10",
+    "-rss_limit_mb=1024",
+    "-malloc_limit_mb=512",
+    "-max_len=32768",
+    "-print_final_stats=1",
+];
+
 /// A target that is to be run.
 #[derive(Debug)]
 struct Target {
@@ -49,7 +58,12 @@ pub(crate) fn run(lane: &mut Lane) -> Result<()> {
     let directory = workspace::root().join("fuzz");
     let build = lane.target().join("fuzz");
     let mut command = lane.cargo(&["build", "--release", "--bins", "--target-dir"]);
-    command.arg(&build).current_dir(&directory);
+    // Flags in the environment would replace those of the workspace.
+    command
+        .arg(&build)
+        .current_dir(&directory)
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
     lane.run(&mut command, BUILD)?;
 
     let targets = targets(&directory, &build)?;
@@ -133,28 +147,37 @@ fn fuzz(target: &Target, seconds: u64, deadline: Duration) -> Result<()> {
     }
     let mut command = Command::new(&target.program);
     command.arg(&target.corpus);
-    command.args([
-        format!("-max_total_time={seconds}"),
-        "-timeout=20".to_owned(),
-        "-print_final_stats=1".to_owned(),
-    ]);
+    command.arg(format!("-max_total_time={seconds}")).args(LIMITS);
     command.arg(format!("-artifact_prefix={}/", target.findings.display()));
     if target.dictionary.is_file() {
         command.arg(format!("-dict={}", target.dictionary.display()));
     }
     println!("$ {}", process::shown(&command));
-    let mut last = VecDeque::new();
+    let (mut last, mut covered) = (VecDeque::new(), false);
     let outcome = process::run_lines(&mut command, deadline, &mut |line| {
+        covered |= tells_coverage(line);
         last.push_back(line.to_owned());
         if last.len() > LAST_LINES {
             last.pop_front();
         }
     });
-    match &outcome {
-        Ok(()) => println!("fuzz target {}: {}", target.name, executed(&last)),
-        Err(_) => last.iter().for_each(|line| println!("{}| {line}", target.name)),
+    if outcome.is_err() {
+        last.iter().for_each(|line| println!("{}| {line}", target.name));
+        return outcome;
     }
-    outcome
+    if !covered {
+        bail!("it saw no coverage: it was built without instrumentation");
+    }
+    println!("fuzz target {}: {}", target.name, executed(&last));
+    Ok(())
+}
+
+/// Does this line of libFuzzer's tell coverage, as in `#2 INITED cov: 310 ft: 311 corp: 1/1b`?
+fn tells_coverage(line: &str) -> bool {
+    let count = line
+        .split_once(" cov: ")
+        .and_then(|(_, rest)| rest.split(' ').next());
+    count.is_some_and(|count| count.parse().is_ok_and(|count: u64| count > 0))
 }
 
 fn executed(lines: &VecDeque<String>) -> String {
@@ -165,4 +188,19 @@ fn executed(lines: &VecDeque<String>) -> String {
         || "no finding".to_owned(),
         |units| format!("no finding in {} executions", units.trim()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_is_told_from_its_absence() {
+        assert!(tells_coverage(
+            "#2\tINITED cov: 310 ft: 311 corp: 1/1b exec/s: 0 rss: 40Mb"
+        ));
+        assert!(!tells_coverage("#2\tINITED cov: 0 ft: 0 corp: 1/1b"));
+        assert!(!tells_coverage("#2\tINITED exec/s: 0 rss: 25Mb"));
+        assert!(!tells_coverage(""));
+    }
 }
