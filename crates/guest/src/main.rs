@@ -1,2 +1,68 @@
-//! The agent: PID 1 of the guest.
-fn main() {}
+//! The agent: PID 1 of the guest, a static program, the same for all tests.
+//!
+//! It boots the guest's user space, says hello, and then carries out the host's commands one by one. Its only
+//! way to talk is the *call* ([`door`]): the machine stands still from the request until the answer, so
+//! between two commands no guest time passes.
+//!
+//! ```text
+//! main ── boot ──► Agent::serve ── Command ──► commands/*  ──►  Reply
+//!                       │                        │
+//!                     Desk: door + scheduler     Crew: workers (one process each, one shared slot each)
+//!                           the only sleeper
+//! ```
+//!
+//! One thread, SCHED_FIFO, no signals: everything that can happen is a file descriptor (pipes, pidfds) or a
+//! deadline, and [`desk::Desk::wait`] is the one place that sleeps. Time is the guest's `CLOCK_MONOTONIC`.
+
+mod agent;
+mod boot;
+mod commands;
+mod console;
+mod crew;
+mod desk;
+mod door;
+mod error;
+mod fork;
+mod launch;
+mod ostime;
+mod plan;
+mod proc;
+mod scheduler;
+#[cfg(test)]
+mod testing;
+mod worker;
+
+use std::process::ExitCode;
+
+use crate::agent::{Agent, Places};
+
+/// `EX_USAGE` of sysexits.h: somebody started the agent on a running system.
+const EXIT_NOT_INIT: u8 = 64;
+
+fn main() -> ExitCode {
+    if !rustix::process::getpid().is_init() {
+        eprintln!("schedrig-guest: this is a guest's PID 1; put it into an initrd as /init");
+        return ExitCode::from(EXIT_NOT_INIT);
+    }
+    console::report_panics();
+    if let Err(reason) = run() {
+        console::say(&reason);
+    }
+    power_off()
+}
+
+/// From boot to the end that the host wants; or why it came to another one.
+fn run() -> Result<(), String> {
+    let door = boot::up().map_err(|error| console::chain(&error))?;
+    let agent = Agent::new(door, Places::default());
+    let mut agent = agent.map_err(|error| format!("map the workers' memory: {error}"))?;
+    agent.serve().map_err(|error| console::chain(&error))
+}
+
+fn power_off() -> ExitCode {
+    rustix::fs::sync();
+    let error = rustix::system::reboot(rustix::system::RebootCommand::PowerOff);
+    console::say(&format!("power off: {error:?}"));
+    // PID 1 ends: the kernel panics, which ends the machine too.
+    ExitCode::FAILURE
+}

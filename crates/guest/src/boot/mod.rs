@@ -1,0 +1,79 @@
+//! From the kernel's first user process to a machine in which workers and schedulers find what they expect.
+//!
+//! Done once, before the agent's hello. A step that this kernel lacks the means for is either needed, and ends
+//! the boot with the reason, or it is not, and is said on the console.
+
+mod control;
+mod loopback;
+mod mounts;
+mod settings;
+
+use std::fs;
+use std::io;
+
+use crate::console;
+use crate::door::{DoorKind, DoorKindError, NopDoor};
+
+/// The guest's user space could not be brought up.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BootError {
+    /// A file system that everything depends on is missing.
+    #[error("mount {kind} at {target}")]
+    Mount {
+        /// The file system.
+        kind: &'static str,
+        /// Where.
+        target: &'static str,
+        /// The failed call.
+        #[source]
+        source: io::Error,
+    },
+    /// A file that says or decides something cannot be read or written.
+    #[error("{doing} {path}")]
+    File {
+        /// `read` or `write …`.
+        doing: String,
+        /// Its path.
+        path: String,
+        /// The failed call.
+        #[source]
+        source: io::Error,
+    },
+    /// The control thread could not be set up.
+    #[error("{doing}")]
+    Control {
+        /// What was being done.
+        doing: &'static str,
+        /// The failed call.
+        #[source]
+        source: io::Error,
+    },
+    /// The door is not named, or unknown.
+    #[error(transparent)]
+    DoorKind(#[from] DoorKindError),
+    /// The door's buffer could not be mapped.
+    #[error("map the door's buffer")]
+    Door(#[source] io::Error),
+}
+
+/// Brings everything up and returns the door.
+pub(crate) fn up() -> Result<NopDoor, BootError> {
+    mounts::all()?;
+    let door = match DoorKind::from_command_line(&read("/proc/cmdline")?)? {
+        DoorKind::Nop => NopDoor::new().map_err(BootError::Door)?,
+    };
+    settings::all()?;
+    if let Err(error) = loopback::up() {
+        console::say(&format!("bring the loopback device up: {error}"));
+    }
+    control::take()?;
+    Ok(door)
+}
+
+fn read(path: &str) -> Result<String, BootError> {
+    fs::read_to_string(path).map_err(|source| BootError::File {
+        doing: "read".to_owned(),
+        path: path.to_owned(),
+        source,
+    })
+}

@@ -1,0 +1,360 @@
+//! The crew: every worker spawned so far, and what is known of each.
+
+use std::ffi::CString;
+use std::io;
+use std::path::Path;
+use std::{fs, os::unix::fs::OpenOptionsExt};
+
+use rustix::fs::{Access, access};
+use rustix::process::{Pid, Signal, kill_process, setpriority_process};
+use rustix::thread::{name as thread_name, set_name};
+use spec::{CpuSet, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId, WorkerReport};
+use wire::AgentError;
+use workload::{Arena, Reading, Slot};
+
+use crate::error::system;
+use crate::fork::{self, Forked};
+use crate::plan::{self, Random, Start};
+use crate::proc::{Numbers, ProcessFiles};
+use crate::worker;
+
+/// The most workers in one guest; a report of all of them fits one message.
+pub(crate) const MAX_WORKERS: usize = 4096;
+
+/// `TASK_COMM_LEN` less the final zero (include/linux/sched.h).
+const COMM_LEN: usize = 15;
+
+/// All workers and the memory shared with them.
+pub(crate) struct Crew {
+    arena: Arena,
+    workers: Vec<Worker>,
+    random: Random,
+}
+
+struct Worker {
+    id: WorkerId,
+    pid: Pid,
+    files: ProcessFiles,
+    /// It keeps a diary in its slot; a program does not.
+    keeps_diary: bool,
+    /// Its gate is open.
+    started: bool,
+    /// What was counted when the window began.
+    before: Count,
+    /// What was counted last.
+    last: Numbers,
+    exit: Option<ExitStatus>,
+}
+
+/// What the kernel and the worker had counted at an instant.
+#[derive(Default)]
+struct Count {
+    numbers: Numbers,
+    work_units: u64,
+}
+
+impl Crew {
+    /// An empty crew.
+    pub(crate) fn new() -> io::Result<Crew> {
+        Ok(Crew {
+            arena: Arena::new(MAX_WORKERS)?,
+            workers: Vec::new(),
+            random: Random::new(0),
+        })
+    }
+
+    /// Seeds the start plans to come.
+    pub(crate) fn seed(&mut self, seed: u64) {
+        self.random = Random::new(seed);
+    }
+
+    /// Forks `count` workers into the cgroup at `directory`; they wait at their gates. All or none.
+    pub(crate) fn spawn(
+        &mut self,
+        group: &GroupName,
+        directory: &Path,
+        work: &Work,
+        count: u32,
+        nice: i8,
+    ) -> Result<Vec<(WorkerId, u32)>, AgentError> {
+        self.check(work, count)?;
+        let first = self.workers.len();
+        let index = self
+            .workers
+            .iter()
+            .filter(|worker| worker.id.group == *group)
+            .count() as u32;
+        for nth in 0..count {
+            let id = WorkerId {
+                group: group.clone(),
+                index: index + nth,
+            };
+            if let Err(error) = self.spawn_one(id, directory, work, nth, nice) {
+                for worker in self.workers.drain(first..) {
+                    // Reaped with the orphans.
+                    let _ = kill_process(worker.pid, Signal::KILL);
+                }
+                return Err(error);
+            }
+        }
+        let spawned = self.workers[first..].iter();
+        Ok(spawned
+            .map(|worker| (worker.id.clone(), raw(worker.pid)))
+            .collect())
+    }
+
+    /// Are all of them at their gates, or beyond?
+    pub(crate) fn all_arrived(&self) -> bool {
+        let slots = (0..self.workers.len()).filter_map(|index| self.arena.slot(index));
+        let mut workers = slots.zip(&self.workers);
+        workers.all(|(slot, worker)| worker.exit.is_some() || slot.has_arrived())
+    }
+
+    /// Begins a window: counts what was before it, and plans the starts of those who wait at their gates.
+    pub(crate) fn begin_window(&mut self, span: Nanos) -> Vec<Start> {
+        let readings = self.readings();
+        for ((worker, slot), reading) in self.workers.iter_mut().zip(slots(&self.arena)).zip(readings) {
+            worker.last = reading.numbers.clone();
+            worker.before = Count {
+                numbers: reading.numbers,
+                work_units: reading.slot.work_units,
+            };
+            slot.begin_window();
+        }
+        let waiting: Vec<usize> = (0..self.workers.len())
+            .filter(|index| !self.workers[*index].started)
+            .collect();
+        let mut starts = plan::starts(&mut self.random, waiting.len(), span);
+        for start in &mut starts {
+            start.worker = waiting[start.worker];
+        }
+        starts
+    }
+
+    /// Opens one worker's gate.
+    pub(crate) fn start(&mut self, worker: usize, now: GuestTime) {
+        if let (Some(worker), Some(slot)) = (self.workers.get_mut(worker), self.arena.slot(worker)) {
+            worker.started = true;
+            slot.open(now);
+        }
+    }
+
+    /// What every worker did since the window began; the window ended at `to`.
+    pub(crate) fn reports(&mut self, to: GuestTime) -> Vec<WorkerReport> {
+        let readings = self.readings();
+        self.reap();
+        let workers = self.workers.iter_mut().zip(readings);
+        workers
+            .map(|(worker, reading)| worker.report(reading, to))
+            .collect()
+    }
+
+    /// Reaps the workers that have ended.
+    pub(crate) fn reap(&mut self) {
+        for worker in self.workers.iter_mut().filter(|worker| worker.exit.is_none()) {
+            if let Ok(Some(status)) = fork::try_reap(worker.pid) {
+                worker.exit = Some(status);
+            }
+        }
+    }
+
+    /// Somebody else reaped `pid`; it may have been a worker.
+    pub(crate) fn ended(&mut self, pid: Pid, status: Option<ExitStatus>) {
+        if let Some(worker) = self.workers.iter_mut().find(|worker| worker.pid == pid) {
+            worker.exit = worker.exit.or(status);
+        }
+    }
+
+    fn check(&self, work: &Work, count: u32) -> Result<(), AgentError> {
+        let free = self.arena.capacity() - self.workers.len();
+        if count as usize > free {
+            return Err(AgentError::State(format!(
+                "{count} more workers are too many: a guest has at most {MAX_WORKERS}, and {free} are left"
+            )));
+        }
+        match work {
+            Work::PingPong if !count.is_multiple_of(2) => Err(AgentError::State(format!(
+                "ping-pong workers come in pairs, and {count} is odd; spawn an even number"
+            ))),
+            Work::Program { argv } => {
+                let program = argv.first().ok_or_else(|| {
+                    AgentError::State("a program needs at least its path as argument".to_owned())
+                })?;
+                access(program.as_str(), Access::EXEC_OK).map_err(system(format!("execute {program}")))
+            }
+            Work::Spin | Work::SleepBurst { .. } | Work::PingPong => Ok(()),
+        }
+    }
+
+    fn spawn_one(
+        &mut self,
+        id: WorkerId,
+        directory: &Path,
+        work: &Work,
+        nth: u32,
+        nice: i8,
+    ) -> Result<(), AgentError> {
+        let slot = self.workers.len();
+        let doing = |what: &str| format!("{what} of worker {id}");
+        let pid = {
+            // The name is set before the fork so that even a worker that never runs has it.
+            let _name = Renamed::to(&comm(&id));
+            match fork::fork().map_err(system(doing("fork")))? {
+                Forked::Child => worker::main(&self.arena, slot, nth, work),
+                Forked::Parent(pid) => pid,
+            }
+        };
+        let set_up = || {
+            join(directory, pid).map_err(system(format!("move worker {id} into {}", directory.display())))?;
+            setpriority_process(Some(pid), nice.into()).map_err(system(doing("set the nice value")))?;
+            ProcessFiles::open(pid).map_err(system(doing("open the accounting")))
+        };
+        match set_up() {
+            Ok(files) => {
+                self.workers.push(Worker {
+                    id,
+                    pid,
+                    files,
+                    keeps_diary: !matches!(work, Work::Program { .. }),
+                    started: false,
+                    before: Count::default(),
+                    last: Numbers::default(),
+                    exit: None,
+                });
+                Ok(())
+            }
+            Err(error) => {
+                let _ = kill_process(pid, Signal::KILL);
+                Err(error)
+            }
+        }
+    }
+
+    /// All workers at almost one instant: the times first, then what takes longer to read.
+    fn readings(&self) -> Vec<WorkerReading> {
+        let fresh: Vec<_> = (self.workers.iter().zip(slots(&self.arena)))
+            .map(|(worker, slot)| (worker.files.schedstat(), slot.read()))
+            .collect();
+        let complete = |(worker, (schedstat, slot)): (&Worker, (io::Result<_>, Reading))| {
+            let numbers = schedstat.and_then(|schedstat| worker.files.numbers(schedstat));
+            WorkerReading {
+                // A worker that was reaped has no numbers any more: its last ones stay.
+                numbers: numbers.unwrap_or_else(|_| worker.last.clone()),
+                slot,
+            }
+        };
+        self.workers.iter().zip(fresh).map(complete).collect()
+    }
+}
+
+struct WorkerReading {
+    numbers: Numbers,
+    slot: Reading,
+}
+
+impl Worker {
+    fn report(&mut self, reading: WorkerReading, to: GuestTime) -> WorkerReport {
+        let WorkerReading { numbers, slot } = reading;
+        let (before, now) = (&self.before.numbers, &numbers);
+        let last_cpu = now.stat.processor;
+        // Who has ended, or has not begun, does not want to run.
+        let wants_since = slot.wants_since.filter(|_| self.exit.is_none() && self.started);
+        let report = WorkerReport {
+            id: self.id.clone(),
+            pid: raw(self.pid),
+            comm: now.stat.comm.clone(),
+            work_units: slot.work_units - self.before.work_units,
+            on_cpu: delta(now.schedstat.on_cpu_ns, before.schedstat.on_cpu_ns),
+            run_delay: delta(now.schedstat.run_delay_ns, before.schedstat.run_delay_ns),
+            timeslices: now
+                .schedstat
+                .timeslices
+                .saturating_sub(before.schedstat.timeslices),
+            migrations: now.migrations.saturating_sub(before.migrations),
+            longest_gap: self
+                .keeps_diary
+                .then(|| workload::longest(slot.closed_gap, wants_since, to, last_cpu))
+                .flatten(),
+            cpus: if self.keeps_diary {
+                slot.cpus
+            } else {
+                CpuSet::from_iter([last_cpu])
+            },
+            last_cpu,
+            exit: self.exit,
+        };
+        self.last = numbers;
+        report
+    }
+}
+
+/// The agent's own name, back again when dropped.
+struct Renamed(Option<CString>);
+
+impl Renamed {
+    fn to(name: &str) -> Renamed {
+        let own = thread_name().ok();
+        if let Ok(name) = CString::new(name) {
+            let _ = set_name(&name);
+        }
+        Renamed(own)
+    }
+}
+
+impl Drop for Renamed {
+    fn drop(&mut self) {
+        if let Some(own) = &self.0 {
+            let _ = set_name(own);
+        }
+    }
+}
+
+/// `group/index`, the group cut so that the index is whole.
+fn comm(id: &WorkerId) -> String {
+    let index = format!("/{}", id.index);
+    let group = id.group.as_str();
+    format!("{}{index}", &group[..group.len().min(COMM_LEN - index.len())])
+}
+
+fn slots(arena: &Arena) -> impl Iterator<Item = &Slot> {
+    (0..arena.capacity()).map_while(|index| arena.slot(index))
+}
+
+fn join(directory: &Path, pid: Pid) -> io::Result<()> {
+    use std::io::Write;
+    let procs = directory.join("cgroup.procs");
+    // Not created where it is missing: that is no cgroup.
+    let mut procs = fs::OpenOptions::new()
+        .write(true)
+        .custom_flags(libc::O_CLOEXEC)
+        .open(procs)?;
+    procs.write_all(raw(pid).to_string().as_bytes())
+}
+
+fn raw(pid: Pid) -> u32 {
+    pid.as_raw_nonzero().get().cast_unsigned()
+}
+
+fn delta(now: u64, before: u64) -> Nanos {
+    Nanos(now.saturating_sub(before))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tasks_name_fits_and_keeps_its_number() {
+        let check = |group: &str, index, expect: &str| {
+            let id = WorkerId {
+                group: group.parse().unwrap(),
+                index,
+            };
+            assert_eq!(comm(&id), expect);
+            assert!(comm(&id).len() <= COMM_LEN);
+        };
+        check("a", 0, "a/0");
+        check("a-rather-long-group-name", 17, "a-rather-lon/17");
+        check("exactly-eleven1", u32::MAX, "exac/4294967295");
+    }
+}

@@ -1,0 +1,6 @@
+//! What the kernel says about a process, read from `/proc/PID`.
+
+mod numbers;
+mod text;
+
+pub(crate) use numbers::{Numbers, ProcessFiles};
