@@ -1,2 +1,21 @@
-//! The command line of schedrig.
-fn main() {}
+//! The command line of schedrig: `cargo schedrig run`, `kernel`, `doctor`.
+//!
+//! One file a subcommand, each with its arguments and its `execute`. Standard output holds results, the same for
+//! the same execution; host times and progress go to standard error.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod commands;
+mod exit;
+mod group;
+mod progress;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_env("SCHEDRIG_LOG"))
+        .with_writer(std::io::stderr)
+        .init();
+    cli::main()
+}

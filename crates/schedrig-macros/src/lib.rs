@@ -1,1 +1,109 @@
-//! The #[schedrig::test] attribute.
+//! The `#[schedrig::test]` attribute.
+//!
+//! It turns a host function that takes a rig into a plain `#[test]`, so that `cargo test` and `cargo nextest` run
+//! it as any other:
+//!
+//! ```text
+//! #[schedrig::test(topology = "1n2l2c1t")]        #[test]
+//! fn shares(rig: &mut Rig) -> Outcome { … }   →   fn shares() { fn body(rig: …) { … }  run_declared(…, body) }
+//! ```
+#![forbid(unsafe_code)]
+
+use proc_macro::TokenStream;
+use quote::quote;
+use syn::parse::Parser as _;
+use syn::{ItemFn, LitInt, LitStr, parse_macro_input};
+
+/// The attribute's arguments; all but the topology may be left out.
+#[derive(Default)]
+struct Arguments {
+    topology: Option<LitStr>,
+    scheduler: Option<LitStr>,
+    kernel: Option<LitStr>,
+    seed: Option<LitInt>,
+    memory: Option<LitInt>,
+}
+
+/// A test on a machine of its own.
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `topology = "1n2l2c1t"` | the machine's shape; must be given |
+/// | `scheduler = "scx_baton --ignore-weight"` | the scheduler's program and arguments; EEVDF if left out |
+/// | `kernel = "apt:sid"` | the kernel request |
+/// | `seed = 7` | the seed; 1 if left out |
+/// | `memory = 1024` | guest RAM in MiB |
+///
+/// The function takes `&mut Rig` and returns `Outcome`.
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
+    let mut found = Arguments::default();
+    let parser = syn::meta::parser(|meta| found.take(&meta));
+    if let Err(error) = parser.parse(arguments) {
+        return error.to_compile_error().into();
+    }
+    let function = parse_macro_input!(function as ItemFn);
+    expand(&found, &function)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+impl Arguments {
+    fn take(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
+        let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
+        match name.as_str() {
+            "topology" => self.topology = Some(meta.value()?.parse()?),
+            "scheduler" => self.scheduler = Some(meta.value()?.parse()?),
+            "kernel" => self.kernel = Some(meta.value()?.parse()?),
+            "seed" => self.seed = Some(meta.value()?.parse()?),
+            "memory" => self.memory = Some(meta.value()?.parse()?),
+            _ => {
+                return Err(meta.error(
+                    "there are the arguments `topology`, `scheduler`, `kernel`, `seed` and `memory`",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::TokenStream> {
+    let name = &function.sig.ident;
+    let Some(topology) = &arguments.topology else {
+        return Err(syn::Error::new(
+            name.span(),
+            "say `topology = \"1n2l2c1t\"`, or another shape",
+        ));
+    };
+    let mut body = function.clone();
+    body.attrs.clear();
+    body.vis = syn::Visibility::Inherited;
+    let attributes = &function.attrs;
+    let scheduler = option(arguments.scheduler.as_ref());
+    let kernel = option(arguments.kernel.as_ref());
+    let seed = option(arguments.seed.as_ref());
+    let memory = option(arguments.memory.as_ref());
+    Ok(quote! {
+        #(#attributes)*
+        #[test]
+        fn #name() {
+            #body
+            let declared = ::schedrig::Declared {
+                name: concat!(module_path!(), "::", stringify!(#name)),
+                topology: #topology,
+                scheduler: #scheduler,
+                kernel: #kernel,
+                seed: #seed,
+                memory: #memory,
+            };
+            ::schedrig::run_declared(&declared, #name);
+        }
+    })
+}
+
+fn option<T: quote::ToTokens>(value: Option<&T>) -> proc_macro2::TokenStream {
+    match value {
+        Some(value) => quote!(::core::option::Option::Some(#value)),
+        None => quote!(::core::option::Option::None),
+    }
+}

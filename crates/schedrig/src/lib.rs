@@ -1,1 +1,72 @@
-//! A deterministic test rig for Linux process schedulers.
+//! A deterministic test rig for Linux process schedulers, EEVDF and sched_ext.
+//!
+//! A test declares a machine and a scheduler; the rig boots the real, unmodified kernel in a VM of that shape,
+//! runs workers in it, and judges what they got. The test's body is plain host code: between two of its calls
+//! the guest stands still, its clock included.
+//!
+//! ```no_run
+//! use schedrig::prelude::*;
+//!
+//! #[schedrig::test(topology = "1n2l2c1t", scheduler = "scx_baton")]
+//! fn two_groups_share_the_machine(rig: &mut Rig) -> Outcome {
+//!     let a = rig.cgroup("a").cpus(Llc(0)).spawn(Spin.workers(4))?;
+//!     let b = rig.cgroup("b").cpus(Llc(1)).spawn(Spin.workers(4))?;
+//!     rig.run_for(secs(2))?;
+//!     rig.check(share(&[&a, &b]).within(percent(10)))?;
+//!     rig.finish()
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! Without a single check a run still fails on a scheduler that exits, a stall, a starved or lost worker, a
+//! kernel warning and a violated cpuset ([`record::Expectation::defaults`]).
+//!
+//! *Architecture invariant:* this crate chooses the backend and wires the parts together; what they do is theirs.
+//!
+//! ```text
+//! RunSpec ─► kernel (kstore) ─► TcgMachine ─► Session ─► body(&mut Rig) ─► Evidence ─► judge ─► Record on disk
+//! ```
+#![forbid(unsafe_code)]
+
+mod checks;
+mod error;
+mod kernel;
+mod rig;
+mod run;
+mod scheduler;
+mod testing;
+mod work;
+
+pub use checks::{fair, percent, share};
+pub use error::{BodyError, Outcome, RigError};
+pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
+pub use kstore::{KernelRequest, Progress};
+pub use record::{CheckResult, Evidence, Expectation, Judgement, Percent, Record, Verdict, Window};
+pub use rig::{Group, GroupBuilder, Rig};
+pub use run::{Finished, RunSpec, default_records_dir, run};
+pub use schedrig_macros::test;
+pub use scheduler::{SchedulerSpec, SchedulerSpecError};
+pub use session::Limits;
+pub use spec::{CpuSet, GroupName, GuestTime, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport};
+pub use work::{Burst, PingPong, Program, Spin, Workers};
+
+/// What a test file needs.
+pub mod prelude {
+    pub use crate::{
+        Burst, Group, Llc, Nanos, Node, Outcome, PingPong, Program, Rig, Spin, fair, millis, percent, secs,
+        share,
+    };
+}
+
+#[doc(hidden)]
+pub use testing::{Declared, run_declared};
+
+/// That many seconds of guest time.
+pub const fn secs(seconds: u64) -> Nanos {
+    Nanos::from_secs(seconds)
+}
+
+/// That many milliseconds of guest time.
+pub const fn millis(millis: u64) -> Nanos {
+    Nanos::from_millis(millis)
+}

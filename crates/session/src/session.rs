@@ -591,3 +591,6 @@ fn chain(error: &dyn std::error::Error) -> String {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\r', "")
 }
+
+#[cfg(test)]
+mod tests;

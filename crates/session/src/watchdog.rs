@@ -35,6 +35,15 @@ pub enum WatchdogError {
 }
 
 impl GuestClock {
+    /// The clock whose tick and jiffies lie at these kernel addresses.
+    pub fn at(tick: GuestVirt, jiffies_64: GuestVirt, hz: u64) -> GuestClock {
+        GuestClock {
+            tick,
+            jiffies_64,
+            hz: hz.max(1),
+        }
+    }
+
     /// The clock of a kernel with these symbols (link addresses) and this configuration text.
     pub fn find(symbols: &Symbols, config: &str) -> Result<GuestClock, WatchdogError> {
         let address = |name| {

@@ -1,0 +1,61 @@
+//! The top of the command line: which subcommand, and what becomes of its errors.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{doctor, kernel, run};
+use crate::exit::Exit;
+
+/// As cargo calls it: `cargo-schedrig schedrig …`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo", bin_name = "cargo")]
+enum Cargo {
+    Schedrig(Schedrig),
+}
+
+/// Test Linux process schedulers on the real kernel, deterministically.
+///
+/// Exit codes: 0 passed or skipped, 1 failed, 2 inconclusive, 64 wrong usage, 69 something that is needed is
+/// missing or cannot be had (QEMU, a kernel, a scheduler), 70 the rig itself failed.
+#[derive(Debug, clap::Args)]
+#[command(version, arg_required_else_help = true)]
+struct Schedrig {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Run(Box<run::Run>),
+    #[command(subcommand)]
+    Kernel(kernel::Kernel),
+    Doctor(doctor::Doctor),
+}
+
+pub(crate) fn main() -> ExitCode {
+    let Cargo::Schedrig(arguments) = match Cargo::try_parse() {
+        Ok(parsed) => parsed,
+        Err(error) => {
+            // Help and version go to standard output and are no error. A closed pipe is nobody's.
+            let _ = error.print();
+            return if error.use_stderr() {
+                Exit::Usage.into()
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let result = match &arguments.command {
+        Command::Run(run) => run::execute(run),
+        Command::Kernel(kernel) => kernel::execute(kernel),
+        Command::Doctor(doctor) => doctor::execute(doctor),
+    };
+    match result {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::of(&error).into()
+        }
+    }
+}

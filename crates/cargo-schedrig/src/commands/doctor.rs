@@ -1,0 +1,185 @@
+//! `cargo schedrig doctor`: what this machine can do, each with the fix.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::exit::Exit;
+
+/// Tell what this machine can do, and how to mend what it cannot.
+///
+/// Exit code 69 if something is missing without which no test runs.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    what: &'static str,
+    ok: bool,
+    /// Without it no test runs.
+    needed: bool,
+    found: String,
+    /// What to do where it is not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
+    let findings = [qemu(), clang(), kernels(), apt(), kvm()];
+    if doctor.json {
+        println!("{}", serde_json::to_string_pretty(&findings)?);
+    } else {
+        for finding in &findings {
+            let mark = if finding.ok {
+                "ok "
+            } else if finding.needed {
+                "NO "
+            } else {
+                "-  "
+            };
+            println!("{mark} {:10} {}", finding.what, finding.found);
+            if let Some(fix) = &finding.fix {
+                println!("    {:10} → {fix}", "");
+            }
+        }
+    }
+    let fatal = findings.iter().any(|finding| finding.needed && !finding.ok);
+    Ok(if fatal { Exit::Unavailable } else { Exit::Pass })
+}
+
+fn qemu() -> Finding {
+    let what = "qemu";
+    match machine_tcg::Qemu::probe(None) {
+        Ok(qemu) => {
+            let found = format!("{} {}, with plugins", qemu.program.display(), qemu.version);
+            Finding {
+                what,
+                ok: true,
+                needed: true,
+                found,
+                fix: None,
+            }
+        }
+        Err(error) => {
+            let fix = Some("cargo xtask setup, or install QEMU 10.0 or later with plugins".to_owned());
+            Finding {
+                what,
+                ok: false,
+                needed: true,
+                found: error.to_string(),
+                fix,
+            }
+        }
+    }
+}
+
+fn clang() -> Finding {
+    let names = [
+        "clang", "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17",
+    ];
+    let found = names.iter().find_map(|name| {
+        let output = Command::new(name)
+            .arg("--version")
+            .stdin(Stdio::null())
+            .output()
+            .ok()?;
+        let first = String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned();
+        Some(format!("{name}: {first}"))
+    });
+    let ok = found.is_some();
+    let fix = (!ok).then(|| {
+        "cargo xtask setup, or install clang 17 or later (only for building BPF schedulers)".to_owned()
+    });
+    let found = found.unwrap_or_else(|| "none".to_owned());
+    Finding {
+        what: "clang",
+        ok,
+        needed: false,
+        found,
+        fix,
+    }
+}
+
+fn kernels() -> Finding {
+    let what = "kernels";
+    let fetch = format!("cargo schedrig kernel fetch {}", schedrig::DEFAULT_KERNEL);
+    match kstore::Store::open_default().and_then(|store| store.list()) {
+        Ok(entries) if entries.is_empty() => {
+            let found = "none here yet; a run fetches what it needs".to_owned();
+            Finding {
+                what,
+                ok: false,
+                needed: false,
+                found,
+                fix: Some(fetch),
+            }
+        }
+        Ok(entries) => {
+            let releases: Vec<&str> = entries
+                .iter()
+                .map(|entry| entry.kernel.release.as_str())
+                .collect();
+            Finding {
+                what,
+                ok: true,
+                needed: false,
+                found: releases.join(", "),
+                fix: None,
+            }
+        }
+        Err(error) => Finding {
+            what,
+            ok: false,
+            needed: true,
+            found: format!("{error:#}"),
+            fix: Some(fetch),
+        },
+    }
+}
+
+fn apt() -> Finding {
+    let ok = Path::new("/usr/bin/apt-get").exists();
+    let found = if ok {
+        "present: `apt:` kernels can be fetched"
+    } else {
+        "none: no `apt:` kernels"
+    };
+    let fix = (!ok).then(|| "use `path:<vmlinuz or directory>` or `host`".to_owned());
+    Finding {
+        what: "apt",
+        ok,
+        needed: false,
+        found: found.to_owned(),
+        fix,
+    }
+}
+
+fn kvm() -> Finding {
+    let finding = |ok, found: &str| Finding {
+        what: "kvm",
+        ok,
+        needed: false,
+        found: found.to_owned(),
+        fix: None,
+    };
+    if !Path::new("/dev/kvm").exists() {
+        finding(false, "none; the deterministic backend does not need it")
+    } else if Path::new("/sys/module/kvm_pvm").exists() {
+        finding(
+            false,
+            "emulated (kvm_pvm): cannot run a stock kernel; the deterministic backend does not need it",
+        )
+    } else {
+        finding(
+            true,
+            "/dev/kvm is there; the deterministic backend does not use it",
+        )
+    }
+}

@@ -1,0 +1,118 @@
+//! `cargo schedrig kernel`: the kernels on this machine's disk.
+
+use clap::{Args, Subcommand};
+use kstore::{KernelRequest, Store};
+
+use crate::exit::Exit;
+use crate::progress::Line;
+
+/// Fetch, list and remove kernels.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Kernel {
+    /// Fetch the newest kernel that answers a request, even if an older one is here.
+    Fetch(Fetch),
+    /// List the kernels that are here.
+    List(List),
+    /// Remove a kernel.
+    Rm(Rm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fetch {
+    /// `apt:<suite>[/<flavour>][=<version>]`, `path:<vmlinuz or directory>`, `host`.
+    #[arg(default_value = schedrig::DEFAULT_KERNEL)]
+    request: KernelRequest,
+    /// Take the kernel that is here already, if there is one.
+    #[arg(long)]
+    if_missing: bool,
+    /// Print the files as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print the list as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Its release, the start of its name, or a request.
+    which: String,
+}
+
+pub(crate) fn execute(kernel: &Kernel) -> anyhow::Result<Exit> {
+    let store = Store::open_default()?;
+    match kernel {
+        Kernel::Fetch(arguments) => fetch(&store, arguments),
+        Kernel::List(arguments) => list(&store, arguments),
+        Kernel::Rm(arguments) => {
+            let entry = store.remove(&arguments.which)?;
+            println!("removed {}", entry.kernel.release);
+            Ok(Exit::Pass)
+        }
+    }
+}
+
+fn fetch(store: &Store, arguments: &Fetch) -> anyhow::Result<Exit> {
+    let line = Line::new();
+    let mut progress = |step| line.step(step);
+    let kernel = if arguments.if_missing {
+        store.resolve(&arguments.request, &mut progress)
+    } else {
+        store.refresh(&arguments.request, &mut progress)
+    };
+    line.done();
+    let kernel = kernel?;
+    if arguments.json {
+        let config = kernel.config.as_ref().map(|path| path.display().to_string());
+        let files = serde_json::json!({
+            "request": kernel.request,
+            "release": kernel.release,
+            "build_id": kernel.build_id,
+            "image": kernel.image,
+            "vmlinux": kernel.vmlinux,
+            "config": config,
+        });
+        println!("{files:#}");
+    } else {
+        println!("{}  build id {}", kernel.release, kernel.build_id);
+        println!("  image   {}", kernel.image.display());
+        println!("  vmlinux {}", kernel.vmlinux.display());
+    }
+    Ok(Exit::Pass)
+}
+
+fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
+    let entries = store.list()?;
+    if arguments.json {
+        let entries: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                serde_json::json!({
+                    "release": entry.kernel.release,
+                    "build_id": entry.kernel.build_id,
+                    "request": entry.kernel.request,
+                    "image": entry.kernel.image,
+                })
+            })
+            .collect();
+        println!("{:#}", serde_json::Value::from(entries));
+    } else if entries.is_empty() {
+        println!(
+            "no kernels are here; `cargo schedrig kernel fetch` gets {}",
+            schedrig::DEFAULT_KERNEL
+        );
+    } else {
+        for entry in &entries {
+            let kernel = &entry.kernel;
+            println!(
+                "{:40} {:12.12}  {}",
+                kernel.release, kernel.build_id, kernel.request
+            );
+        }
+    }
+    Ok(Exit::Pass)
+}

@@ -1,0 +1,60 @@
+//! Progress on standard error; nothing where that is not a terminal.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use schedrig::Progress;
+
+/// A line that tells what is being done.
+pub(crate) struct Line {
+    bar: ProgressBar,
+}
+
+impl Line {
+    /// A new line.
+    pub(crate) fn new() -> Line {
+        let bar = ProgressBar::new_spinner();
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Line { bar }
+    }
+
+    /// Says what is being done.
+    pub(crate) fn say(&self, doing: impl Into<String>) {
+        self.bar.set_style(ProgressStyle::default_spinner());
+        self.bar.set_message(doing.into());
+    }
+
+    /// Shows a step of the kernel store.
+    pub(crate) fn step(&self, step: Progress) {
+        match step {
+            Progress::Waiting { lock } => {
+                self.say(format!("waiting for another process ({})", lock.display()))
+            }
+            Progress::Indexing { suite, percent } => {
+                self.say(format!("reading the index of {suite} ({percent:.0} %)"))
+            }
+            Progress::Downloading {
+                package,
+                done_bytes,
+                total_bytes,
+            } => {
+                if let Ok(style) =
+                    ProgressStyle::with_template("{spinner} {msg} {bar:30} {bytes}/{total_bytes}")
+                {
+                    self.bar.set_style(style);
+                }
+                self.bar.set_length(total_bytes);
+                self.bar.set_position(done_bytes);
+                self.bar.set_message(package);
+            }
+            Progress::Unpacking { what } => self.say(format!("unpacking {what}")),
+            Progress::Storing { release } => self.say(format!("storing {release}")),
+            other => self.say(format!("{other:?}")),
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn done(self) {
+        self.bar.finish_and_clear();
+    }
+}

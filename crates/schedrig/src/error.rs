@@ -1,0 +1,91 @@
+//! What can go wrong before there is a record, and inside a test's body.
+
+use std::path::PathBuf;
+
+use spec::{GroupNameError, TopologyError, WeightError};
+
+/// What a test's body returns: any error ends the run as failed, with its text in the record.
+pub type Outcome = Result<(), BodyError>;
+
+/// Any error of a test's body.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A run could not be set up or its record not be kept. What happens inside of the run is evidence, not this.
+#[derive(Debug, thiserror::Error)]
+pub enum RigError {
+    /// The machine's shape is impossible.
+    #[error("topology")]
+    Topology(#[from] TopologyError),
+    /// There is no such kernel.
+    #[error("kernel `{request}`")]
+    Kernel {
+        /// As asked for.
+        request: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The scheduler's program cannot be used.
+    #[error("scheduler `{program}`")]
+    Scheduler {
+        /// As asked for.
+        program: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The scheduler is not where programs are looked for.
+    #[error(
+        "there is no scheduler `{program}` in {looked}; build it (`cargo build`, `cargo install`) or give its path"
+    )]
+    NoScheduler {
+        /// As asked for.
+        program: String,
+        /// The directories, in order.
+        looked: String,
+    },
+    /// The initial RAM disk could not be made.
+    #[error(transparent)]
+    Initrd(#[from] session::InitrdError),
+    /// There is no QEMU that will do.
+    #[error(transparent)]
+    Qemu(#[from] machine_tcg::QemuError),
+    /// The machine could not be started.
+    #[error("start the machine")]
+    Launch(#[from] machine_tcg::LaunchError),
+    /// A file of the rig's own could not be read.
+    #[error("read {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The failed call.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The record could not be kept.
+    #[error("keep the record of the run")]
+    Record(#[from] record::StoreError),
+    /// There is no home directory to keep records in.
+    #[error("find the directory for records; set SCHEDRIG_RECORDS")]
+    NoHome,
+    /// A cgroup's name is not a name.
+    #[error(transparent)]
+    GroupName(#[from] GroupNameError),
+    /// A weight is out of bounds.
+    #[error(transparent)]
+    Weight(#[from] WeightError),
+    /// A cpuset names what the machine does not have.
+    #[error("the machine {topology} has no {what}")]
+    NoSuchCpus {
+        /// Its shape.
+        topology: String,
+        /// What was asked for.
+        what: String,
+    },
+    /// A cpuset is not a list of CPUs.
+    #[error(transparent)]
+    CpuSet(#[from] spec::CpuSetError),
+    /// The running session refused.
+    #[error(transparent)]
+    Session(#[from] session::SessionError),
+}

@@ -1,0 +1,120 @@
+//! Which scheduler: a program by name or path with arguments, or the kernel's own.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::RigError;
+
+/// The word for the kernel's own scheduler.
+const EEVDF: &str = "eevdf";
+
+/// A scheduler as it is asked for: `eevdf`, `scx_bpfland`, `./scx_baton --starve-nth 3`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SchedulerSpec {
+    /// The kernel's own.
+    Eevdf,
+    /// A program that attaches a sched_ext scheduler.
+    Program {
+        /// Its name or path.
+        program: String,
+        /// Its arguments.
+        args: Vec<String>,
+    },
+}
+
+/// A text that names no scheduler.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a scheduler is `eevdf`, or a program's name or path with its arguments, and this text is empty")]
+pub struct SchedulerSpecError;
+
+impl FromStr for SchedulerSpec {
+    type Err = SchedulerSpecError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut words = text.split_whitespace().map(str::to_owned);
+        match words.next() {
+            None => Err(SchedulerSpecError),
+            Some(word) if word == EEVDF => Ok(SchedulerSpec::Eevdf),
+            Some(program) => Ok(SchedulerSpec::Program {
+                program,
+                args: words.collect(),
+            }),
+        }
+    }
+}
+
+impl fmt::Display for SchedulerSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchedulerSpec::Eevdf => f.write_str(EEVDF),
+            SchedulerSpec::Program { program, args } => {
+                f.write_str(program)?;
+                args.iter().try_for_each(|arg| write!(f, " {arg}"))
+            }
+        }
+    }
+}
+
+/// The program's file: as given where it has a `/`, else searched in `SCHEDRIG_SCHEDULERS`, beside the running
+/// program (where cargo puts the workspace's programs), and on the search path.
+pub(crate) fn find(program: &str) -> Result<PathBuf, RigError> {
+    if program.contains('/') {
+        return Ok(PathBuf::from(program));
+    }
+    let directories = directories();
+    directories
+        .iter()
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
+        .ok_or_else(|| {
+            let looked: Vec<String> = directories
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect();
+            RigError::NoScheduler {
+                program: program.to_owned(),
+                looked: looked.join(", "),
+            }
+        })
+}
+
+fn directories() -> Vec<PathBuf> {
+    let mut directories = Vec::new();
+    if let Some(own) = std::env::var_os("SCHEDRIG_SCHEDULERS") {
+        directories.extend(std::env::split_paths(&own));
+    }
+    let here = std::env::current_exe().ok();
+    // target/debug/deps/test-… → target/debug; target/debug/cargo-schedrig → target/debug
+    directories.extend(
+        here.iter()
+            .flat_map(|exe| exe.ancestors().skip(1).take(2))
+            .map(Path::to_owned),
+    );
+    directories.extend(std::env::var_os("PATH").iter().flat_map(std::env::split_paths));
+    directories
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedulers_read_as_they_show_themselves() {
+        for text in ["eevdf", "scx_bpfland", "./scx_baton --starve-nth 3"] {
+            assert_eq!(text.parse::<SchedulerSpec>().unwrap().to_string(), text);
+        }
+        assert!(" ".parse::<SchedulerSpec>().is_err());
+    }
+
+    #[test]
+    fn a_program_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for() {
+        let error = find("scx_no_such").unwrap_err().to_string();
+        assert!(error.contains("scx_no_such") && error.contains("/bin"), "{error}");
+        assert_eq!(
+            find("/no/such").unwrap(),
+            PathBuf::from("/no/such"),
+            "paths are taken as they are"
+        );
+    }
+}

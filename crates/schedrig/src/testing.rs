@@ -1,0 +1,91 @@
+//! What `#[schedrig::test]` expands to.
+
+use std::path::PathBuf;
+
+use record::Verdict;
+
+use crate::{Outcome, Rig, RigError, RunSpec, run};
+
+/// A test as its attribute declares it: every value still a text.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Declared {
+    /// The test function's name with its module path.
+    pub name: &'static str,
+    /// As in `1n2l2c1t`.
+    pub topology: &'static str,
+    /// As in `scx_baton --starve-nth 3`; `None` = EEVDF.
+    pub scheduler: Option<&'static str>,
+    /// As in `apt:sid`.
+    pub kernel: Option<&'static str>,
+    /// The seed.
+    pub seed: Option<u64>,
+    /// Guest RAM in MiB.
+    pub memory: Option<u32>,
+}
+
+/// Runs a declared test. Panics, as tests do, with the whole report unless the run passed or was skipped.
+///
+/// # Panics
+/// If the run failed, was inconclusive, or could not be set up.
+#[expect(clippy::panic, reason = "this is how a test fails")]
+pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
+    let finished = specify(declared).and_then(|spec| run(&spec, &mut |_| {}, body));
+    match finished {
+        Err(error) => panic!("{}: {}", declared.name, chain(&error)),
+        Ok(finished) => {
+            let report = report::detail(&finished.record);
+            let place = finished.place.display();
+            match finished.record.judgement.verdict {
+                Verdict::Pass | Verdict::Skip => println!("{report}  record in {place}"),
+                Verdict::Fail | Verdict::Inconclusive => panic!("{report}  record in {place}\n"),
+            }
+        }
+    }
+}
+
+/// The attribute's texts, with what the environment says over them: `SCHEDRIG_SEED`, `SCHEDRIG_KERNEL`, `SCHEDRIG_QEMU`.
+fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
+    let name = declared.name.rsplit("::").next().unwrap_or(declared.name);
+    let mut spec = RunSpec::new(name, declared.topology.parse()?)?;
+    if let Some(scheduler) = declared.scheduler {
+        spec.scheduler =
+            scheduler
+                .parse()
+                .map_err(|error: crate::SchedulerSpecError| RigError::Scheduler {
+                    program: scheduler.to_owned(),
+                    source: error.into(),
+                })?;
+    }
+    let kernel = std::env::var("SCHEDRIG_KERNEL")
+        .ok()
+        .or(declared.kernel.map(str::to_owned));
+    if let Some(request) = kernel {
+        spec.kernel = request
+            .parse()
+            .map_err(|error: kstore::RequestError| RigError::Kernel {
+                request: request.clone(),
+                source: error.into(),
+            })?;
+    }
+    let seed = std::env::var("SCHEDRIG_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok());
+    spec.seed = seed.or(declared.seed).unwrap_or(spec.seed);
+    spec.memory_mib = declared.memory;
+    spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);
+    spec.replay = format!(
+        "SCHEDRIG_KERNEL={} SCHEDRIG_SEED={} cargo test {name}",
+        spec.kernel, spec.seed
+    );
+    Ok(spec)
+}
+
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,249 @@
+use guestmem::{GuestPhys, GuestVirt};
+use spec::WorkerReport;
+use testkit::{FakeMachine, Step};
+use wire::SchedulerState;
+
+use super::*;
+
+fn at(seconds: u64) -> GuestTime {
+    GuestTime(Nanos::from_secs(seconds))
+}
+
+fn says(request: &Request) -> Step {
+    Step::Call(request.encode().unwrap())
+}
+
+fn hello() -> Step {
+    let hello = Hello {
+        protocol: PROTOCOL_VERSION,
+        release: "7.2".into(),
+        cpus: 2,
+        at: at(1),
+    };
+    says(&Request::Hello(hello))
+}
+
+fn replies(reply: Reply) -> Step {
+    says(&Request::Reply(Ok(reply)))
+}
+
+fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
+    let sched_ext = Some(SchedulerState {
+        state: "disabled".into(),
+        ops: None,
+    });
+    replies(Reply::Ran {
+        from: at(1),
+        to: at(to),
+        workers,
+        sched_ext,
+    })
+}
+
+fn start(script: Vec<Step>) -> (Session, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
+    let machine = FakeMachine::new(script, "boot\r\n");
+    let answers = machine.answers();
+    let started = Session::start(Box::new(machine), None, Limits::default());
+    let (session, _) = started.unwrap_or_else(|failed| panic!("{}", failed.error));
+    (session, answers)
+}
+
+#[test]
+fn a_run_is_commands_and_windows_and_ends_powered_off() {
+    let (mut session, answers) = start(vec![hello(), replies(Reply::Done), ran(3, Vec::new())]);
+    session.seed(7).unwrap();
+    assert_eq!(session.run_for(Nanos::from_secs(2)).unwrap().to, at(3));
+    assert_eq!(session.now(), at(3));
+    let evidence = session.finish();
+    assert_eq!(evidence.end, End::PoweredOff);
+    assert_eq!(evidence.console, "boot\n");
+    assert_eq!(evidence.windows.len(), 1);
+    let commands: Vec<Answer> = answers
+        .lock()
+        .unwrap()
+        .iter()
+        .map(|bytes| Answer::decode(bytes).unwrap())
+        .collect();
+    let expected = [
+        Command::Seed { seed: 7 },
+        Command::RunFor {
+            span: Nanos::from_secs(2),
+        },
+        Command::PowerOff,
+    ];
+    assert_eq!(commands, expected.map(Answer::Command));
+}
+
+#[test]
+fn notices_become_evidence_in_order() {
+    let log = |bytes: &[u8]| {
+        says(&Request::Notice(Notice::SchedulerLog {
+            at: at(2),
+            stream: wire::Stream::Stderr,
+            bytes: bytes.to_vec(),
+        }))
+    };
+    let exited = Notice::SchedulerExited {
+        at: at(3),
+        status: ExitStatus::Code(1),
+        asked: false,
+    };
+    let attached = Reply::SchedulerAttached {
+        pid: 9,
+        ops: "baton".into(),
+        at: at(1),
+    };
+    let script = vec![
+        hello(),
+        log(b"up\n"),
+        replies(attached),
+        log(b"oops \xff"),
+        says(&Request::Notice(exited)),
+        ran(4, Vec::new()),
+    ];
+    let (mut session, _) = start(script);
+    session.start_scheduler(vec!["/s".into()]).unwrap();
+    assert!(session.scheduler_runs());
+    assert!(session.run_for(Nanos::from_secs(5)).unwrap().under_scheduler);
+    assert!(!session.scheduler_runs());
+    let evidence = session.finish();
+    assert_eq!(evidence.scheduler_log, "up\noops \u{fffd}");
+    let last = evidence.events.last().unwrap();
+    assert_eq!(last.at, at(3));
+    assert!(matches!(
+        last.what,
+        Happening::SchedulerExited { asked: false, .. }
+    ));
+}
+
+#[test]
+fn a_request_that_cannot_be_understood_is_refused_with_the_reason_and_counted() {
+    let mut damaged = Request::Reply(Ok(Reply::Done)).encode().unwrap();
+    damaged[4] ^= 1;
+    let endless = Step::CallWithLengths {
+        len: u64::MAX,
+        capacity: u64::MAX,
+    };
+    let script = vec![hello(), Step::Call(damaged), endless, replies(Reply::Done)];
+    let (mut session, answers) = start(script);
+    session.seed(1).unwrap();
+    let evidence = session.finish();
+    let refused: Vec<_> = evidence
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, Happening::Refused { .. }))
+        .collect();
+    assert_eq!(refused.len(), 2, "{refused:?}");
+    let second = Answer::decode(&answers.lock().unwrap()[1]).unwrap();
+    assert!(matches!(second, Answer::Refused { reason } if reason.contains("header is damaged")));
+}
+
+#[test]
+fn a_guest_that_dies_ends_the_run_and_every_later_command_says_so() {
+    let died = ExitReason::Died {
+        status: "signal 9".into(),
+        stderr: String::new(),
+    };
+    let (mut session, _) = start(vec![hello(), Step::Exit(died)]);
+    assert!(matches!(session.seed(1), Err(SessionError::Over { .. })));
+    let again = session.run_for(Nanos::from_secs(1)).unwrap_err().to_string();
+    assert!(again.contains("signal 9"), "{again}");
+    assert!(matches!(session.finish().end, End::MachineDied { .. }));
+}
+
+#[test]
+fn a_panic_at_boot_is_told_apart_from_a_guest_that_leaves() {
+    let boot = |reason| {
+        let machine = FakeMachine::new([Step::Exit(reason)], "panic\n");
+        let failed = Session::start(Box::new(machine), None, Limits::default())
+            .err()
+            .unwrap();
+        assert_eq!(failed.evidence.console, "panic\n");
+        failed.evidence.end
+    };
+    assert_eq!(
+        boot(ExitReason::GuestPanic {
+            message: "no init".into()
+        }),
+        End::GuestPanic {
+            message: "no init".into()
+        }
+    );
+    assert!(matches!(boot(ExitReason::PoweredOff), End::LeftEarly { .. }));
+}
+
+#[test]
+fn a_guest_that_makes_no_call_is_found_silent_by_its_own_clock() {
+    let clock = GuestClock::at(GuestVirt(0), GuestVirt(0x20_0000), 250);
+    let jiffies = |seconds: u64| Step::Hook {
+        at: GuestPhys(0x20_0000),
+        word: (1 << 32) - 300 * 250 + seconds * 250,
+    };
+    let script = [
+        jiffies(0),
+        hello(),
+        jiffies(20),
+        jiffies(40),
+        replies(Reply::Done),
+    ];
+    let machine = FakeMachine::new(script, "");
+    let started = Session::start(Box::new(machine), Some(clock), Limits::default());
+    let (mut session, _) = started.unwrap_or_else(|failed| panic!("{}", failed.error));
+    let error = session.seed(1).unwrap_err().to_string();
+    assert!(
+        error.contains("no call for 30s of guest time while the agent is seeded"),
+        "{error}"
+    );
+    assert!(matches!(session.finish().end, End::GuestSilent { .. }));
+}
+
+#[test]
+fn the_host_time_limit_is_the_last_resort() {
+    let (mut session, _) = start(vec![hello(), Step::Deadline]);
+    assert!(session.seed(1).is_err());
+    assert!(matches!(session.finish().end, End::HostDeadline { .. }));
+}
+
+#[test]
+fn an_agent_of_another_protocol_is_refused() {
+    let hello = Hello {
+        protocol: 99,
+        release: "7.2".into(),
+        cpus: 2,
+        at: at(1),
+    };
+    let machine = FakeMachine::new([says(&Request::Hello(hello))], "");
+    let failed = Session::start(Box::new(machine), None, Limits::default())
+        .err()
+        .unwrap();
+    assert!(
+        failed.error.to_string().contains("protocol 99"),
+        "{}",
+        failed.error
+    );
+}
+
+#[test]
+fn a_file_is_put_in_pieces_that_fit_and_read_back_whole() {
+    let piece = wire::call::MAX_CHUNK;
+    let chunk = |byte: u8| says(&Request::Notice(Notice::FileChunk { bytes: vec![byte; 3] }));
+    let script = vec![
+        hello(),
+        replies(Reply::Done),
+        replies(Reply::Done),
+        chunk(1),
+        chunk(2),
+        replies(Reply::FileRead { len: 6 }),
+    ];
+    let (mut session, answers) = start(script);
+    session.put_file("/x", 0o644, &vec![7; piece + 1]).unwrap();
+    assert_eq!(session.read_file("/y").unwrap(), [1, 1, 1, 2, 2, 2]);
+    let second = Answer::decode(&answers.lock().unwrap()[1]).unwrap();
+    let expected = Command::WriteFile {
+        path: "/x".into(),
+        mode: 0o644,
+        offset: piece as u64,
+        bytes: vec![7],
+    };
+    assert_eq!(second, Answer::Command(expected));
+}

@@ -1,0 +1,160 @@
+//! A machine that plays a script: what its guest says, in which order, and what it was answered.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use guestmem::{GuestPhys, GuestVirt, PhysMem};
+use machine::{
+    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Machine, MachineError,
+    Registers, VcpuId,
+};
+
+use crate::FakeMemory;
+
+/// What happens next in the script.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// The guest calls with these bytes in its buffer.
+    Call(Vec<u8>),
+    /// The guest calls and names these lengths, whatever is in its buffer.
+    CallWithLengths {
+        /// The request's length.
+        len: u64,
+        /// The buffer's.
+        capacity: u64,
+    },
+    /// The guest writes a word of its memory, and the first hook is hit.
+    Hook {
+        /// Where.
+        at: GuestPhys,
+        /// What.
+        word: u64,
+    },
+    /// The machine ends.
+    Exit(ExitReason),
+    /// The host-time deadline passes.
+    Deadline,
+}
+
+/// A machine that plays a script. When the script is at its end, so is the machine: powered off.
+#[derive(Debug)]
+pub struct FakeMachine {
+    memory: FakeMemory,
+    script: VecDeque<Step>,
+    frozen_in_call: bool,
+    answers: Arc<Mutex<Vec<Vec<u8>>>>,
+    console: Vec<u8>,
+}
+
+impl FakeMachine {
+    /// Where the guest's buffer lies.
+    pub const BUFFER: GuestPhys = GuestPhys(0x10_0000);
+    /// Its length in bytes.
+    pub const CAPACITY: usize = 1 << 20;
+
+    /// A machine with this script and console.
+    pub fn new(script: impl IntoIterator<Item = Step>, console: &str) -> FakeMachine {
+        FakeMachine {
+            memory: FakeMemory::new(4 << 20),
+            script: script.into_iter().collect(),
+            frozen_in_call: false,
+            answers: Arc::default(),
+            console: console.as_bytes().to_vec(),
+        }
+    }
+
+    /// What the guest finds in its buffer after each call, in order; shared, so it outlives the machine.
+    pub fn answers(&self) -> Arc<Mutex<Vec<Vec<u8>>>> {
+        Arc::clone(&self.answers)
+    }
+
+    fn call(&mut self, len: u64, capacity: u64) -> Event {
+        self.frozen_in_call = true;
+        let registers = Registers {
+            cr3: FakeMemory::CR3,
+            ..Registers::default()
+        };
+        Event::Call(Call {
+            vcpu: VcpuId(0),
+            registers,
+            buffer: GuestVirt(FakeMachine::BUFFER.0),
+            len,
+            capacity,
+        })
+    }
+}
+
+impl Machine for FakeMachine {
+    fn caps(&self) -> Caps {
+        Caps {
+            backend: Backend::Fake,
+            deterministic: true,
+            max_hooks: None,
+            late_hooks: false,
+        }
+    }
+
+    fn memory(&self) -> &dyn PhysMem {
+        &self.memory
+    }
+
+    fn hook(&mut self, _at: GuestVirt, _spec: HookSpec) -> Result<HookId, MachineError> {
+        Ok(HookId(0))
+    }
+
+    fn next(&mut self, _deadline: Instant) -> Result<Event, MachineError> {
+        let protocol = |what: String| MachineError::Protocol { what };
+        Ok(match self.script.pop_front() {
+            Some(Step::Call(bytes)) => {
+                let written = self.memory.write(FakeMachine::BUFFER, &bytes);
+                written.map_err(|error| protocol(error.to_string()))?;
+                self.call(bytes.len() as u64, FakeMachine::CAPACITY as u64)
+            }
+            Some(Step::CallWithLengths { len, capacity }) => self.call(len, capacity),
+            Some(Step::Hook { at, word }) => {
+                let written = self.memory.write(at, &word.to_le_bytes());
+                written.map_err(|error| protocol(error.to_string()))?;
+                let registers = Registers {
+                    cr3: FakeMemory::CR3,
+                    ..Registers::default()
+                };
+                Event::Hook(HookHit {
+                    hook: HookId(0),
+                    vcpu: VcpuId(0),
+                    hits: 1,
+                    registers,
+                })
+            }
+            Some(Step::Exit(reason)) => Event::Exit(reason),
+            Some(Step::Deadline) => Event::Deadline,
+            None => Event::Exit(ExitReason::PoweredOff),
+        })
+    }
+
+    fn resume(&mut self) -> Result<(), MachineError> {
+        if std::mem::take(&mut self.frozen_in_call) {
+            let mut buffer = vec![0; FakeMachine::CAPACITY];
+            let read = self.memory.read(FakeMachine::BUFFER, &mut buffer);
+            read.map_err(|error| MachineError::Protocol {
+                what: error.to_string(),
+            })?;
+            self.answers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(buffer);
+        }
+        Ok(())
+    }
+
+    fn console(&self) -> Result<Vec<u8>, MachineError> {
+        Ok(self.console.clone())
+    }
+
+    fn kill(self: Box<Self>) -> ExitReport {
+        ExitReport {
+            reason: ExitReason::Killed,
+            console: self.console,
+        }
+    }
+}
