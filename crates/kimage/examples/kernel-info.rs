@@ -1,6 +1,9 @@
-//! Prints what a kernel file says about itself: `kernel-info FILE [--elf OUT] [SYMBOL…]`.
+//! Prints what a kernel file says about itself: `kernel-info FILE [--elf OUT] [--map OUT] [SYMBOL…]`.
+//! `--elf` writes the unpacked ELF file, `--map` the symbols as `/proc/kallsyms` shows them.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let file = args
         .next()
-        .ok_or("usage: kernel-info FILE [--elf OUT] [SYMBOL…]")?;
+        .ok_or("usage: kernel-info FILE [--elf OUT] [--map OUT] [SYMBOL…]")?;
     let start = Instant::now();
     let image = KernelImage::read(Path::new(&file))?;
     println!("release    {}", image.release());
@@ -48,6 +51,14 @@ fn main() -> Result<(), Box<dyn Error>> {
         if name == "--elf" {
             let out = args.next().ok_or("--elf needs a file")?;
             std::fs::write(out, image.elf())?;
+            continue;
+        }
+        if name == "--map" {
+            let mut out = BufWriter::new(File::create(args.next().ok_or("--map needs a file")?)?);
+            for symbol in symbols.iter() {
+                writeln!(out, "{:016x} {} {}", symbol.address, symbol.kind, symbol.name)?;
+            }
+            out.flush()?;
             continue;
         }
         let bytes = symbols

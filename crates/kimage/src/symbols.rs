@@ -146,7 +146,7 @@ impl Symbols {
     }
 
     /// Adds a symbol if there is room for it; [`Symbols::finish`] must follow.
-    fn push(&mut self, name: &str, address: u64, kind: char) {
+    pub(crate) fn push(&mut self, name: &str, address: u64, kind: char) {
         let (Ok(name_start), Ok(name_len)) = (u32::try_from(self.names.len()), u16::try_from(name.len()))
         else {
             return;
@@ -163,7 +163,8 @@ impl Symbols {
         }
     }
 
-    fn finish(mut self) -> Symbols {
+    /// Sorts what was added.
+    pub(crate) fn finish(mut self) -> Symbols {
         self.names.shrink_to_fit();
         self.entries.sort_by_key(|entry| entry.address);
         let mut by_name: Vec<u32> = (0..self.entries.len() as u32).collect();

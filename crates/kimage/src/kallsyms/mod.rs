@@ -126,17 +126,15 @@ fn decode_at(region: Region<'_>, tokens: &tokens::Tokens<'_>) -> Result<Tables, 
             names: names.count,
             address: address(names.start),
         })?;
+    let mut symbols = Symbols::default();
     let mut text = String::new();
-    let symbols = names
-        .iter(region.bytes, tokens)
-        .zip(addresses)
-        .map(|(name, address)| {
-            text.clear();
-            let kind = name.expand(&mut text);
-            (text.clone(), address, kind)
-        });
+    for (name, address) in names.iter(region.bytes, tokens).zip(addresses) {
+        text.clear();
+        let kind = name.expand(&mut text);
+        symbols.push(&text, address, kind);
+    }
     Ok(Tables {
-        symbols: symbols.collect(),
+        symbols: symbols.finish(),
         encoding,
     })
 }
