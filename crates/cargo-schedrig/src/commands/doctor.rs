@@ -122,10 +122,7 @@ fn kernels() -> Finding {
             }
         }
         Ok(entries) => {
-            let releases: Vec<&str> = entries
-                .iter()
-                .map(|entry| entry.kernel.release.as_str())
-                .collect();
+            let releases: Vec<&str> = entries.iter().map(|entry| entry.release.as_str()).collect();
             Finding {
                 what,
                 ok: true,

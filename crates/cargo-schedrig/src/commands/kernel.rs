@@ -50,7 +50,7 @@ pub(crate) fn execute(kernel: &Kernel) -> anyhow::Result<Exit> {
         Kernel::List(arguments) => list(&store, arguments),
         Kernel::Rm(arguments) => {
             let entry = store.remove(&arguments.which)?;
-            println!("removed {}", entry.kernel.release);
+            println!("removed {}", entry.release);
             Ok(Exit::Pass)
         }
     }
@@ -88,18 +88,7 @@ fn fetch(store: &Store, arguments: &Fetch) -> anyhow::Result<Exit> {
 fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
     let entries = store.list()?;
     if arguments.json {
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                serde_json::json!({
-                    "release": entry.kernel.release,
-                    "build_id": entry.kernel.build_id,
-                    "request": entry.kernel.request,
-                    "image": entry.kernel.image,
-                })
-            })
-            .collect();
-        println!("{:#}", serde_json::Value::from(entries));
+        println!("{}", serde_json::to_string_pretty(&entries)?);
     } else if entries.is_empty() {
         println!(
             "no kernels are here; `cargo schedrig kernel fetch` gets {}",
@@ -107,11 +96,11 @@ fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
         );
     } else {
         for entry in &entries {
-            let kernel = &entry.kernel;
-            println!(
-                "{:40} {:12.12}  {}",
-                kernel.release, kernel.build_id, kernel.request
-            );
+            let requests = entry.requests.join(", ");
+            println!("{:40} {:12.12}  {requests}", entry.release, entry.build_id);
+            if let Some(damage) = &entry.damage {
+                println!("    damaged: {damage}; it is fetched again when it is needed");
+            }
         }
     }
     Ok(Exit::Pass)
