@@ -14,8 +14,9 @@ use workload::{Arena, Reading, Slot};
 
 use crate::error::system;
 use crate::fork::{self, Forked};
+use crate::ostime;
 use crate::plan::{self, Random, Start};
-use crate::proc::{Numbers, ProcessFiles};
+use crate::proc::{Marks, ProcessFiles, SchedStat};
 use crate::worker;
 
 /// The most workers in one guest; a report of all of them fits one message.
@@ -29,6 +30,8 @@ pub(crate) struct Crew {
     arena: Arena,
     workers: Vec<Worker>,
     random: Random,
+    /// When the last window ended.
+    last_window: GuestTime,
 }
 
 struct Worker {
@@ -39,17 +42,18 @@ struct Worker {
     keeps_diary: bool,
     /// Its gate is open.
     started: bool,
-    /// What was counted when the window began.
+    /// What had been counted when the window began.
     before: Count,
-    /// What was counted last.
-    last: Numbers,
+    /// The marks that were read last.
+    marks: Marks,
     exit: Option<ExitStatus>,
 }
 
-/// What the kernel and the worker had counted at an instant.
-#[derive(Default)]
+/// What kernel and worker had counted at an instant.
+#[derive(Clone, Default)]
 struct Count {
-    numbers: Numbers,
+    times: SchedStat,
+    migrations: u64,
     work_units: u64,
 }
 
@@ -60,6 +64,7 @@ impl Crew {
             arena: Arena::new(MAX_WORKERS)?,
             workers: Vec::new(),
             random: Random::new(0),
+            last_window: GuestTime::default(),
         })
     }
 
@@ -110,17 +115,25 @@ impl Crew {
         workers.all(|(slot, worker)| worker.exit.is_some() || slot.has_arrived())
     }
 
-    /// Begins a window: counts what was before it, and plans the starts of those who wait at their gates.
-    pub(crate) fn begin_window(&mut self, span: Nanos) -> Vec<Start> {
-        let readings = self.readings();
-        for ((worker, slot), reading) in self.workers.iter_mut().zip(slots(&self.arena)).zip(readings) {
-            worker.last = reading.numbers.clone();
-            worker.before = Count {
-                numbers: reading.numbers,
-                work_units: reading.slot.work_units,
-            };
-            slot.begin_window();
+    /// Begins a window: notes what was counted before it. Returns when it began.
+    pub(crate) fn begin_window(&mut self) -> GuestTime {
+        for worker in &mut self.workers {
+            // Who is reaped has no numbers any more, and counts nothing either.
+            worker.before.migrations = worker.files.migrations().unwrap_or(worker.before.migrations);
         }
+        for (worker, slot) in self.workers.iter_mut().zip(slots(&self.arena)) {
+            worker.before.times = worker.files.times().unwrap_or(worker.before.times);
+            worker.before.work_units = slot.work_units();
+        }
+        let now = ostime::now();
+        for slot in slots(&self.arena).take(self.workers.len()) {
+            slot.begin_window(self.last_window, now);
+        }
+        now
+    }
+
+    /// Plans the starts of those who wait at their gates in a window of `span`.
+    pub(crate) fn plan_starts(&mut self, span: Nanos) -> Vec<Start> {
         let waiting: Vec<usize> = (0..self.workers.len())
             .filter(|index| !self.workers[*index].started)
             .collect();
@@ -139,13 +152,30 @@ impl Crew {
         }
     }
 
-    /// What every worker did since the window began; the window ended at `to`.
+    /// What every worker did since the window began; the window ended at `to`, just now.
     pub(crate) fn reports(&mut self, to: GuestTime) -> Vec<WorkerReport> {
-        let readings = self.readings();
+        self.last_window = to;
+        // All at almost one instant: the times first, then what takes longer to read.
+        let exact: Vec<(io::Result<SchedStat>, Reading)> = (self.workers.iter().zip(slots(&self.arena)))
+            .map(|(worker, slot)| (worker.files.times(), slot.read()))
+            .collect();
+        let counts = self.workers.iter_mut().zip(exact).map(|(worker, (times, slot))| {
+            let mut now = Count {
+                work_units: slot.work_units,
+                ..worker.before.clone()
+            };
+            // Who was reaped before has no numbers any more: the last ones stay.
+            if let (Ok(times), Ok(marks)) = (times, worker.files.marks()) {
+                (now.times, now.migrations) = (times, marks.migrations);
+                worker.marks = marks;
+            }
+            (now, slot)
+        });
+        let counts: Vec<(Count, Reading)> = counts.collect();
         self.reap();
-        let workers = self.workers.iter_mut().zip(readings);
+        let workers = self.workers.iter_mut().zip(counts);
         workers
-            .map(|(worker, reading)| worker.report(reading, to))
+            .map(|(worker, (now, slot))| worker.report(now, slot, to))
             .collect()
     }
 
@@ -218,7 +248,7 @@ impl Crew {
                     keeps_diary: !matches!(work, Work::Program { .. }),
                     started: false,
                     before: Count::default(),
-                    last: Numbers::default(),
+                    marks: Marks::default(),
                     exit: None,
                 });
                 Ok(())
@@ -229,52 +259,26 @@ impl Crew {
             }
         }
     }
-
-    /// All workers at almost one instant: the times first, then what takes longer to read.
-    fn readings(&self) -> Vec<WorkerReading> {
-        let fresh: Vec<_> = (self.workers.iter().zip(slots(&self.arena)))
-            .map(|(worker, slot)| (worker.files.schedstat(), slot.read()))
-            .collect();
-        let complete = |(worker, (schedstat, slot)): (&Worker, (io::Result<_>, Reading))| {
-            let numbers = schedstat.and_then(|schedstat| worker.files.numbers(schedstat));
-            WorkerReading {
-                // A worker that was reaped has no numbers any more: its last ones stay.
-                numbers: numbers.unwrap_or_else(|_| worker.last.clone()),
-                slot,
-            }
-        };
-        self.workers.iter().zip(fresh).map(complete).collect()
-    }
-}
-
-struct WorkerReading {
-    numbers: Numbers,
-    slot: Reading,
 }
 
 impl Worker {
-    fn report(&mut self, reading: WorkerReading, to: GuestTime) -> WorkerReport {
-        let WorkerReading { numbers, slot } = reading;
-        let (before, now) = (&self.before.numbers, &numbers);
-        let last_cpu = now.stat.processor;
+    fn report(&mut self, now: Count, slot: Reading, to: GuestTime) -> WorkerReport {
+        let before = std::mem::replace(&mut self.before, now.clone());
+        let last_cpu = self.marks.stat.processor;
         // Who has ended, or has not begun, does not want to run.
         let wants_since = slot.wants_since.filter(|_| self.exit.is_none() && self.started);
-        let report = WorkerReport {
+        let gap = workload::longest(slot.closed_gap, wants_since, to, last_cpu);
+        let times = now.times;
+        WorkerReport {
             id: self.id.clone(),
             pid: raw(self.pid),
-            comm: now.stat.comm.clone(),
-            work_units: slot.work_units - self.before.work_units,
-            on_cpu: delta(now.schedstat.on_cpu_ns, before.schedstat.on_cpu_ns),
-            run_delay: delta(now.schedstat.run_delay_ns, before.schedstat.run_delay_ns),
-            timeslices: now
-                .schedstat
-                .timeslices
-                .saturating_sub(before.schedstat.timeslices),
+            comm: self.marks.stat.comm.clone(),
+            work_units: now.work_units.saturating_sub(before.work_units),
+            on_cpu: delta(times.on_cpu_ns, before.times.on_cpu_ns),
+            run_delay: delta(times.run_delay_ns, before.times.run_delay_ns),
+            timeslices: times.timeslices.saturating_sub(before.times.timeslices),
             migrations: now.migrations.saturating_sub(before.migrations),
-            longest_gap: self
-                .keeps_diary
-                .then(|| workload::longest(slot.closed_gap, wants_since, to, last_cpu))
-                .flatten(),
+            longest_gap: gap.filter(|_| self.keeps_diary),
             cpus: if self.keeps_diary {
                 slot.cpus
             } else {
@@ -282,9 +286,7 @@ impl Worker {
             },
             last_cpu,
             exit: self.exit,
-        };
-        self.last = numbers;
-        report
+        }
     }
 }
 

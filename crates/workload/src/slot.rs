@@ -57,12 +57,28 @@ impl Slot {
         Slot::default()
     }
 
-    /// Agent: begins the next window; what was seen before it is forgotten, the count of work units goes on.
-    pub fn begin_window(&self) {
+    /// Agent: begins the next window at `now`, after the last one ended at `last`; what was seen before it is
+    /// forgotten, the count of work units goes on.
+    ///
+    /// The time between is nobody's: who wanted to run all through it has a gap that is shorter by it.
+    pub fn begin_window(&self, last: GuestTime, now: GuestTime) {
         for word in &self.cpus {
             word.store(0, Ordering::Relaxed);
         }
         self.window.fetch_add(1, Ordering::Release);
+        let skip = |since: u64| match since {
+            WANTS_NOTHING => None,
+            since if since <= last.0.0 => Some(since + now.since(last).0),
+            since if since < now.0.0 => Some(now.0.0),
+            _ => None,
+        };
+        // Once is enough: where it fails the worker has just stamped, and wants to run since then only.
+        let since = self.wants_since.load(Ordering::Acquire);
+        if let Some(skipped) = skip(since) {
+            let _ = self
+                .wants_since
+                .compare_exchange(since, skipped, Ordering::AcqRel, Ordering::Acquire);
+        }
     }
 
     /// Agent: lets the worker go. From `now` on it wants to run, whether it gets to or not.
@@ -77,6 +93,11 @@ impl Slot {
         self.arrived.load(Ordering::Acquire) != 0
     }
 
+    /// Agent: work units since the worker began.
+    pub fn work_units(&self) -> u64 {
+        self.work_units.load(Ordering::Relaxed)
+    }
+
     /// Agent: everything at once, of the window that runs.
     pub fn read(&self) -> Reading {
         let bits = |(word, bits): (u32, u64)| {
@@ -85,7 +106,7 @@ impl Slot {
                 .map(move |bit| word * WORD_BITS + bit)
         };
         Reading {
-            work_units: self.work_units.load(Ordering::Relaxed),
+            work_units: self.work_units(),
             cpus: (0..)
                 .zip(self.cpus.iter().map(|word| word.load(Ordering::Relaxed)))
                 .flat_map(bits)
@@ -162,6 +183,29 @@ pub(crate) fn wake(word: &AtomicU32) {
 mod tests {
     use super::*;
 
+    fn begin(slot: &Slot) {
+        slot.begin_window(GuestTime::default(), GuestTime::default());
+    }
+
+    #[test]
+    fn the_time_between_two_windows_is_no_part_of_a_gap() {
+        let at = |ns| GuestTime(Nanos(ns));
+        let check = |since: u64, expect: u64| {
+            let slot = Slot::new();
+            slot.set_wants_since(Some(at(since)));
+            slot.begin_window(at(100), at(130));
+            assert_eq!(slot.wants_since(), Some(at(expect)), "since {since}");
+        };
+        check(40, 70);
+        check(100, 130);
+        check(110, 130);
+        check(130, 130);
+        check(200, 200);
+        let slot = Slot::new();
+        slot.begin_window(at(100), at(130));
+        assert_eq!(slot.wants_since(), None);
+    }
+
     #[test]
     fn every_cpu_of_the_largest_machine_has_a_bit() {
         let slot = Slot::new();
@@ -173,7 +217,7 @@ mod tests {
     #[test]
     fn a_new_window_forgets_cpus_and_gaps_and_goes_on_counting() {
         let slot = Slot::new();
-        slot.begin_window();
+        begin(&slot);
         slot.saw_cpu(5);
         slot.count_unit();
         slot.record_gap(
@@ -185,7 +229,7 @@ mod tests {
             },
         );
         assert!(slot.read().closed_gap.is_some());
-        slot.begin_window();
+        begin(&slot);
         let reading = slot.read();
         assert_eq!((reading.work_units, reading.closed_gap), (1, None));
         assert!(reading.cpus.is_empty());

@@ -10,8 +10,8 @@ use crate::{ostime, scheduler};
 
 /// Starts who waits, lets `span` pass, and reports. Ends early if the scheduler's program ends.
 pub(crate) fn run_for(agent: &mut Agent, span: Nanos) -> Result<Reply, Failure> {
-    let starts = agent.crew.begin_window(span);
-    let from = ostime::now();
+    let starts = agent.crew.plan_starts(span);
+    let from = agent.crew.begin_window();
     let mut woken = Woken::Deadline;
     for start in starts {
         woken = sleep_until(agent, ostime::after(from, start.offset))?;

@@ -3,4 +3,5 @@
 mod numbers;
 mod text;
 
-pub(crate) use numbers::{Numbers, ProcessFiles};
+pub(crate) use numbers::{Marks, ProcessFiles};
+pub(crate) use text::SchedStat;
