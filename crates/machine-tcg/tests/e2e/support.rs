@@ -10,7 +10,7 @@ use schedrig_machine_tcg::{TcgConfig, TcgMachine};
 use crate::program::Program;
 
 /// More host time than any of these runs takes on a loaded machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(480);
 
 /// Words that shorten a boot and change nothing that is tested here.
 const BOOT_TRIMS: &str =

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use machine::{Event, ExitReason, Machine};
+use guestmem::{AddressSpace, GuestVirt};
+use kimage::KernelImage;
+use machine::{Event, ExitReason, HookSpec, Machine, Registers};
 use spec::Topology;
 
 use crate::program::Program;
-use crate::support::{config, console, kernel, next};
+use crate::support::{console, kernel, launch, next};
 use schedrig_machine_tcg::TcgMachine;
 
 /// Every preset up to 16 CPUs, and counts that are no power of two.
@@ -25,7 +27,7 @@ fn every_shape_is_seen_by_the_guest() {
         for path in expected.keys() {
             program = program.print_file(path);
         }
-        let mut machine = TcgMachine::launch(&config(kernel.clone(), shape, &program.power_off())).unwrap();
+        let mut machine = launch(kernel.clone(), shape, &program.power_off());
         machine.resume().unwrap();
         let end = next(&mut machine);
         let console = console(&machine);
@@ -45,12 +47,35 @@ fn a_machine_with_64_cpus_boots() {
     let Some(kernel) = kernel() else { return };
     let online = "/sys/devices/system/cpu/online";
     let program = Program::default().mount_sysfs().print_file(online).power_off();
-    let mut machine = TcgMachine::launch(&config(kernel, "2n8l8c1t", &program)).unwrap();
+    let symbols = KernelImage::read(&kernel).unwrap().symbols().unwrap();
+    let address = |name| GuestVirt(symbols.address_of(name).unwrap());
+    let mut machine = launch(kernel, "2n8l8c1t", &program);
+    machine.hook(address("start_kernel"), HookSpec::ALWAYS).unwrap();
+    machine.resume().unwrap();
+    let Event::Hook(hit) = next(&mut machine) else {
+        panic!("no start_kernel; console:\n{}", console(&machine));
+    };
+    set_timer_period(&machine, address("lapic_timer_period"), &hit.registers);
     machine.resume().unwrap();
     let end = next(&mut machine);
     let console = console(&machine);
     assert_eq!(end, Event::Exit(ExitReason::PoweredOff), "{console}");
     assert!(console.contains(&format!("{online}: 0-63")), "{console}");
+}
+
+/// Tells the kernel its local APIC timer's period, as CPUID leaf 0x15 would if QEMU had it; else the kernel measures it
+/// (`calibrate_APIC_clock`) for 0.2 s of guest time with `pause` instructions, each of which sends QEMU once around all
+/// vCPUs: with 64 of them that takes many minutes.
+fn set_timer_period(machine: &TcgMachine, lapic_timer_period: GuestVirt, at_start_kernel: &Registers) {
+    /// QEMU's APIC timer runs at 1 GHz, and the tests' kernels have `CONFIG_HZ=250`.
+    const NS_PER_JIFFY: u32 = 1_000_000_000 / 250;
+    AddressSpace::new(
+        machine.memory(),
+        at_start_kernel.cr3,
+        at_start_kernel.paging_levels(),
+    )
+    .write(lapic_timer_period, &NS_PER_JIFFY.to_le_bytes())
+    .unwrap();
 }
 
 /// What sysfs has to say about `topology`: file by file.
