@@ -19,6 +19,10 @@
 //! Everything that QEMU gets is an inherited descriptor, so there is no directory to clean up and no name to
 //! collide, however either process dies. QEMU does not outlive its owner: the plugin watches the channel.
 //!
+//! A call is the 8-byte NOP `0f 1f 84 00` + `SRIG`, executed in user space with `rdi` = buffer, `rsi` = the request's
+//! length, `rdx` = the buffer's capacity. The guest must have *written* to every page of the buffer before: a page that
+//! it never touched is not mapped, and one that it only read may be the kernel's zero page or the page cache's.
+//!
 //! *Architecture invariant:* this crate knows nothing of what is inside of a kernel, nor what a call means.
 #![forbid(unsafe_code)]
 

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command};
 
-use guestmem::{AddressSpace, GuestVirt};
+use guestmem::{AddressSpace, GuestPhys, GuestVirt, x86_64};
 use kimage::KernelImage;
 use machine::{Event, ExitReason, HookSpec, Machine, MachineError, Registers};
 
@@ -44,6 +44,27 @@ fn a_call_carries_a_request_and_its_answer() {
     let report = Box::new(machine).kill();
     assert_eq!(report.reason, ExitReason::PoweredOff);
     assert!(!report.console.is_empty());
+}
+
+#[test]
+fn memory_above_4_gib_is_where_the_layout_says() {
+    let Some(kernel) = kernel() else { return };
+    let program = Program::default().call_and_print(b"ping", 16).power_off();
+    let mut configuration = config(kernel, "1n1l1c1t", &program);
+    configuration.memory_mib = 3072;
+    let mut machine = TcgMachine::launch(&configuration).unwrap();
+    let registers = next_call(&mut machine).registers;
+    let levels = registers.paging_levels();
+    let buffer = GuestVirt(registers.rdi);
+    let leaf = x86_64::walk(machine.memory(), registers.cr3, levels, buffer).unwrap();
+    assert!(
+        leaf.at >= GuestPhys(1 << 32),
+        "the kernel took {} for the buffer",
+        leaf.at
+    );
+    let mut request = [0; 4];
+    machine.memory().read(leaf.at, &mut request).unwrap();
+    assert_eq!(&request, b"ping");
 }
 
 #[test]

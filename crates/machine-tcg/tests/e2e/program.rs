@@ -51,6 +51,9 @@ impl Program {
         let mut buffer = request.to_vec();
         buffer.resize(capacity as usize, b'.');
         let at = self.place(&buffer);
+        // A page that was never written is not there, or is the page cache's own: the host must not write to it.
+        self.store(at, buffer[0]);
+        self.store(at + capacity - 1, buffer[buffer.len() - 1]);
         self.call(at, request.len() as u32, capacity);
         self.system_call(sys::WRITE, &[1, at, capacity]);
         self
@@ -170,6 +173,13 @@ impl Program {
         let at = BASE + DATA + self.data.len() as u32;
         self.data.extend(bytes);
         at
+    }
+
+    /// Writes `byte` to memory at `at`.
+    fn store(&mut self, at: u32, byte: u8) {
+        self.code.extend(b"\xc6\x04\x25"); // mov byte [disp32], imm8
+        self.code.extend(at.to_le_bytes());
+        self.code.push(byte);
     }
 
     fn call(&mut self, buffer: u32, len: u32, capacity: u32) {
