@@ -3,7 +3,7 @@
 //! Standard output is a function of the seed (and of the kernel and QEMU that the machine has); all that belongs to
 //! the host, progress and times, goes to standard error.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 
@@ -52,7 +52,6 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
         ("scx_baton, a sched_ext scheduler", baton),
     ] {
         println!("\n== {title} ==\n");
-        let begin = Instant::now();
         let mut run = schedrig::command(&target);
         run.arg("run").args(SCENARIO.split(' ')).args([
             "--kernel",
@@ -62,9 +61,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
             "--seed",
             &args.seed.to_string(),
         ]);
-        let outcome = process::run(&mut run, RUN);
-        eprintln!("({:.1} s of host time)", begin.elapsed().as_secs_f64());
-        outcome?;
+        process::run(&mut run, RUN)?;
     }
     println!(
         "\nThe same seed prints the same numbers again; `cargo xtask demo --seed {}` prints others.",
