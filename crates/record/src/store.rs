@@ -166,6 +166,7 @@ mod tests {
             topology: "1n1l2c1t".parse().unwrap(),
             memory_mib: 512,
             shift: 2,
+            kernel_args: String::new(),
             kernel: KernelFacts {
                 request: "apt:sid".into(),
                 release: "7.2".into(),

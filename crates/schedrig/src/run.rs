@@ -33,6 +33,8 @@ pub struct RunSpec {
     pub seed: u64,
     /// An instruction takes 2^shift ns; `None` = by the number of CPUs.
     pub shift: Option<u8>,
+    /// What the kernel is told beside the rig's own arguments; later arguments win.
+    pub kernel_args: String,
     /// How long things may take.
     pub limits: Limits,
     /// QEMU's program; `None` = on the search path.
@@ -59,6 +61,7 @@ impl RunSpec {
             scheduler: SchedulerSpec::Eevdf,
             seed: 1,
             shift: None,
+            kernel_args: String::new(),
             limits: Limits::default(),
             qemu: None,
             records: default_records_dir()?,
@@ -108,7 +111,7 @@ pub fn run(
         memory_mib: spec.effective_memory_mib(),
         kernel: kernel.boot.clone(),
         initrd: session::initrd()?,
-        cmdline: session::KERNEL_ARGUMENTS.to_owned(),
+        cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
         seed: spec.seed,
         shift: spec.shift,
     };
@@ -134,6 +137,7 @@ pub fn run(
         topology: spec.topology,
         memory_mib: spec.effective_memory_mib(),
         shift: config.effective_shift(),
+        kernel_args: spec.kernel_args.clone(),
         kernel: KernelFacts {
             request: spec.kernel.to_string(),
             release: kernel.files.release.clone(),

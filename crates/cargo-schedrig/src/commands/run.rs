@@ -50,6 +50,15 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
     shift: Option<u8>,
 
+    /// Kernel arguments beside the rig's own; later ones win.
+    #[arg(
+        long,
+        value_name = "ARGUMENTS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    append: String,
+
     /// Fail unless the groups get their shares by cpu.weight, within that many percent.
     #[arg(long, value_name = "PERCENT", help_heading = "Checks")]
     share: Option<Percent>,
@@ -180,6 +189,7 @@ fn specify(run: &Run) -> anyhow::Result<RunSpec> {
     spec.scheduler = run.scheduler.clone();
     spec.seed = run.seed;
     spec.shift = run.shift;
+    spec.kernel_args = run.append.clone();
     spec.qemu = run.qemu.clone();
     spec.replay = std::env::args().skip(1).fold("cargo".to_owned(), |line, word| {
         format!("{line} {}", quoted(&word))

@@ -1,0 +1,47 @@
+//! What the tests have in common: kernels, runs with records of their own, readable failures.
+
+use std::path::PathBuf;
+
+use schedrig::{CheckResult, Outcome, Record, Rig, RunSpec, Verdict, run};
+
+/// The newest kernel that is packaged, with sched_ext.
+pub(crate) const NEWEST: &str = "apt:trixie-backports";
+/// The kernel that tests run on unless they say otherwise: sched_ext and BTF.
+pub(crate) const STANDARD: &str = "apt:sid";
+/// A long-term kernel without sched_ext.
+pub(crate) const LONGTERM: &str = "apt:bookworm-backports";
+
+/// A run to be varied. Its records lie below cargo's directory for test files.
+pub(crate) fn spec(name: &str, topology: &str, kernel: &str, scheduler: &str) -> RunSpec {
+    let mut spec = RunSpec::new(name, topology.parse().unwrap()).unwrap();
+    spec.kernel = kernel.parse().unwrap();
+    spec.scheduler = scheduler.parse().unwrap();
+    spec.records = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("records");
+    spec
+}
+
+/// The record of the run.
+pub(crate) fn play(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
+    match run(spec, &mut |_| {}, body) {
+        Ok(finished) => finished.record,
+        Err(error) => panic!("{}: {error}: {:?}", spec.name, std::error::Error::source(&error)),
+    }
+}
+
+/// The record of a run that must pass.
+pub(crate) fn pass(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
+    let record = play(spec, body);
+    assert_eq!(
+        record.judgement.verdict,
+        Verdict::Pass,
+        "{}",
+        report::detail(&record)
+    );
+    record
+}
+
+/// The outcome of the check of that name.
+pub(crate) fn check<'r>(record: &'r Record, name: &str) -> &'r CheckResult {
+    let found = record.judgement.checks.iter().find(|check| check.check == name);
+    found.unwrap_or_else(|| panic!("no check `{name}`: {}", report::detail(record)))
+}
