@@ -30,8 +30,6 @@ pub(crate) struct Crew {
     arena: Arena,
     workers: Vec<Worker>,
     random: Random,
-    /// When the last window ended.
-    last_window: GuestTime,
 }
 
 struct Worker {
@@ -50,7 +48,7 @@ struct Worker {
 }
 
 /// What kernel and worker had counted at an instant.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 struct Count {
     times: SchedStat,
     migrations: u64,
@@ -64,7 +62,6 @@ impl Crew {
             arena: Arena::new(MAX_WORKERS)?,
             workers: Vec::new(),
             random: Random::new(0),
-            last_window: GuestTime::default(),
         })
     }
 
@@ -115,8 +112,10 @@ impl Crew {
         workers.all(|(slot, worker)| worker.exit.is_some() || slot.has_arrived())
     }
 
-    /// Begins a window: notes what was counted before it. Returns when it began.
+    /// Begins a window: notes what was counted before it. Returns when it began. The time that this takes is
+    /// no part of any gap.
     pub(crate) fn begin_window(&mut self) -> GuestTime {
+        let busy_since = ostime::now();
         for worker in &mut self.workers {
             // Who is reaped has no numbers any more, and counts nothing either.
             worker.before.migrations = worker.files.migrations().unwrap_or(worker.before.migrations);
@@ -127,7 +126,8 @@ impl Crew {
         }
         let now = ostime::now();
         for slot in slots(&self.arena).take(self.workers.len()) {
-            slot.begin_window(self.last_window, now);
+            slot.begin_window();
+            slot.forgive(busy_since, now);
         }
         now
     }
@@ -152,9 +152,9 @@ impl Crew {
         }
     }
 
-    /// What every worker did since the window began; the window ended at `to`, just now.
+    /// What every worker did since the window began; the window ended at `to`, just now. The time that this
+    /// takes is no part of any gap.
     pub(crate) fn reports(&mut self, to: GuestTime) -> Vec<WorkerReport> {
-        self.last_window = to;
         // All at almost one instant: the times first, then what takes longer to read.
         let exact: Vec<(io::Result<SchedStat>, Reading)> = (self.workers.iter().zip(slots(&self.arena)))
             .map(|(worker, slot)| (worker.files.times(), slot.read()))
@@ -162,7 +162,7 @@ impl Crew {
         let counts = self.workers.iter_mut().zip(exact).map(|(worker, (times, slot))| {
             let mut now = Count {
                 work_units: slot.work_units,
-                ..worker.before.clone()
+                ..worker.before
             };
             // Who was reaped before has no numbers any more: the last ones stay.
             if let (Ok(times), Ok(marks)) = (times, worker.files.marks()) {
@@ -174,9 +174,14 @@ impl Crew {
         let counts: Vec<(Count, Reading)> = counts.collect();
         self.reap();
         let workers = self.workers.iter_mut().zip(counts);
-        workers
+        let reports = workers
             .map(|(worker, (now, slot))| worker.report(now, slot, to))
-            .collect()
+            .collect();
+        let now = ostime::now();
+        for slot in slots(&self.arena).take(self.workers.len()) {
+            slot.forgive(to, now);
+        }
+        reports
     }
 
     /// Reaps the workers that have ended.
@@ -263,7 +268,7 @@ impl Crew {
 
 impl Worker {
     fn report(&mut self, now: Count, slot: Reading, to: GuestTime) -> WorkerReport {
-        let before = std::mem::replace(&mut self.before, now.clone());
+        let before = std::mem::replace(&mut self.before, now);
         let last_cpu = self.marks.stat.processor;
         // Who has ended, or has not begun, does not want to run.
         let wants_since = slot.wants_since.filter(|_| self.exit.is_none() && self.started);

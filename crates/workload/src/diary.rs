@@ -128,7 +128,7 @@ mod tests {
         let mut diary = Diary::new(&slot);
         slot.open(at(1));
         diary.see(at(10), 0);
-        slot.begin_window(at(10), at(10));
+        slot.begin_window();
         diary.see(at(12), 0);
         assert_eq!(slot.read().closed_gap.map(|gap| gap.span.0), Some(2));
     }

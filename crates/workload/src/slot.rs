@@ -57,27 +57,29 @@ impl Slot {
         Slot::default()
     }
 
-    /// Agent: begins the next window at `now`, after the last one ended at `last`; what was seen before it is
-    /// forgotten, the count of work units goes on.
-    ///
-    /// The time between is nobody's: who wanted to run all through it has a gap that is shorter by it.
-    pub fn begin_window(&self, last: GuestTime, now: GuestTime) {
+    /// Agent: begins the next window; what was seen before it is forgotten, the count of work units goes on.
+    pub fn begin_window(&self) {
         for word in &self.cpus {
             word.store(0, Ordering::Relaxed);
         }
         self.window.fetch_add(1, Ordering::Release);
-        let skip = |since: u64| match since {
+    }
+
+    /// Agent: the time from `begin` to `end` is nobody's, because the agent itself kept a CPU busy. Who wanted
+    /// to run all through it has a gap that is shorter by it.
+    pub fn forgive(&self, begin: GuestTime, end: GuestTime) {
+        let forgiven = |since: u64| match since {
             WANTS_NOTHING => None,
-            since if since <= last.0.0 => Some(since + now.since(last).0),
-            since if since < now.0.0 => Some(now.0.0),
+            since if since <= begin.0.0 => Some(since + end.since(begin).0),
+            since if since < end.0.0 => Some(end.0.0),
             _ => None,
         };
         // Once is enough: where it fails the worker has just stamped, and wants to run since then only.
         let since = self.wants_since.load(Ordering::Acquire);
-        if let Some(skipped) = skip(since) {
+        if let Some(later) = forgiven(since) {
             let _ = self
                 .wants_since
-                .compare_exchange(since, skipped, Ordering::AcqRel, Ordering::Acquire);
+                .compare_exchange(since, later, Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
@@ -183,17 +185,13 @@ pub(crate) fn wake(word: &AtomicU32) {
 mod tests {
     use super::*;
 
-    fn begin(slot: &Slot) {
-        slot.begin_window(GuestTime::default(), GuestTime::default());
-    }
-
     #[test]
-    fn the_time_between_two_windows_is_no_part_of_a_gap() {
+    fn forgiven_time_is_no_part_of_a_gap() {
         let at = |ns| GuestTime(Nanos(ns));
         let check = |since: u64, expect: u64| {
             let slot = Slot::new();
             slot.set_wants_since(Some(at(since)));
-            slot.begin_window(at(100), at(130));
+            slot.forgive(at(100), at(130));
             assert_eq!(slot.wants_since(), Some(at(expect)), "since {since}");
         };
         check(40, 70);
@@ -202,7 +200,7 @@ mod tests {
         check(130, 130);
         check(200, 200);
         let slot = Slot::new();
-        slot.begin_window(at(100), at(130));
+        slot.forgive(at(100), at(130));
         assert_eq!(slot.wants_since(), None);
     }
 
@@ -217,7 +215,7 @@ mod tests {
     #[test]
     fn a_new_window_forgets_cpus_and_gaps_and_goes_on_counting() {
         let slot = Slot::new();
-        begin(&slot);
+        slot.begin_window();
         slot.saw_cpu(5);
         slot.count_unit();
         slot.record_gap(
@@ -229,7 +227,7 @@ mod tests {
             },
         );
         assert!(slot.read().closed_gap.is_some());
-        begin(&slot);
+        slot.begin_window();
         let reading = slot.read();
         assert_eq!((reading.work_units, reading.closed_gap), (1, None));
         assert!(reading.cpus.is_empty());

@@ -79,3 +79,112 @@ impl Captured {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spec::ExitStatus;
+    use wire::Command;
+
+    use super::*;
+    use crate::testing::{PATIENCE, Stage, shell};
+
+    fn run(script: &str, within: Nanos) -> Result<Reply, AgentError> {
+        let argv = shell(script);
+        Stage::new().reply(Command::Exec { argv, within })
+    }
+
+    #[test]
+    fn status_and_both_outputs_come_back() {
+        let reply = run("echo out; echo err >&2; exit 5", PATIENCE);
+        let expect = Reply::Exited {
+            status: ExitStatus::Code(5),
+            stdout: b"out\n".to_vec(),
+            stderr: b"err\n".to_vec(),
+        };
+        assert_eq!(reply, Ok(expect));
+        let killed = run("kill -9 $$", PATIENCE);
+        assert!(
+            matches!(
+                killed,
+                Ok(Reply::Exited {
+                    status: ExitStatus::Signal(9),
+                    ..
+                })
+            ),
+            "{killed:?}"
+        );
+    }
+
+    #[test]
+    fn output_without_end_is_cut_not_waited_for() {
+        let Ok(Reply::Exited { status, stdout, .. }) = run("head -c 3000000 /dev/zero", PATIENCE) else {
+            panic!("no exit")
+        };
+        assert_eq!((status, stdout.len()), (ExitStatus::Code(0), MAX_OUTPUT));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_ended() {
+        let within = Nanos::from_millis(100);
+        let started = ostime::now();
+        let error = run("sleep 1000", within).unwrap_err();
+        assert_eq!(error.to_string(), "/bin/sh did not end within 100ms");
+        assert!(ostime::now().since(started) < PATIENCE);
+    }
+
+    #[test]
+    fn a_daemon_that_keeps_the_outputs_open_does_not_hold_the_command() {
+        let stage = Stage::new();
+        let script = format!(
+            "while [ -d {} ]; do sleep 0.1; done & echo started",
+            stage.path("")
+        );
+        let reply = stage.reply(Command::Exec {
+            argv: shell(&script),
+            within: PATIENCE,
+        });
+        assert!(
+            matches!(&reply, Ok(Reply::Exited { stdout, .. }) if stdout == b"started\n"),
+            "{reply:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_executed_is_told_with_its_reason() {
+        let stage = Stage::new();
+        stage.write("not-executable", "");
+        let check = |program: String, errno: i32| {
+            let argv = vec![program.clone()];
+            let error = stage
+                .reply(Command::Exec {
+                    argv,
+                    within: PATIENCE,
+                })
+                .unwrap_err();
+            assert!(error.to_string().contains(&program), "{error}");
+            assert!(
+                matches!(error, AgentError::System { errno: found, .. } if found == errno),
+                "{error}"
+            );
+        };
+        check("/no/such/program".to_owned(), libc::ENOENT);
+        check(stage.path("not-executable"), libc::EACCES);
+        check(stage.path(""), libc::EACCES);
+        let nothing = stage.reply(Command::Exec {
+            argv: vec![],
+            within: PATIENCE,
+        });
+        assert!(matches!(nothing, Err(AgentError::State(_))));
+    }
+
+    #[test]
+    fn a_program_finds_a_clean_environment() {
+        let Ok(Reply::Exited { stdout, .. }) = run("env | cut -d= -f1 | sort | tr '\\n' ' '; pwd", PATIENCE)
+        else {
+            panic!("no exit")
+        };
+        let text = String::from_utf8(stdout).unwrap();
+        assert!(!text.contains("CARGO"), "{text}");
+        assert!(text.contains("PATH") && text.ends_with("/\n"), "{text}");
+    }
+}

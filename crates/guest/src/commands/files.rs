@@ -86,3 +86,114 @@ fn check_absolute(path: &str) -> Result<(), AgentError> {
         Err(AgentError::State(format!("`{path}` is not an absolute path")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::Command;
+
+    use super::*;
+    use crate::testing::Stage;
+
+    fn piece(path: &str, offset: u64, bytes: &[u8]) -> Command {
+        Command::WriteFile {
+            path: path.to_owned(),
+            mode: 0o751,
+            offset,
+            bytes: bytes.to_vec(),
+        }
+    }
+
+    fn contents(notices: Vec<Notice>) -> Vec<u8> {
+        let chunk = |notice| match notice {
+            Notice::FileChunk { bytes } => bytes,
+            other => panic!("{other:?}"),
+        };
+        notices.into_iter().flat_map(chunk).collect()
+    }
+
+    #[test]
+    fn a_file_is_written_in_pieces_with_its_parents_and_mode() {
+        let stage = Stage::new();
+        let path = stage.path("a/b/program");
+        let (replies, _) = stage.play([
+            piece(&path, 0, b"an older and longer one"),
+            piece(&path, 0, b"one"),
+            piece(&path, 3, b"two"),
+        ]);
+        assert_eq!(replies, vec![Ok(Reply::Done); 3]);
+        assert_eq!(std::fs::read(&path).unwrap(), b"onetwo");
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+            0o751
+        );
+    }
+
+    #[test]
+    fn a_long_file_comes_in_chunks_and_whole() {
+        let stage = Stage::new();
+        let bytes: Vec<u8> = (0..call::MAX_CHUNK + 5).map(|at| (at % 251) as u8).collect();
+        std::fs::write(stage.path("long"), &bytes).unwrap();
+        let path = stage.path("long");
+        let (replies, notices) = stage.play([Command::ReadFile { path }]);
+        let len = bytes.len() as u64;
+        assert_eq!(replies, [Ok(Reply::FileRead { len })]);
+        assert_eq!(notices.len(), 2);
+        assert_eq!(contents(notices), bytes);
+    }
+
+    #[test]
+    fn a_file_of_the_kernel_is_read_although_its_size_is_zero() {
+        let path = "/proc/self/status".to_owned();
+        let (_, notices) = Stage::new().play([Command::ReadFile { path }]);
+        let text = String::from_utf8(contents(notices)).unwrap();
+        assert!(text.starts_with("Name:") && text.contains("nonvoluntary_ctxt_switches"));
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_fills_does_not_stop_the_agent() {
+        let stage = Stage::new();
+        let path = stage.path("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        assert_eq!(
+            stage.reply(Command::ReadFile { path }),
+            Ok(Reply::FileRead { len: 0 })
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_or_written_is_told_with_its_path() {
+        let stage = Stage::new();
+        let check = |command: Command, errno: i32, text: &str| {
+            let error = stage.reply(command).unwrap_err();
+            assert!(error.to_string().contains(text), "{error}");
+            assert!(
+                matches!(error, AgentError::System { errno: found, .. } if found == errno),
+                "{error}"
+            );
+        };
+        let path = "/no/such/file".to_owned();
+        check(Command::ReadFile { path }, libc::ENOENT, "/no/such/file");
+        let path = stage.path("");
+        check(piece(&path, 0, b""), libc::EISDIR, &path);
+        check(piece("/no/such/file", 7, b"x"), libc::ENOENT, "at 7");
+        assert!(matches!(
+            stage.reply(piece("relative", 0, b"")),
+            Err(AgentError::State(_))
+        ));
+    }
+
+    #[test]
+    fn a_host_that_has_enough_of_a_file_ends_the_command_not_the_agent() {
+        let stage = Stage::refusing_notices();
+        let read = || Command::ReadFile {
+            path: "/proc/self/status".to_owned(),
+        };
+        let (replies, _) = stage.play([read(), Command::Seed { seed: 1 }]);
+        assert!(
+            matches!(&replies[0], Err(AgentError::State(text)) if text.contains("enough")),
+            "{replies:?}"
+        );
+        assert_eq!(replies[1], Ok(Reply::Done));
+    }
+}

@@ -136,3 +136,168 @@ fn look_again(desk: &mut Desk, until: GuestTime) -> Result<(), Failure> {
     let next = ostime::after(ostime::now(), LOOK).min(until);
     desk.sleep(next).map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::{Command, Notice};
+
+    use super::*;
+    use crate::testing::{PATIENCE, Stage, shell};
+
+    /// Attaches, as far as the stage's kernel tells, writes, and does `then`.
+    fn scheduler(stage: &Stage, then: &str) -> Vec<String> {
+        let at = stage.path("sched_ext");
+        shell(&format!(
+            "detach() {{ echo disabled >{at}/state; rm -r {at}/root; }}
+             echo hello; mkdir {at}/root; echo baton >{at}/root/ops; echo enabled >{at}/state; {then}"
+        ))
+    }
+
+    fn stage() -> Stage {
+        let stage = Stage::new();
+        stage.write("sched_ext/state", "disabled\n");
+        stage
+    }
+
+    fn start(argv: Vec<String>) -> Command {
+        Command::StartScheduler {
+            argv,
+            attach_within: PATIENCE,
+        }
+    }
+
+    fn stop(within: Nanos) -> Command {
+        Command::StopScheduler { within }
+    }
+
+    fn log(notices: &[Notice]) -> String {
+        let text = |notice: &Notice| match notice {
+            Notice::SchedulerLog { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
+            Notice::SchedulerExited { status, asked, .. } => format!("[{status}, asked: {asked}]\n"),
+            Notice::FileChunk { .. } => panic!("no file was asked for"),
+        };
+        notices.iter().map(text).collect()
+    }
+
+    #[test]
+    fn a_scheduler_attaches_runs_and_ends_when_it_is_asked() {
+        let stage = stage();
+        let argv = scheduler(
+            &stage,
+            "trap 'detach; echo bye; exit 3' INT; while :; do sleep 0.01; done",
+        );
+        let span = Nanos::from_millis(50);
+        let (replies, notices) = stage.play([
+            start(argv.clone()),
+            Command::RunFor { span },
+            start(argv),
+            stop(PATIENCE),
+            stop(PATIENCE),
+        ]);
+        assert!(
+            matches!(&replies[0], Ok(Reply::SchedulerAttached { ops, .. }) if ops == "baton"),
+            "{replies:?}"
+        );
+        let expect = SchedulerState {
+            state: "enabled".to_owned(),
+            ops: Some("baton".to_owned()),
+        };
+        assert!(
+            matches!(&replies[1], Ok(Reply::Ran { sched_ext: Some(state), .. }) if *state == expect),
+            "{replies:?}"
+        );
+        assert!(matches!(&replies[2], Err(AgentError::State(text)) if text.contains("still runs")));
+        let status = ExitStatus::Code(3);
+        assert_eq!(replies[3], Ok(Reply::SchedulerStopped { status }));
+        assert!(matches!(&replies[4], Err(AgentError::State(_))));
+        assert_eq!(log(&notices), "hello\nbye\n[exit code 3, asked: true]\n");
+    }
+
+    #[test]
+    fn a_window_ends_with_the_schedulers_program() {
+        let stage = stage();
+        let argv = scheduler(&stage, "sleep 0.3; echo error >&2; detach; exit 1");
+        let (replies, notices) =
+            stage.play([start(argv), Command::RunFor { span: PATIENCE }, stop(PATIENCE)]);
+        let Ok(Reply::Ran { from, to, .. }) = &replies[1] else {
+            panic!("{replies:?}")
+        };
+        assert!(to.since(*from) < PATIENCE);
+        let status = ExitStatus::Code(1);
+        assert_eq!(replies[2], Ok(Reply::SchedulerStopped { status }));
+        assert_eq!(log(&notices), "hello\nerror\n[exit code 1, asked: false]\n");
+    }
+
+    #[test]
+    fn a_program_that_ends_before_it_attaches_is_told_with_its_log_before() {
+        let stage = stage();
+        let (replies, notices) = stage.play([start(shell("echo no such flag >&2; exit 2"))]);
+        assert!(
+            matches!(
+                replies[0],
+                Err(AgentError::EndedEarly {
+                    status: ExitStatus::Code(2),
+                    ..
+                })
+            ),
+            "{replies:?}"
+        );
+        assert_eq!(log(&notices), "no such flag\n");
+    }
+
+    #[test]
+    fn a_program_that_never_attaches_is_ended() {
+        let stage = stage();
+        let attach_within = Nanos::from_millis(100);
+        let argv = shell("trap '' INT TERM; while :; do sleep 1; done");
+        let (replies, _) = stage.play([
+            Command::StartScheduler { argv, attach_within },
+            start(shell("exit 0")),
+        ]);
+        let error = replies[0].clone().unwrap_err().to_string();
+        assert_eq!(error, "/bin/sh did not attach within 100ms");
+        assert!(matches!(replies[1], Err(AgentError::EndedEarly { .. })));
+    }
+
+    #[test]
+    fn a_scheduler_that_does_not_end_is_killed() {
+        let stage = stage();
+        let argv = scheduler(&stage, "trap '' INT; while :; do sleep 1; done");
+        let (replies, _) = stage.play([start(argv), stop(Nanos::from_millis(100))]);
+        let status = ExitStatus::Signal(9);
+        assert_eq!(replies[1], Ok(Reply::SchedulerStopped { status }));
+    }
+
+    #[test]
+    fn a_scheduler_that_writes_without_end_stops_no_window() {
+        let stage = stage();
+        let argv = scheduler(
+            &stage,
+            "trap 'exit 0' INT; while :; do echo yyyyyyyyyyyyyyyy; done",
+        );
+        let span = Nanos::from_millis(200);
+        let (replies, notices) = stage.play([
+            start(argv),
+            Command::RunFor { span },
+            stop(Nanos::from_millis(500)),
+        ]);
+        let Ok(Reply::Ran { from, to, .. }) = &replies[1] else {
+            panic!("{replies:?}")
+        };
+        assert!(to.since(*from) >= span && to.since(*from) < PATIENCE);
+        assert!(notices.len() > 10);
+    }
+
+    #[test]
+    fn kernels_without_sched_ext_and_kernels_in_use_refuse() {
+        let check = |stage: &Stage, text: &str| {
+            let error = stage.reply(start(shell("exit 0"))).unwrap_err().to_string();
+            assert!(error.contains(text), "{error}");
+        };
+        check(&Stage::new(), "CONFIG_SCHED_CLASS_EXT");
+        let busy = Stage::new();
+        busy.write("sched_ext/state", "enabled\n");
+        busy.write("sched_ext/root/ops", "other\n");
+        check(&busy, "`other`");
+    }
+}
