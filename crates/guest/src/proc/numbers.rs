@@ -83,15 +83,26 @@ fn parse<T>(file: &File, parser: impl Fn(&str) -> Result<T, TextError>) -> io::R
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::{Duration, Instant};
+
     use super::*;
 
     #[test]
-    fn on_cpu_time_grows_between_two_readings() {
-        let files = ProcessFiles::open(rustix::process::getpid()).unwrap();
-        let before = files.times().unwrap();
-        let started = std::time::Instant::now();
-        while started.elapsed() < std::time::Duration::from_millis(2) {}
-        let after = files.times().unwrap();
-        assert!(after.on_cpu_ns > before.on_cpu_ns);
+    fn a_busy_process_is_seen_busy_until_it_is_gone() {
+        let mut busy = Command::new("/bin/sh")
+            .args(["-c", "while :; do :; done"])
+            .spawn()
+            .unwrap();
+        let files = ProcessFiles::open(Pid::from_child(&busy)).unwrap();
+        let before = files.times().unwrap().on_cpu_ns;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while files.times().unwrap().on_cpu_ns <= before {
+            assert!(Instant::now() < deadline, "{before} ns still");
+        }
+        assert!(!files.marks().unwrap().stat.comm.is_empty());
+        busy.kill().unwrap();
+        busy.wait().unwrap();
+        assert!(files.times().is_err() && files.marks().is_err());
     }
 }
