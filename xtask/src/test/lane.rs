@@ -22,8 +22,8 @@ pub(crate) struct Lane {
     kernel: Option<PathBuf>,
 }
 
-/// The kernels that tests run on: the newest, on which [`Lane::kernel`] is found, and the oldest.
-const KERNELS: [&str; 2] = ["apt:sid", "apt:bookworm"];
+/// The kernels that tests run on: the newest, on which [`Lane::kernel`] is found, and the one before sched_ext was in Debian's kernels.
+const KERNELS: [&str; 2] = ["apt:sid", "apt:bookworm-backports=6.12"];
 
 impl Lane {
     /// A run that ends at `end`.

@@ -153,10 +153,14 @@ fn build(lane: &mut Lane) -> Result<()> {
 }
 
 fn clippy(lane: &mut Lane) -> Result<()> {
-    lane.run(
-        &mut lane.cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        minutes(15),
-    )
+    for scope in ["--workspace", "--package xtask --features bench"] {
+        let args: Vec<&str> = ["clippy", "--all-targets"]
+            .into_iter()
+            .chain(scope.split(' '))
+            .collect();
+        lane.run(lane.cargo(&args).args(["--", "-D", "warnings"]), minutes(15))?;
+    }
+    Ok(())
 }
 
 fn doc(lane: &mut Lane) -> Result<()> {

@@ -1,0 +1,56 @@
+//! The benchmarks behind `cargo xtask bench`, a program of its own because it needs the product, and xtask must build without.
+//!
+//! A benchmark is a function that gives figures; [`BENCHES`] names them all.
+#![forbid(unsafe_code)]
+
+mod boot;
+mod calls;
+mod figure;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+
+use figure::Figure;
+
+/// Measures, and prints each figure with its unit, its spread and, where there is one, its peer's.
+#[derive(Debug, Parser)]
+struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// How often each thing is measured; the median is reported.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    samples: u32,
+    /// Only benchmarks whose name contains this.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// Takes the number of samples.
+type Bench = fn(u32) -> Result<Vec<Figure>>;
+
+const BENCHES: &[(&str, Bench)] = &[("boot", boot::measure), ("calls", calls::measure)];
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    let wanted = |name: &str| args.name.as_ref().is_none_or(|part| name.contains(part.as_str()));
+    let chosen: Vec<_> = BENCHES.iter().filter(|(name, _)| wanted(name)).collect();
+    if chosen.is_empty() {
+        let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
+        bail!("no such benchmark; there are {}", names.join(", "));
+    }
+    let mut figures = Vec::new();
+    for (name, bench) in chosen {
+        eprintln!("measuring {name}");
+        figures.extend(bench(args.samples)?);
+    }
+    print!(
+        "{}",
+        if args.json {
+            figure::json(&figures)
+        } else {
+            figure::table(&figures)
+        }
+    );
+    Ok(())
+}

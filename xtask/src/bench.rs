@@ -1,0 +1,45 @@
+//! `cargo xtask bench`: builds the benchmarks as users would build the product, and runs them.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::{process, setup, workspace};
+
+/// Measures, and prints each figure with its unit, its spread and, where there is one, its peer's.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// How often each thing is measured; the median is reported.
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    samples: u32,
+    /// Only benchmarks whose name contains this.
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
+}
+
+/// An optimised build from scratch, and all benchmarks on a slow machine.
+const DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+/// Runs `cargo xtask bench`.
+pub(crate) fn exec(args: &Args) -> Result<()> {
+    setup::ensure()?;
+    let mut command = workspace::cargo();
+    command.args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "xtask",
+        "--features",
+        "bench",
+        "--bin",
+        "xtask-bench",
+        "--",
+    ]);
+    command.args(["--samples", &args.samples.to_string()]);
+    command.args(args.json.then_some("--json")).args(&args.name);
+    process::run(&mut command, DEADLINE)
+}
