@@ -25,11 +25,17 @@ pub(crate) const MAX_WORKERS: usize = 4096;
 /// `TASK_COMM_LEN` less the final zero (include/linux/sched.h).
 const COMM_LEN: usize = 15;
 
+/// Between two commands that take no guest time less than this passes: marks that were read at the end of one
+/// window are good for the begin of the next.
+const FRESH: Nanos = Nanos::from_millis(1);
+
 /// All workers and the memory shared with them.
 pub(crate) struct Crew {
     arena: Arena,
     workers: Vec<Worker>,
     random: Random,
+    /// When all marks had been read.
+    marked: GuestTime,
 }
 
 struct Worker {
@@ -62,6 +68,7 @@ impl Crew {
             arena: Arena::new(MAX_WORKERS)?,
             workers: Vec::new(),
             random: Random::new(0),
+            marked: GuestTime::default(),
         })
     }
 
@@ -116,7 +123,8 @@ impl Crew {
     /// no part of any gap.
     pub(crate) fn begin_window(&mut self) -> GuestTime {
         let busy_since = ostime::now();
-        for worker in &mut self.workers {
+        let stale = busy_since.since(self.marked) > FRESH;
+        for worker in self.workers.iter_mut().filter(|_| stale) {
             // Who is reaped has no numbers any more, and counts nothing either.
             worker.before.migrations = worker.files.migrations().unwrap_or(worker.before.migrations);
         }
@@ -177,9 +185,9 @@ impl Crew {
         let reports = workers
             .map(|(worker, (now, slot))| worker.report(now, slot, to))
             .collect();
-        let now = ostime::now();
+        self.marked = ostime::now();
         for slot in slots(&self.arena).take(self.workers.len()) {
-            slot.forgive(to, now);
+            slot.forgive(to, self.marked);
         }
         reports
     }
