@@ -8,7 +8,7 @@ use std::time::Instant;
 use etcetera::BaseStrategy as _;
 use machine_tcg::{Qemu, TcgConfig, TcgMachine};
 use record::{Evidence, Expectation, Happening, HostFacts, KernelFacts, Plan, Record, SchedulerPlan};
-use session::{Limits, Program, Session};
+use session::{Limits, Program, Session, chain};
 use sha2::{Digest as _, Sha256};
 use spec::Topology;
 
@@ -257,16 +257,6 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(String::as_str)
         .or(panic.downcast_ref::<&str>().copied());
     format!("panicked: {}", text.unwrap_or("no message"))
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn file_name(path: &Path) -> String {

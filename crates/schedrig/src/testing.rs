@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use record::Verdict;
+use session::chain;
 
 use crate::{Outcome, Rig, RigError, RunSpec, run};
 
@@ -78,14 +79,4 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
         spec.kernel, spec.seed
     );
     Ok(spec)
-}
-
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

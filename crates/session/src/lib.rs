@@ -18,12 +18,14 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod chain;
 mod closure;
 mod exchange;
 mod session;
 mod watchdog;
 
 pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
+pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
 pub use session::{Failed, Limits, Session, SessionError};

@@ -8,6 +8,7 @@ use record::{End, Event, Evidence, Happening, SchedExt, Window};
 use spec::{CgroupSpec, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId};
 use wire::{AgentError, Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
+use crate::chain::chain;
 use crate::closure::Program;
 use crate::exchange::{self, ExchangeError};
 use crate::watchdog::GuestClock;
@@ -575,16 +576,6 @@ fn mismatch(command: &str, reply: &dyn std::fmt::Debug) -> SessionError {
         command: command.to_owned(),
         reply,
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 /// Console and logs as text: what is not UTF-8 is replaced, carriage returns of the serial line go.
