@@ -123,7 +123,7 @@ fn a_kernel_without_sched_ext_is_refused_for_a_scheduler_by_name() {
 fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
     let stage = Stage::new();
     let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=16k", "schedrig-full-disk"])
+        .args(["-t", "tmpfs", "-o", "size=8k", "schedrig-full-disk"])
         .arg(stage.records.path())
         .status();
     if !mounted.is_ok_and(|status| status.success()) {
