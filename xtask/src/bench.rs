@@ -26,19 +26,8 @@ const DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// Runs `cargo xtask bench`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
     setup::ensure()?;
-    let mut command = workspace::cargo();
-    command.args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "xtask",
-        "--features",
-        "bench",
-        "--bin",
-        "xtask-bench",
-        "--",
-    ]);
+    let mut command =
+        workspace::cargo("run --quiet --release --package xtask --features bench --bin xtask-bench --");
     command.args(["--samples", &args.samples.to_string()]);
     command.args(args.json.then_some("--json")).args(&args.name);
     process::run(&mut command, DEADLINE)

@@ -30,15 +30,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
     setup::ensure()?;
     let target = workspace::target_dir()?;
     eprintln!("building");
-    let mut build = workspace::cargo();
-    build.args([
-        "build",
-        "--quiet",
-        "--package",
-        "cargo-schedrig",
-        "--package",
-        "scx_baton",
-    ]);
+    let mut build = workspace::cargo("build --quiet --package cargo-schedrig --package scx_baton");
     process::run(&mut build, BUILD)?;
     eprintln!("fetching the kernel {KERNEL}, if it is not there yet");
     schedrig::fetch_kernel(&target, KERNEL)?;

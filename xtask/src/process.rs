@@ -106,13 +106,18 @@ fn read(command: &mut Command, deadline: Duration) -> Result<String> {
     }
 }
 
-/// The command as a person would type it.
+/// The command as a person would type it, with what it gets into its environment.
 pub(crate) fn shown(command: &Command) -> String {
+    let environment = command.get_envs().filter_map(|(name, value)| {
+        Some(format!(
+            "{}={}",
+            name.to_string_lossy(),
+            quoted(&value?.to_string_lossy())
+        ))
+    });
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words
-        .map(|word| quoted(&word.to_string_lossy()))
-        .collect::<Vec<_>>()
-        .join(" ")
+    let words = words.map(|word| quoted(&word.to_string_lossy()));
+    environment.chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &str) -> String {
@@ -277,6 +282,10 @@ mod tests {
     fn a_command_is_shown_as_a_shell_takes_it() {
         let mut command = Command::new("cargo");
         command.args(["run", "it's", "", "--x=1"]);
-        assert_eq!(shown(&command), r"cargo run 'it'\''s' '' --x=1");
+        command.env("FLAGS", "-D warnings").env_remove("GONE");
+        assert_eq!(
+            shown(&command),
+            r"FLAGS='-D warnings' cargo run 'it'\''s' '' --x=1"
+        );
     }
 }

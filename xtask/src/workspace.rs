@@ -15,10 +15,10 @@ pub(crate) fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// A `cargo` command at the workspace's root.
-pub(crate) fn cargo() -> Command {
+/// `cargo` with these words, at the workspace's root.
+pub(crate) fn cargo(words: &str) -> Command {
     let mut command = Command::new("cargo");
-    command.current_dir(root());
+    command.args(words.split_whitespace()).current_dir(root());
     command
 }
 

@@ -18,9 +18,6 @@ use crate::{process, workspace};
 
 use super::lane::Lane;
 
-/// The manifest of the fuzz targets.
-pub(crate) const MANIFEST: &str = "fuzz/Cargo.toml";
-
 /// As many as the machines that CI has CPUs.
 const AT_A_TIME: usize = 2;
 
@@ -57,7 +54,7 @@ struct Target {
 pub(crate) fn run(lane: &mut Lane) -> Result<()> {
     let directory = workspace::root().join("fuzz");
     let build = lane.target().join("fuzz");
-    let mut command = lane.cargo(&["build", "--release", "--bins", "--target-dir"]);
+    let mut command = workspace::cargo("build --release --bins --target-dir");
     // Flags in the environment would replace those of the workspace.
     command
         .arg(&build)

@@ -22,8 +22,11 @@ pub(crate) struct Lane {
     kernel: Option<PathBuf>,
 }
 
-/// The kernels that tests run on: the newest, on which [`Lane::kernel`] is found, and the one before sched_ext was in Debian's kernels.
-const KERNELS: [&str; 2] = ["apt:sid", "apt:bookworm-backports=6.12"];
+/// The kernels that the end-to-end tests ask for; they find them in the store. [`Lane::kernel`] is the first.
+const KERNELS: [&str; 3] = ["apt:sid", "apt:trixie-backports", "apt:bookworm-backports"];
+
+/// Nothing, after the build stage.
+const BUILD: Duration = Duration::from_secs(20 * 60);
 
 impl Lane {
     /// A run that ends at `end`.
@@ -62,18 +65,13 @@ impl Lane {
         })
     }
 
-    /// `cargo` with these arguments, in a form for logs.
-    pub(crate) fn cargo(&self, args: &[&str]) -> Command {
-        let mut command = workspace::cargo();
-        command.args(args).env("CARGO_TERM_PROGRESS_WHEN", "never");
-        command
-    }
-
-    /// Fetches the kernels, once; gives the newest one's uncompressed image.
+    /// Builds the command line and fetches the kernels with it, once; gives the first one's uncompressed image.
     pub(crate) fn kernel(&mut self) -> Result<PathBuf> {
         if let Some(kernel) = &self.kernel {
             return Ok(kernel.clone());
         }
+        let mut build = workspace::cargo("build --package cargo-schedrig --package scx_baton");
+        self.run(&mut build, BUILD)?;
         for request in KERNELS {
             let path = schedrig::fetch_kernel(&self.target, request)?;
             println!("{request}: {}", path.display());

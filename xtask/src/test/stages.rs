@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::{schedrig, setup, tidy};
+use crate::workspace::cargo;
+use crate::{setup, tidy};
 
 use super::fuzz;
 use super::lane::Lane;
@@ -33,8 +34,6 @@ pub(crate) enum Name {
     Schedulers,
     /// Tests that boot kernels.
     E2e,
-    /// The published scheduler, unmodified, through the command line.
-    Published,
     /// Fuzz targets.
     Fuzz,
 }
@@ -52,7 +51,6 @@ impl fmt::Display for Name {
             Name::Kernels => "kernels",
             Name::Schedulers => "schedulers",
             Name::E2e => "e2e",
-            Name::Published => "published",
             Name::Fuzz => "fuzz",
         })
     }
@@ -121,11 +119,6 @@ pub(crate) const STAGES: &[Stage] = &[
         run: e2e,
     },
     Stage {
-        name: Name::Published,
-        needs: &[Name::Kernels, Name::Schedulers],
-        run: published,
-    },
-    Stage {
         name: Name::Fuzz,
         needs: &[Name::Setup],
         run: fuzz::run,
@@ -140,50 +133,46 @@ const fn minutes(n: u64) -> Duration {
 const PUBLISHED: (&str, &str) = ("scx_bpfland", "1.1.4");
 
 fn fmt(lane: &mut Lane) -> Result<()> {
-    lane.run(&mut lane.cargo(&["fmt", "--all", "--check"]), minutes(2))?;
+    lane.run(&mut cargo("fmt --all --check"), minutes(2))?;
     lane.run(
-        &mut lane.cargo(&["fmt", "--manifest-path", fuzz::MANIFEST, "--check"]),
+        &mut cargo("fmt --manifest-path fuzz/Cargo.toml --check"),
         minutes(2),
     )
 }
 
 fn build(lane: &mut Lane) -> Result<()> {
-    lane.run(&mut lane.cargo(&["build", "--workspace"]), minutes(20))?;
-    lane.run(&mut lane.cargo(&["test", "--workspace", "--no-run"]), minutes(15))
+    lane.run(&mut cargo("build --workspace"), minutes(20))?;
+    lane.run(&mut cargo("test --workspace --no-run"), minutes(15))
 }
 
 fn clippy(lane: &mut Lane) -> Result<()> {
     for scope in ["--workspace", "--package xtask --features bench"] {
-        let args: Vec<&str> = ["clippy", "--all-targets"]
-            .into_iter()
-            .chain(scope.split(' '))
-            .collect();
-        lane.run(lane.cargo(&args).args(["--", "-D", "warnings"]), minutes(15))?;
+        let mut command = cargo(&format!(
+            "clippy --all-targets --keep-going {scope} -- --deny warnings"
+        ));
+        lane.run(&mut command, minutes(15))?;
     }
     Ok(())
 }
 
 fn doc(lane: &mut Lane) -> Result<()> {
-    let mut command = lane.cargo(&["doc", "--workspace", "--no-deps"]);
-    lane.run(command.env("RUSTDOCFLAGS", "-D warnings"), minutes(10))
+    let mut command = cargo("doc --workspace --no-deps --keep-going");
+    lane.run(command.env("RUSTDOCFLAGS", "--deny warnings"), minutes(10))
 }
 
 fn unit(lane: &mut Lane) -> Result<()> {
     lane.run(
-        &mut lane.cargo(&["test", "--workspace", "--lib", "--bins", "--no-fail-fast"]),
+        &mut cargo("test --workspace --lib --bins --no-fail-fast"),
         minutes(15),
     )?;
-    lane.run(
-        &mut lane.cargo(&["test", "--workspace", "--doc", "--no-fail-fast"]),
-        minutes(10),
-    )
+    lane.run(&mut cargo("test --workspace --doc --no-fail-fast"), minutes(10))
 }
 
 /// Built with a directory of its own, since cargo would otherwise build in a temporary one, from the start each time.
 fn schedulers(lane: &mut Lane) -> Result<()> {
     let (name, version) = PUBLISHED;
     let root = lane.schedulers();
-    let mut command = lane.cargo(&["install", name, "--version", version, "--locked", "--root"]);
+    let mut command = cargo(&format!("install {name} --version {version} --locked --root"));
     command.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
     if let Some((clang, _)) = setup::clang() {
         command.env("BPF_CLANG", clang);
@@ -194,40 +183,11 @@ fn schedulers(lane: &mut Lane) -> Result<()> {
 /// Two machines at a time: each keeps one host CPU busy.
 fn e2e(lane: &mut Lane) -> Result<()> {
     let kernel = lane.kernel()?;
-    let mut command = lane.cargo(&[
-        "test",
-        "--workspace",
-        "--test",
-        "*",
-        "--no-fail-fast",
-        "--",
-        "--test-threads",
-        "2",
-    ]);
-    command
-        .env("SCHEDRIG_TEST_KERNEL", kernel)
-        .env("SCHEDRIG_E2E", "1");
-    command.env("SCHEDRIG_SCHEDULERS", lane.schedulers().join("bin"));
-    lane.run(&mut command, minutes(35))
-}
-
-fn published(lane: &mut Lane) -> Result<()> {
-    let program = lane.schedulers().join("bin").join(PUBLISHED.0);
-    let mut command = schedrig::command(lane.target());
-    command.args([
-        "run",
-        "--topology",
-        "1n2l2c1t",
-        "--group",
-        "a:spin:4",
-        "--group",
-        "b:burst:4",
-        "--for",
-        "2s",
-        "--scheduler",
-    ]);
-    command.arg(program);
-    lane.run(&mut command, minutes(5))?;
-    lane.tests.passed += 1;
-    Ok(())
+    let mut command = cargo("test --workspace --test * --no-fail-fast -- --test-threads 2");
+    command.env("SCHEDRIG_TEST_KERNEL", kernel);
+    let published = lane.schedulers().join("bin").join(PUBLISHED.0);
+    if published.is_file() {
+        command.env("SCHEDRIG_TEST_BPFLAND", published);
+    }
+    lane.run(&mut command, minutes(40))
 }
