@@ -83,6 +83,8 @@ pub enum ExitReason {
         /// The text after `Kernel panic - not syncing:`.
         message: String,
     },
+    /// The guest was reset, with no panic on its console: a triple fault, or a reboot.
+    Reset,
     /// The process that executed the guest died.
     Died {
         /// Its exit status in words.
@@ -99,6 +101,7 @@ impl fmt::Display for ExitReason {
         match self {
             ExitReason::PoweredOff => write!(f, "the guest powered off"),
             ExitReason::GuestPanic { message } => write!(f, "the guest kernel panicked: {message}"),
+            ExitReason::Reset => write!(f, "the guest reset itself (a triple fault, or a reboot)"),
             ExitReason::Died { status, stderr } if stderr.is_empty() => {
                 write!(f, "the process that executed the guest died ({status})")
             }

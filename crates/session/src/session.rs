@@ -529,8 +529,8 @@ pub struct Failed {
 fn ended(reason: ExitReason, doing: &str) -> End {
     match reason {
         ExitReason::GuestPanic { message } => End::GuestPanic { message },
-        ExitReason::PoweredOff => End::LeftEarly {
-            during: format!("while {doing}"),
+        reason @ (ExitReason::PoweredOff | ExitReason::Reset) => End::LeftEarly {
+            during: format!("while {doing}: {reason}"),
         },
         reason @ (ExitReason::Died { .. } | ExitReason::Killed) => End::MachineDied {
             reason: format!("{reason}, while {doing}"),

@@ -1,5 +1,6 @@
 //! End-to-end tests: a real kernel, a real scheduler, a real verdict. They need QEMU 10, the network or cached
 //! kernels, and `scx_baton` built (`cargo xtask test` sees to all three).
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod determinism;
 mod fairness;
