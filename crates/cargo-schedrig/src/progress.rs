@@ -28,10 +28,10 @@ impl Line {
     pub(crate) fn step(&self, step: Progress) {
         match step {
             Progress::Waiting { lock } => {
-                self.say(format!("waiting for another process ({})", lock.display()))
+                self.say(format!("waiting for another process ({})", lock.display()));
             }
             Progress::Indexing { suite, percent } => {
-                self.say(format!("reading the index of {suite} ({percent:.0} %)"))
+                self.say(format!("reading the index of {suite} ({percent:.0} %)"));
             }
             Progress::Downloading {
                 package,

@@ -35,7 +35,7 @@ fn qemu_killed_in_mid_run_leaves_the_run_inconclusive() {
     let stage = Stage::new();
     let child = stage.start(&LONG);
     kill(qemu_of(child.id()));
-    let ended = ended(child.wait_with_output().unwrap());
+    let ended = ended(&child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
         ended.stdout.contains("INCONCLUSIVE") && ended.stdout.contains("signal: 9"),
