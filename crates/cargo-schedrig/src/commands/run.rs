@@ -10,12 +10,12 @@ use crate::exit::{Exit, Usage};
 use crate::group::GroupArg;
 use crate::progress::Line;
 
+const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
+           --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7";
+
 /// Run a scenario and judge it.
-///
-///     cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \
-///         --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7
 #[derive(Debug, Args)]
-#[command(verbatim_doc_comment)]
+#[command(after_help = EXAMPLE)]
 pub(crate) struct Run {
     /// The machine: {NUMA nodes}n{LLCs}l{cores per LLC}c{threads per core}t.
     #[arg(long, value_name = "SHAPE", default_value = "1n1l2c1t")]
@@ -29,9 +29,13 @@ pub(crate) struct Run {
     #[arg(long, value_name = "REQUEST", env = "SCHEDRIG_KERNEL", default_value = schedrig::DEFAULT_KERNEL)]
     kernel: KernelRequest,
 
-    /// A cgroup and its workers: NAME:WORK:COUNT[@CPUS][,weight=N][,nice=N]; WORK is spin, burst,
-    /// burst/SLEEP/BURST or pingpong; CPUS is llcN, nodeN or a list as in 0-2+5. The same NAME again adds workers.
-    #[arg(long = "group", value_name = "GROUP", required = true)]
+    /// A cgroup and its workers. WORK is spin, burst, burst/SLEEP/BURST or pingpong; CPUS is llcN, nodeN or a list
+    /// as in 0-2+5. The same NAME again adds workers.
+    #[arg(
+        long = "group",
+        value_name = "NAME:WORK:COUNT[@CPUS][,weight=N][,nice=N]",
+        required = true
+    )]
     groups: Vec<GroupArg>,
 
     /// How long the workers run, in guest time.
