@@ -49,6 +49,9 @@ const DROPPED: [&str; 12] = [
     "OUT_DIR",
 ];
 
+/// What parts the flags in `CARGO_ENCODED_RUSTFLAGS`.
+const FLAG_SEPARATOR: &str = "\u{1f}";
+
 /// Builds `build` as seen from the directory `here`, into `target_dir`; returns the file it made.
 pub(crate) fn run(build: &Build, here: &Path, target_dir: &Path) -> Result<PathBuf, BuildError> {
     let cargo = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -64,7 +67,8 @@ pub(crate) fn run(build: &Build, here: &Path, target_dir: &Path) -> Result<PathB
         command.env_remove(name);
     }
     // Set even where empty: it overrides what configuration files say.
-    command.env("CARGO_ENCODED_RUSTFLAGS", rustflags(build.kind));
+    let flags = [rustflags(build.kind), anonymous_paths(here)].concat();
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(FLAG_SEPARATOR));
 
     let output = command
         .spawn()
@@ -99,11 +103,25 @@ fn arguments(build: &Build) -> Vec<&str> {
     arguments
 }
 
-fn rustflags(kind: Kind) -> &'static str {
+fn rustflags(kind: Kind) -> Vec<String> {
     match kind {
-        Kind::Cdylib => "",
-        Kind::StaticBinary => "-Ctarget-feature=+crt-static",
+        Kind::Cdylib => Vec::new(),
+        Kind::StaticBinary => vec!["-Ctarget-feature=+crt-static".to_owned()],
     }
+}
+
+/// Keeps the paths of this machine out of the program: messages of panics name source files, and a guest that
+/// begins with other bytes is another execution. The same sources and compiler make the same program anywhere.
+fn anonymous_paths(here: &Path) -> Vec<String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let root = here
+        .ancestors()
+        .find(|directory| directory.join("Cargo.lock").is_file());
+    [(home.as_deref(), "/cargo"), (root, "/source")]
+        .into_iter()
+        .filter_map(|(from, to)| Some(format!("--remap-path-prefix={}={to}", from?.display())))
+        .collect()
 }
 
 fn kind_name(kind: Kind) -> &'static str {
@@ -172,9 +190,18 @@ mod tests {
     }
 
     #[test]
+    fn the_checkouts_own_path_is_kept_out() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Cargo.lock"), "").unwrap();
+        let package = dir.path().join("crates/agent");
+        let expected = format!("--remap-path-prefix={}=/source", dir.path().display());
+        assert!(anonymous_paths(&package).contains(&expected));
+    }
+
+    #[test]
     fn a_binary_is_static_and_named_like_its_package() {
         let build = Build::static_binary("agent");
         assert!(arguments(&build).ends_with(&["--package", "agent", "--bin", "agent"]));
-        assert_eq!(rustflags(build.kind), "-Ctarget-feature=+crt-static");
+        assert_eq!(rustflags(build.kind), ["-Ctarget-feature=+crt-static"]);
     }
 }
