@@ -20,11 +20,16 @@ pub(crate) fn with_content(name: &str, content: &[u8]) -> io::Result<File> {
 
 /// All that is in `file`, whatever its position is; what others append meanwhile may be missing.
 pub(crate) fn content(file: &File) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
-    let mut bytes = vec![0; len];
+    content_from(file, 0)
+}
+
+/// The same without the first `start` bytes.
+pub(crate) fn content_from(file: &File, start: u64) -> io::Result<Vec<u8>> {
+    let len = file.metadata()?.len().saturating_sub(start);
+    let mut bytes = vec![0; usize::try_from(len).map_err(io::Error::other)?];
     let mut done = 0;
-    while done < len {
-        match file.read_at(&mut bytes[done..], done as u64)? {
+    while done < bytes.len() {
+        match file.read_at(&mut bytes[done..], start + done as u64)? {
             0 => break,
             read => done += read,
         }
@@ -43,5 +48,7 @@ mod tests {
         assert_eq!(content(&file).unwrap(), b"hello");
         assert_eq!(content(&file).unwrap(), b"hello");
         assert_eq!(content(&empty("test").unwrap()).unwrap(), b"");
+        assert_eq!(content_from(&file, 3).unwrap(), b"lo");
+        assert_eq!(content_from(&file, 9).unwrap(), b"");
     }
 }

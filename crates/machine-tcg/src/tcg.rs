@@ -27,6 +27,10 @@ pub struct TcgMachine {
     parts: Parts,
     state: State,
     hooks: u32,
+    /// Bytes of the console that were told as events.
+    told: u64,
+    /// What happened after the piece of console that was told last.
+    held: Option<Event>,
 }
 
 /// The states of the `machine` crate's picture.
@@ -57,6 +61,8 @@ impl TcgMachine {
             parts: launch(config)?,
             state: State::New,
             hooks: 0,
+            told: 0,
+            held: None,
         })
     }
 
@@ -101,6 +107,49 @@ impl TcgMachine {
             What::Hook { .. } | What::Ready => Err(MachineError::Protocol {
                 what: format!("{:?} of {} hooks", report.what, self.hooks),
             }),
+        }
+    }
+
+    /// Waits for what happens next in the guest, its console aside.
+    fn happening(&mut self, deadline: Instant) -> Result<Event, MachineError> {
+        if !matches!(self.state, State::Running) {
+            return Err(self.needs("next", "running"));
+        }
+        loop {
+            // The process first, the channel second: what was sent before the end is still told.
+            let ended = self
+                .parts
+                .process
+                .ended()
+                .map_err(channel_error("look after QEMU"))?;
+            match self
+                .parts
+                .link
+                .receive()
+                .map_err(channel_error("read a report"))?
+            {
+                Received::Report(report) => {
+                    self.state = State::Frozen;
+                    return self.event(&report);
+                }
+                Received::Nonsense(len) => {
+                    return Err(MachineError::Protocol {
+                        what: format!("a packet of {len} bytes"),
+                    });
+                }
+                Received::HungUp => {
+                    let status = self.parts.process.kill_after(EXIT_GRACE);
+                    return Ok(Event::Exit(self.ended(status)));
+                }
+                Received::Nothing if ended.is_some() => return Ok(Event::Exit(self.ended(ended))),
+                Received::Nothing if Instant::now() >= deadline => return Ok(Event::Deadline),
+                Received::Nothing => {}
+            }
+            let mut fds = [
+                PollFd::from_borrowed_fd(self.parts.link.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(self.parts.process.as_fd(), PollFlags::IN),
+            ];
+            wait(&mut fds, deadline).map_err(channel_error("wait for a report"))?;
         }
     }
 
@@ -153,49 +202,25 @@ impl Machine for TcgMachine {
     }
 
     fn next(&mut self, deadline: Instant) -> Result<Event, MachineError> {
-        if !matches!(self.state, State::Running) {
-            return Err(self.needs("next", "running"));
+        if let Some(event) = self.held.take() {
+            return Ok(event);
         }
-        loop {
-            // The process first, the channel second: what was sent before the end is still told.
-            let ended = self
-                .parts
-                .process
-                .ended()
-                .map_err(channel_error("look after QEMU"))?;
-            match self
-                .parts
-                .link
-                .receive()
-                .map_err(channel_error("read a report"))?
-            {
-                Received::Report(report) => {
-                    self.state = State::Frozen;
-                    return self.event(&report);
-                }
-                Received::Nonsense(len) => {
-                    return Err(MachineError::Protocol {
-                        what: format!("a packet of {len} bytes"),
-                    });
-                }
-                Received::HungUp => {
-                    let status = self.parts.process.kill_after(EXIT_GRACE);
-                    return Ok(Event::Exit(self.ended(status)));
-                }
-                Received::Nothing if ended.is_some() => return Ok(Event::Exit(self.ended(ended))),
-                Received::Nothing if Instant::now() >= deadline => return Ok(Event::Deadline),
-                Received::Nothing => {}
-            }
-            let mut fds = [
-                PollFd::from_borrowed_fd(self.parts.link.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(self.parts.process.as_fd(), PollFlags::IN),
-            ];
-            wait(&mut fds, deadline).map_err(channel_error("wait for a report"))?;
+        let event = self.happening(deadline)?;
+        if event == Event::Deadline {
+            // A host time is no place to part the console: it would be another one each time.
+            return Ok(event);
         }
+        let text = memfd::content_from(&self.parts.console, self.told).map_err(MachineError::Console)?;
+        if text.is_empty() {
+            return Ok(event);
+        }
+        self.told += text.len() as u64;
+        self.held = Some(event);
+        Ok(Event::Console(text))
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {
-        if !matches!(self.state, State::New | State::Frozen) {
+        if !matches!(self.state, State::New | State::Frozen) || self.held.is_some() {
             return Err(self.needs("resume", "frozen"));
         }
         self.send(Command::Go)?;

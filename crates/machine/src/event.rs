@@ -35,6 +35,8 @@ impl HookSpec {
 /// Something happened. The doc of [`crate::Machine::next`] tells which of these freeze the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
+    /// The guest has written this to its console since the last such event; what happened then comes next.
+    Console(Vec<u8>),
     /// The agent asks; frozen until `resume`.
     Call(Call),
     /// A hook's address was reached; frozen until `resume`.

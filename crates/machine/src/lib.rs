@@ -41,7 +41,8 @@ pub trait Machine: Send {
 
     /// Waits for the next event, at most until `deadline` in host time (the last resort: a deterministic run
     /// ends by guest time long before). After `Call` and `Hook` the machine is frozen until `resume`; after
-    /// `Deadline` it still runs; after `Exit` it has ended.
+    /// `Deadline` it still runs; after `Exit` it has ended. `Console` tells what the guest wrote before the event
+    /// that the following `next` brings at once: so the console's pieces, too, are the same in every execution.
     fn next(&mut self, deadline: Instant) -> Result<Event, MachineError>;
 
     /// Lets a frozen machine run on. What the guest is to know was written to its memory before.

@@ -385,6 +385,7 @@ impl Session {
                 Err(error) => return Err(self.over(machine_died(&error))),
             };
             match event {
+                MachineEvent::Console(bytes) => show(&bytes),
                 MachineEvent::Call(call) => {
                     self.calls += 1;
                     let request = exchange::request(self.machine.as_ref(), &call);
@@ -484,6 +485,7 @@ impl Session {
         let limit = GuestTime(Nanos(self.now.0.0.saturating_add(self.limits.silence.0)));
         let end = loop {
             match self.machine.next(self.host_deadline) {
+                Ok(MachineEvent::Console(bytes)) => show(&bytes),
                 Ok(MachineEvent::Exit(ExitReason::PoweredOff)) => break End::PoweredOff,
                 Ok(MachineEvent::Exit(reason)) => break ended(reason, "it powered off"),
                 Ok(MachineEvent::Call(_)) => {
@@ -575,6 +577,13 @@ fn mismatch(command: &str, reply: &dyn std::fmt::Debug) -> SessionError {
     SessionError::Mismatch {
         command: command.to_owned(),
         reply,
+    }
+}
+
+/// For whoever looks on: `SCHEDRIG_LOG=schedrig::console=info`.
+fn show(console: &[u8]) {
+    for line in text(console).lines() {
+        tracing::info!(target: "schedrig::console", "{line}");
     }
 }
 

@@ -31,6 +31,8 @@ pub enum Step {
         /// What.
         word: u64,
     },
+    /// The guest has written this to its console.
+    Console(String),
     /// The machine ends.
     Exit(ExitReason),
     /// The host-time deadline passes.
@@ -126,6 +128,7 @@ impl Machine for FakeMachine {
                     registers,
                 })
             }
+            Some(Step::Console(text)) => Event::Console(text.into_bytes()),
             Some(Step::Exit(reason)) => Event::Exit(reason),
             Some(Step::Deadline) => Event::Deadline,
             None => Event::Exit(ExitReason::PoweredOff),

@@ -1,6 +1,7 @@
 //! Calls, hooks, and the same execution each time.
 
 use std::process::{Child, Command};
+use std::time::{Duration, Instant};
 
 use guestmem::{AddressSpace, GuestPhys, GuestVirt, x86_64};
 use kimage::KernelImage;
@@ -47,6 +48,35 @@ fn a_call_carries_a_request_and_its_answer() {
 }
 
 #[test]
+fn the_consoles_pieces_come_before_what_happened_after_them() {
+    let Some(kernel) = kernel() else { return };
+    let program = Program::default()
+        .print("before the call\n")
+        .call_and_print(b"ping", 16)
+        .print("after the call\n")
+        .power_off();
+    let mut machine = launch(kernel, "1n1l1c1t", &program);
+    let soon = Instant::now() + Duration::from_secs(120);
+    machine.resume().unwrap();
+    let Event::Console(first) = machine.next(soon).unwrap() else {
+        panic!("the boot comes first");
+    };
+    assert!(String::from_utf8_lossy(&first).contains("before the call"));
+    assert!(
+        matches!(machine.resume(), Err(MachineError::State { .. })),
+        "the call is still to come"
+    );
+    assert!(matches!(machine.next(soon).unwrap(), Event::Call(_)));
+    machine.resume().unwrap();
+    let Event::Console(second) = machine.next(soon).unwrap() else {
+        panic!("then what was written after the call");
+    };
+    assert!(String::from_utf8_lossy(&second).contains("after the call"));
+    assert_eq!(machine.next(soon).unwrap(), Event::Exit(ExitReason::PoweredOff));
+    assert_eq!([first, second].concat(), machine.console().unwrap());
+}
+
+#[test]
 fn memory_above_4_gib_is_where_the_layout_says() {
     let Some(kernel) = kernel() else { return };
     let program = Program::default().call_and_print(b"ping", 16).power_off();
@@ -87,7 +117,7 @@ fn a_hook_reports_every_nth_execution_with_its_arguments() {
             }
             Event::Call(_) => calls += 1,
             Event::Exit(reason) => break assert_eq!(reason, ExitReason::PoweredOff),
-            Event::Deadline => panic!("no end; console:\n{}", console(&machine)),
+            Event::Deadline | Event::Console(_) => panic!("no end; console:\n{}", console(&machine)),
         }
         machine.resume().unwrap();
     }
@@ -127,7 +157,7 @@ fn a_hook_at_a_kernel_symbol_has_the_functions_arguments() {
 fn a_machine_in_the_wrong_state_refuses() {
     let Some(kernel) = kernel() else { return };
     let mut machine = launch(kernel, "1n1l1c1t", &Program::default().spin());
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     assert!(matches!(machine.next(now), Err(MachineError::State { .. })));
     machine.resume().unwrap();
     assert!(matches!(machine.resume(), Err(MachineError::State { .. })));

@@ -50,7 +50,12 @@ pub(crate) fn launch(kernel: PathBuf, topology: &str, program: &Program) -> TcgM
 
 /// The next event, within the patience.
 pub(crate) fn next(machine: &mut TcgMachine) -> Event {
-    machine.next(Instant::now() + PATIENCE).unwrap()
+    loop {
+        match machine.next(Instant::now() + PATIENCE).unwrap() {
+            Event::Console(_) => {}
+            event => return event,
+        }
+    }
 }
 
 /// Lets the machine run to its next event, which has to be a call.

@@ -50,7 +50,12 @@ fn start(script: Vec<Step>) -> (Session, std::sync::Arc<std::sync::Mutex<Vec<Vec
 
 #[test]
 fn a_run_is_commands_and_windows_and_ends_powered_off() {
-    let (mut session, answers) = start(vec![hello(), replies(Reply::Done), ran(3, Vec::new())]);
+    let console = Step::Console(
+        "booting
+"
+        .into(),
+    );
+    let (mut session, answers) = start(vec![console, hello(), replies(Reply::Done), ran(3, Vec::new())]);
     session.seed(7).unwrap();
     assert_eq!(session.run_for(Nanos::from_secs(2)).unwrap().to, at(3));
     assert_eq!(session.now(), at(3));
