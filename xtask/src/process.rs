@@ -36,6 +36,11 @@ pub(crate) fn catch_signals() -> Result<()> {
     Ok(())
 }
 
+/// Has this program been told to stop?
+pub(crate) fn stopped() -> bool {
+    STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
+}
+
 /// Runs a command whose output goes where ours goes; an error when it cannot start, fails, or outlasts `deadline`.
 pub(crate) fn run(command: &mut Command, deadline: Duration) -> Result<()> {
     command.stdin(Stdio::null());
@@ -153,7 +158,7 @@ fn look(child: &mut Child, command: &Command, end: Instant) -> Result<Option<Exi
     {
         return Ok(Some(status));
     }
-    if STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+    if stopped() {
         end_group(child);
         bail!("stopped by a signal while running `{}`", shown(command));
     }

@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::process;
+
 use lane::Lane;
 use stages::{STAGES, Stage};
 
@@ -66,6 +68,9 @@ pub(crate) fn exec(args: &Args) -> Result<ExitCode> {
             Outcome::Skipped(why) => println!("skipped {}: {why}", stage.name),
         }
         results.push((stage, outcome, begin.elapsed()));
+        if process::stopped() {
+            break;
+        }
     }
     Ok(summarise(&results, &lane))
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use crate::process;
 
 use super::needs::{Need, Packages};
-use super::plan::{Facts, Plan, SOURCE_FILE};
+use super::plan::{Facts, Install, Plan, SOURCE_FILE, suite_of};
 use super::source::{self, Archive, Target};
 
 /// Questions to apt read local files only.
@@ -51,10 +51,7 @@ impl Machine {
             QUESTION,
         )?;
         let targets = source::targets(&answer);
-        let suite = self
-            .debian
-            .as_ref()
-            .map(|codename| format!("{codename}-backports"));
+        let suite = self.debian.as_deref().map(suite_of);
         Ok(Facts {
             debian: self.debian.clone(),
             candidates: candidates_in(&policy),
@@ -83,15 +80,23 @@ impl Machine {
             self.update();
         }
         for install in plan.installs() {
-            println!("apt-get {}", install.join(" "));
-            if process::run(apt_get().args(&install), INSTALL).is_ok() {
-                continue;
-            }
-            // An index that is older than the archive names files that are gone.
-            self.update();
-            process::run(apt_get().args(&install), INSTALL)?;
+            self.install(&install)?;
         }
         Ok(())
+    }
+
+    fn install(&self, install: &Install) -> Result<()> {
+        let run = |args: &[String]| {
+            println!("apt-get {}", args.join(" "));
+            process::run(apt_get().args(args), INSTALL)
+        };
+        let Err(_) = run(&install.args) else { return Ok(()) };
+        // An index that is older than the archive names files that are gone.
+        self.update();
+        match (run(&install.args), &install.otherwise) {
+            (Err(_), Some(otherwise)) => run(otherwise),
+            (outcome, _) => outcome,
+        }
     }
 }
 

@@ -30,32 +30,54 @@ pub(crate) struct Facts {
 pub(crate) struct Plan {
     /// A source to write to [`SOURCE_FILE`].
     pub(crate) source: Option<String>,
-    /// Packages from the suite of that name.
-    pub(crate) backported: Option<(String, Vec<String>)>,
-    /// Packages from wherever apt takes them.
+    /// The backports suite, if this machine has one or gets one.
+    pub(crate) suite: Option<String>,
+    /// Packages from wherever apt takes them. First, since asking for the suite makes apt take it for
+    /// *new* dependencies, too, and a library from there does not go with the development package from here.
     pub(crate) packages: Vec<String>,
+    /// Packages from the backports suite.
+    pub(crate) backported: Vec<String>,
 }
 
-/// Does apt know none of the packages in question? Then its index was never fetched, as in a new container.
+/// One `apt-get install`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Install {
+    /// The arguments.
+    pub(crate) args: Vec<String>,
+    /// Other arguments, in case that these are refused.
+    pub(crate) otherwise: Option<Vec<String>>,
+}
+
+/// Does apt not know a package that is needed? Then its index is old, or was never fetched, as in a new container.
 pub(crate) fn lacks_index(missing: &[&Need], facts: &Facts) -> bool {
-    !missing.is_empty() && facts.candidates.is_empty()
+    let known = |name: &&str| facts.candidates.contains_key(*name);
+    !missing.iter().all(|need| match need.packages {
+        Packages::Fixed(names) => names.iter().all(known),
+        Packages::FirstOf(names) => names.iter().any(known),
+        Packages::AtLeast(name, _) => known(&name),
+    })
 }
 
 /// Chooses the packages that bring what is missing.
 pub(crate) fn plan(missing: &[&Need], facts: &Facts) -> Result<Plan> {
-    let mut plan = Plan::default();
+    let suite = facts
+        .debian
+        .as_deref()
+        .filter(|_| facts.has_backports)
+        .map(suite_of);
+    let mut plan = Plan {
+        suite,
+        ..Plan::default()
+    };
     for need in missing {
         match need.packages {
             Packages::Fixed(names) => plan.packages.extend(names.iter().map(|&name| name.to_owned())),
-            Packages::FirstOf(names) => match names.iter().find(|&&name| facts.candidates.contains_key(name))
-            {
-                Some(&name) => plan.packages.push(name.to_owned()),
-                None => bail!(
-                    "apt has none of {}; install {} by hand or run `apt-get update` first",
-                    names.join(", "),
-                    need.name
-                ),
-            },
+            Packages::FirstOf(names) => {
+                let known = names.iter().find(|name| facts.candidates.contains_key(**name));
+                // If apt knows none, it says so itself when it is asked to install the likeliest.
+                plan.packages
+                    .extend(known.or(names.first()).map(|&name| name.to_owned()));
+            }
             Packages::AtLeast(name, least) => {
                 let candidate = facts
                     .candidates
@@ -85,45 +107,39 @@ fn backport(
             "{name} {least} or later is needed, this distribution has {has}, and only Debian has a backports suite; install it by hand"
         );
     };
-    let suite = format!("{codename}-backports");
-    if !facts.has_backports {
+    if plan.suite.is_none() {
+        let suite = suite_of(codename);
         let Some(archive) = &facts.archive else {
             bail!(
                 "{name} {least} or later is needed, which is in {suite}; no source of {codename} was found in apt's configuration to derive it from"
             );
         };
         plan.source = Some(archive.stanza(&suite));
+        plan.suite = Some(suite);
     }
-    let (_, packages) = plan.backported.get_or_insert_with(|| (suite, Vec::new()));
-    packages.push(name.to_owned());
+    plan.backported.push(name.to_owned());
     Ok(())
 }
 
+/// The name of a Debian release's backports suite.
+pub(crate) fn suite_of(codename: &str) -> String {
+    format!("{codename}-backports")
+}
+
 impl Plan {
-    /// The arguments of each `apt-get install`.
-    pub(crate) fn installs(&self) -> Vec<Vec<String>> {
-        let fixed = ["install", "--yes", "--no-install-recommends"].map(str::to_owned);
-        let mut all = Vec::new();
-        if let Some((suite, packages)) = &self.backported {
-            all.push(
-                fixed
-                    .iter()
-                    .cloned()
-                    .chain(["--target-release".to_owned(), suite.clone()])
-                    .chain(packages.iter().cloned())
-                    .collect(),
-            );
-        }
-        if !self.packages.is_empty() {
-            all.push(
-                fixed
-                    .iter()
-                    .cloned()
-                    .chain(self.packages.iter().cloned())
-                    .collect(),
-            );
-        }
-        all
+    /// Each `apt-get install`, in order.
+    pub(crate) fn installs(&self) -> Vec<Install> {
+        let suite = self.suite.as_deref();
+        let plain = (!self.packages.is_empty()).then(|| Install {
+            args: install(None, &self.packages),
+            // A library that is from the suite already wants its development package from there.
+            otherwise: suite.map(|suite| install(Some(suite), &self.packages)),
+        });
+        let backported = (!self.backported.is_empty()).then(|| Install {
+            args: install(suite, &self.backported),
+            otherwise: None,
+        });
+        plain.into_iter().chain(backported).collect()
     }
 
     /// The plan as commands for a shell.
@@ -138,11 +154,21 @@ impl Plan {
             let _ = writeln!(
                 text,
                 "DEBIAN_FRONTEND=noninteractive apt-get {}",
-                install.join(" ")
+                install.args.join(" ")
             );
         }
         text
     }
+}
+
+fn install(suite: Option<&str>, packages: &[String]) -> Vec<String> {
+    let fixed = ["install", "--yes", "--no-install-recommends"].into_iter();
+    let release = suite.into_iter().flat_map(|suite| ["--target-release", suite]);
+    fixed
+        .chain(release)
+        .map(str::to_owned)
+        .chain(packages.iter().cloned())
+        .collect()
 }
 
 #[cfg(test)]
@@ -177,13 +203,8 @@ mod tests {
     #[test]
     fn an_old_distributions_qemu_comes_from_backports() {
         let plan = plan(&[need("qemu"), need("clang")], &bookworm()).unwrap();
-        assert_eq!(
-            plan.backported,
-            Some((
-                "bookworm-backports".to_owned(),
-                vec!["qemu-system-x86".to_owned()]
-            ))
-        );
+        assert_eq!(plan.suite.as_deref(), Some("bookworm-backports"));
+        assert_eq!(plan.backported, ["qemu-system-x86"]);
         assert_eq!(plan.packages, ["clang-19"]);
         let commands = plan.commands();
         for part in [
@@ -205,7 +226,21 @@ mod tests {
         };
         let plan = plan(&[need("qemu")], &facts).unwrap();
         assert_eq!(plan.source, None);
-        assert!(plan.backported.is_some());
+        assert_eq!(plan.backported, ["qemu-system-x86"]);
+        assert_eq!(
+            plan.installs()[0].args[3..],
+            ["--target-release", "bookworm-backports", "qemu-system-x86"]
+        );
+    }
+
+    #[test]
+    fn plain_packages_come_first_and_from_the_suite_if_they_must() {
+        let plan = plan(&[need("qemu"), need("make")], &bookworm()).unwrap();
+        let installs = plan.installs();
+        assert_eq!(installs[0].args[3..], ["make"]);
+        let otherwise = installs[0].otherwise.as_ref().unwrap();
+        assert_eq!(otherwise[3..], ["--target-release", "bookworm-backports", "make"]);
+        assert_eq!(installs[1].args.last().unwrap(), "qemu-system-x86");
     }
 
     #[test]
@@ -230,8 +265,8 @@ mod tests {
         facts.candidates.remove("clang-19");
         assert_eq!(plan(&[need("clang")], &facts).unwrap().packages, ["clang-17"]);
         facts.candidates.remove("clang-17");
-        let error = plan(&[need("clang")], &facts).unwrap_err().to_string();
-        assert!(error.contains("clang-22") && error.contains("by hand"), "{error}");
+        let packages = plan(&[need("clang")], &facts).unwrap().packages;
+        assert_eq!(packages, ["clang-19"], "apt is left to say that it has none");
     }
 
     #[test]
@@ -260,9 +295,15 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_index_is_noticed() {
-        assert!(lacks_index(&[need("make")], &Facts::default()));
-        assert!(!lacks_index(&[need("make")], &bookworm()));
-        assert!(!lacks_index(&[], &Facts::default()));
+    fn an_index_without_a_needed_package_is_noticed() {
+        let check = |names: &[&str], facts: &Facts, expect: bool| {
+            let needs: Vec<&Need> = names.iter().map(|name| need(name)).collect();
+            assert_eq!(lacks_index(&needs, facts), expect, "{names:?}");
+        };
+        check(&["make"], &Facts::default(), true);
+        check(&["make"], &bookworm(), false);
+        check(&["qemu", "clang", "make"], &bookworm(), false);
+        check(&["make", "libelf"], &bookworm(), true);
+        check(&[], &Facts::default(), false);
     }
 }
