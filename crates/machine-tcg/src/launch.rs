@@ -23,7 +23,10 @@ use crate::{TcgConfig, memfd};
 static PLUGIN: &[u8] = include_bytes!(env!("SCHEDRIG_TCG_PLUGIN"));
 
 /// How long QEMU may take to build the machine: 0.2 s on a quiet host, for 64 CPUs too.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A machine that waits for a saved state before it executes anything.
+const INCOMING: &[&str] = &["-incoming", "defer"];
 
 /// How long QEMU may take to exit once it has closed its end of the channel.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -100,12 +103,32 @@ pub(crate) struct Parts {
     pub(crate) link: Link,
     pub(crate) qmp: Qmp,
     pub(crate) ram: SharedRam,
+    /// What backs it.
+    pub(crate) ram_file: File,
     pub(crate) console: File,
     pub(crate) stderr: File,
 }
 
 /// Starts QEMU and waits until the machine is built.
 pub(crate) fn launch(config: &TcgConfig) -> Result<Parts, LaunchError> {
+    let deadline = Instant::now() + PATIENCE;
+    let mut parts = spawn(config, Begin::Reset)?;
+    wait_until_ready(&mut parts, deadline)?;
+    greet(&mut parts, deadline)?;
+    Ok(parts)
+}
+
+/// Where a machine's first instruction is.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// At the reset vector, with empty RAM.
+    Reset,
+    /// Where a saved machine left off; its RAM is in this file.
+    Saved(File),
+}
+
+/// Starts QEMU: a machine that begins at reset runs up to the plugin's first report, another waits for its state.
+pub(crate) fn spawn(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
     let nodes = config.topology.numa_nodes();
     if config.memory_mib < nodes {
         return Err(LaunchError::Memory {
@@ -118,25 +141,35 @@ pub(crate) fn launch(config: &TcgConfig) -> Result<Parts, LaunchError> {
         path: config.kernel.clone(),
         source,
     })?;
-    let mut parts = start(config)?;
-    let deadline = Instant::now() + PATIENCE;
-    wait_until_ready(&mut parts, deadline)?;
-    let greeted = parts.qmp.greeted(deadline).map_err(host("read from QMP"))?;
-    if !greeted {
-        let stderr = stderr_tail(&parts);
-        return Err(LaunchError::Silent { stderr });
-    }
-    Ok(parts)
+    start(config, begin)
 }
 
-fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
+/// Waits until the monitor takes commands.
+pub(crate) fn greet(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
+    let greeted = parts.qmp.greeted(deadline).map_err(host("read from QMP"))?;
+    if greeted {
+        return Ok(());
+    }
+    match parts.process.ended().map_err(host("look after QEMU"))? {
+        Some(status) => Err(ended(parts, Some(status))),
+        None => Err(LaunchError::Silent {
+            stderr: stderr_tail(parts),
+        }),
+    }
+}
+
+fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
     let console = memfd::empty("schedrig-console").map_err(host("make the console's memory file"))?;
     let stderr = memfd::empty("schedrig-stderr").map_err(host("make a memory file for QEMU's messages"))?;
     let initrd = memfd::with_content("schedrig-initrd", &config.initrd)
         .map_err(host("fill a memory file with the initramfs"))?;
     let plugin = memfd::with_content("schedrig-tcg-plugin.so", PLUGIN)
         .map_err(host("fill a memory file with the plugin"))?;
-    let ram_file = memfd::empty("schedrig-ram").map_err(host("make a memory file for guest RAM"))?;
+    let incoming = matches!(begin, Begin::Saved(_));
+    let ram_file = match begin {
+        Begin::Saved(ram) => ram,
+        Begin::Reset => memfd::empty("schedrig-ram").map_err(host("make a memory file for guest RAM"))?,
+    };
     ram_file
         .set_len(config.memory_bytes())
         .map_err(host("give guest RAM its size"))?;
@@ -147,8 +180,9 @@ fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
     let theirs = console
         .try_clone()
         .map_err(host("duplicate the console's file"))?;
+    let ram_theirs = ram_file.try_clone().map_err(host("duplicate guest RAM's file"))?;
     let descriptors = Descriptors {
-        ram: ram_file.as_raw_fd(),
+        ram: ram_theirs.as_raw_fd(),
         initrd: initrd.as_raw_fd(),
         console: theirs.as_raw_fd(),
         plugin: plugin.as_raw_fd(),
@@ -156,7 +190,7 @@ fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
         qmp: monitor.as_raw_fd(),
     };
     let inherited: Vec<OwnedFd> = vec![
-        ram_file.into(),
+        ram_theirs.into(),
         initrd.into(),
         theirs.into(),
         plugin.into(),
@@ -168,6 +202,7 @@ fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
     let mut command = Command::new(&program);
     command
         .args(command_line(config, &descriptors))
+        .args(if incoming { INCOMING } else { &[] })
         .stdin(Stdio::null())
         .stdout(messages()?)
         .stderr(messages()?);
@@ -179,6 +214,7 @@ fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
         link,
         qmp,
         ram,
+        ram_file,
         console,
         stderr,
     })
@@ -186,7 +222,7 @@ fn start(config: &TcgConfig) -> Result<Parts, LaunchError> {
 
 /// Waits for the plugin's first report: QEMU has checked its command line, built the machine, and is about to
 /// translate its first instruction.
-fn wait_until_ready(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
+pub(crate) fn wait_until_ready(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
     loop {
         match parts.link.receive().map_err(host("read from the channel"))? {
             Received::Report(report) if report.what == What::Ready => return Ok(()),
@@ -230,6 +266,6 @@ fn stderr_tail(parts: &Parts) -> String {
     tail(&memfd::content(&parts.stderr).unwrap_or_default())
 }
 
-fn host(doing: &'static str) -> impl Fn(io::Error) -> LaunchError {
+pub(crate) fn host(doing: &'static str) -> impl Fn(io::Error) -> LaunchError {
     move |source| LaunchError::Host { doing, source }
 }

@@ -1,5 +1,5 @@
-//! QEMU's monitor protocol, as far as a run needs it: a greeting before the first instruction, and at the end the
-//! reason why the machine stopped.
+//! QEMU's monitor protocol, as far as a machine needs it: a greeting before the first instruction, commands while it
+//! is saved or a fork comes up, and at the end the reason why the machine stopped.
 //!
 //! Nothing is sent while the guest runs: whatever stops it from outside perturbs a deterministic run.
 
@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::link::wait;
 
@@ -18,6 +18,36 @@ use crate::link::wait;
 pub(crate) struct Qmp {
     stream: UnixStream,
     received: Vec<u8>,
+    /// Commands so far; each bears its number.
+    commands: u64,
+}
+
+/// A command that was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum QmpError {
+    /// The connection failed.
+    #[error("talk to QEMU's monitor ({command})")]
+    Connection {
+        /// The command.
+        command: &'static str,
+        /// The failed system call.
+        #[source]
+        source: io::Error,
+    },
+    /// QEMU said no.
+    #[error("QEMU refused `{command}`: {reason}")]
+    Refused {
+        /// The command.
+        command: &'static str,
+        /// QEMU's words.
+        reason: String,
+    },
+    /// QEMU did not answer in time, or hung up.
+    #[error("QEMU did not answer `{command}` in time; is the host overloaded, has QEMU died?")]
+    NoAnswer {
+        /// The command.
+        command: &'static str,
+    },
 }
 
 impl Qmp {
@@ -29,6 +59,7 @@ impl Qmp {
         let qmp = Qmp {
             stream,
             received: Vec::new(),
+            commands: 0,
         };
         Ok((qmp, theirs.into()))
     }
@@ -45,6 +76,56 @@ impl Qmp {
             }
             let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
             wait(&mut fds, deadline)?;
+        }
+    }
+
+    /// Carries out a command and returns its answer.
+    pub(crate) fn execute(
+        &mut self,
+        command: &'static str,
+        arguments: &Value,
+        deadline: Instant,
+    ) -> Result<Value, QmpError> {
+        let id = self.send(command, arguments)?;
+        self.answer(command, id, deadline)
+    }
+
+    /// Sends a command; its answer is waited for with [`Qmp::answer`].
+    pub(crate) fn send(&mut self, command: &'static str, arguments: &Value) -> Result<u64, QmpError> {
+        self.commands += 1;
+        let id = self.commands;
+        let mut line = json!({ "execute": command, "arguments": arguments, "id": id }).to_string();
+        line.push('\n');
+        // A line is far smaller than the socket's buffer, and QEMU reads each before the next is sent.
+        let sent = self.stream.write_all(line.as_bytes());
+        sent.map_err(|source| QmpError::Connection { command, source })?;
+        Ok(id)
+    }
+
+    /// The answer to the command with that number.
+    pub(crate) fn answer(
+        &mut self,
+        command: &'static str,
+        id: u64,
+        deadline: Instant,
+    ) -> Result<Value, QmpError> {
+        let failed = |source| QmpError::Connection { command, source };
+        loop {
+            let open = self.fill().map_err(failed)?;
+            if let Some(mut answer) = self.messages().find(|message| message["id"] == id) {
+                return match answer.get("error") {
+                    None => Ok(answer["return"].take()),
+                    Some(error) => Err(QmpError::Refused {
+                        command,
+                        reason: error["desc"].as_str().unwrap_or("no reason given").to_owned(),
+                    }),
+                };
+            }
+            if !open || Instant::now() >= deadline {
+                return Err(QmpError::NoAnswer { command });
+            }
+            let mut fds = [PollFd::from_borrowed_fd(self.stream.as_fd(), PollFlags::IN)];
+            wait(&mut fds, deadline).map_err(failed)?;
         }
     }
 

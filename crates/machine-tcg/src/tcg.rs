@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::channel::{Command, REGISTERS, Report, What};
 use crate::exit::Remains;
+use crate::fork::{self, ForkError};
 use crate::launch::{LaunchError, Parts, launch};
 use crate::link::{Received, wait};
+use crate::save::{self, SaveError, Saved};
 use crate::{TcgConfig, memfd};
 
 /// How long QEMU may take to exit once it has closed its end of the channel.
@@ -59,6 +62,38 @@ impl TcgMachine {
     pub fn launch(config: &TcgConfig) -> Result<TcgMachine, LaunchError> {
         Ok(TcgMachine {
             parts: launch(config)?,
+            state: State::New,
+            hooks: 0,
+            told: 0,
+            held: None,
+        })
+    }
+
+    /// Saves a machine that is frozen in a call into an existing directory, and ends it. Saves of the same boot have
+    /// the same RAM, byte for byte.
+    ///
+    /// # Errors
+    /// [`SaveError`]; the directory may then hold half a save.
+    pub fn save(mut self, directory: &Path) -> Result<Saved, SaveError> {
+        if !matches!(self.state, State::Frozen) || self.held.is_some() {
+            return Err(SaveError::State {
+                found: self.state.name(),
+            });
+        }
+        let saved = save::save(&mut self.parts, directory);
+        self.parts.process.end();
+        saved
+    }
+
+    /// A new machine where `saved` left off: frozen, with hooks to be set. The first `resume` returns from the
+    /// original's call, so its answer is written before that. `config` is the original's but for the seed, which feeds
+    /// what the fork draws from now on.
+    ///
+    /// # Errors
+    /// [`ForkError`].
+    pub fn fork(config: &TcgConfig, saved: &Saved) -> Result<TcgMachine, ForkError> {
+        Ok(TcgMachine {
+            parts: fork::fork(config, saved)?,
             state: State::New,
             hooks: 0,
             told: 0,

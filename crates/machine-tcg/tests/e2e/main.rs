@@ -3,6 +3,7 @@
 
 mod calls;
 mod ends;
+mod forks;
 mod program;
 mod support;
 mod topology;

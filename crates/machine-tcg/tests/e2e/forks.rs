@@ -1,0 +1,107 @@
+//! Saved once, forked many times: the same execution each time.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use guestmem::AddressSpace;
+use machine::{Call, Event, ExitReason, Machine};
+use schedrig_machine_tcg::{ForkError, Saved, TcgConfig, TcgMachine};
+
+use crate::program::Program;
+use crate::support::{config, console, kernel, launch, next, next_call};
+
+/// Calls once to be saved in, prints the answer, then calls with the time stamp counter, and ends.
+fn program() -> Program {
+    Program::default()
+        .call_and_print(b"ping", 16)
+        .call_with_time(5)
+        .power_off()
+}
+
+/// Boots to the first call, lets the host dawdle there, saves.
+fn save(config: &TcgConfig, into: &Path, dawdle: Duration) -> (Saved, Call) {
+    let mut machine = TcgMachine::launch(config).unwrap();
+    let call = next_call(&mut machine);
+    std::thread::sleep(dawdle);
+    (machine.save(into).unwrap(), call)
+}
+
+/// What a fork did: its console and the registers at each of its calls.
+type Traces = (String, Vec<Call>);
+
+fn fork(config: &TcgConfig, saved: &Saved, call: &Call) -> Traces {
+    let mut machine = TcgMachine::fork(config, saved).unwrap();
+    let levels = call.registers.paging_levels();
+    let space = AddressSpace::new(machine.memory(), call.registers.cr3, levels);
+    let mut request = [0; 4];
+    space.read(call.buffer, &mut request).unwrap();
+    assert_eq!(&request, b"ping", "the fork begins in the original's call");
+    space.write(call.buffer, b"pong").unwrap();
+    let calls = (0..5).map(|_| next_call(&mut machine)).collect();
+    machine.resume().unwrap();
+    assert_eq!(next(&mut machine), Event::Exit(ExitReason::PoweredOff));
+    (console(&machine), calls)
+}
+
+#[test]
+fn forks_of_saves_that_were_taken_at_other_host_times_are_the_same_execution() {
+    let Some(kernel) = kernel() else { return };
+    let config = config(kernel, "1n1l2c1t", &program());
+    let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let dawdles = [Duration::ZERO, Duration::from_millis(700)];
+    let saves: Vec<(Saved, Call)> = directories
+        .iter()
+        .zip(dawdles)
+        .map(|(directory, dawdle)| save(&config, directory.path(), dawdle))
+        .collect();
+    let [(first, call), (second, _)] = &saves[..] else {
+        panic!("two saves")
+    };
+    let ram = |directory: &Path| fs::read(directory.join("ram")).unwrap();
+    assert!(
+        ram(directories[0].path()) == ram(directories[1].path()),
+        "the RAM of two saves of one boot"
+    );
+
+    let traces = fork(&config, first, call);
+    assert!(traces.0.contains("pong............"), "{}", traces.0);
+    assert!(
+        !traces.0.contains("Linux version"),
+        "a fork's console begins with the fork"
+    );
+    assert_eq!(traces, fork(&config, second, call), "from another save");
+    std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| fork(&config, first, call)));
+        for other in both {
+            assert_eq!(traces, other.join().unwrap(), "two at a time");
+        }
+    });
+}
+
+#[test]
+fn a_damaged_save_is_an_error_that_names_the_file() {
+    let Some(kernel) = kernel() else { return };
+    let config = config(kernel, "1n1l1c1t", &program());
+    let directory = tempfile::tempdir().unwrap();
+    let (saved, _) = save(&config, directory.path(), Duration::ZERO);
+    let started = Instant::now();
+    fs::write(directory.path().join("device"), b"nonsense").unwrap();
+    let error = TcgMachine::fork(&config, &saved).err().unwrap().to_string();
+    assert!(error.contains("device") || error.contains("QEMU"), "{error}");
+    fs::write(directory.path().join("ram"), b"short").unwrap();
+    assert!(matches!(
+        TcgMachine::fork(&config, &saved),
+        Err(ForkError::Read { .. })
+    ));
+    assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn only_a_machine_that_is_frozen_in_a_call_can_be_saved() {
+    let Some(kernel) = kernel() else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let machine = launch(kernel, "1n1l1c1t", &program());
+    let error = machine.save(directory.path()).err().unwrap().to_string();
+    assert!(error.contains("before its first instruction"), "{error}");
+}
