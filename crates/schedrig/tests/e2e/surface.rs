@@ -100,3 +100,44 @@ fn a_program_that_is_no_scheduler_fails_the_run_with_its_exit() {
     assert_eq!(found.verdict, Verdict::Fail);
     assert!(found.reason.contains("before it attached"), "{}", found.reason);
 }
+
+#[test]
+fn a_worker_that_is_killed_fails_the_run_by_name() {
+    let record = play(&spec("lost", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
+        let kill = rig.put_program("/bin/kill")?;
+        rig.cgroup("a").spawn(Spin.workers(2))?;
+        let victim = rig.run_for(millis(50))?.workers[1].pid.to_string();
+        assert!(rig.exec(&[&kill, "-KILL", &victim], secs(10))?.0.success());
+        rig.run_for(millis(50))?;
+        rig.finish()
+    });
+    let lost = check(&record, "lost-worker");
+    assert_eq!(lost.verdict, Verdict::Fail, "{}", report::detail(&record));
+    assert!(
+        lost.reason.contains("a/1 (pid") && lost.reason.contains("signal 9"),
+        "{}",
+        lost.reason
+    );
+}
+
+#[test]
+fn a_kernel_that_panics_in_mid_run_fails_the_run_with_its_message() {
+    let record = play(&spec("panic", "1n1l1c1t", STANDARD, "eevdf"), |rig| {
+        rig.cgroup("a").spawn(Spin.workers(1))?;
+        rig.run_for(millis(50))?;
+        rig.put_file("/proc/sysrq-trigger", 0o200, b"c")?;
+        rig.finish()
+    });
+    assert_eq!(record.judgement.verdict, Verdict::Fail);
+    let end = check(&record, "end");
+    assert!(
+        end.reason.contains("sysrq triggered crash"),
+        "{}",
+        report::detail(&record)
+    );
+    assert_eq!(
+        check(&record, "kernel").verdict,
+        Verdict::Fail,
+        "the oops is on the console"
+    );
+}
