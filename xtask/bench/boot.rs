@@ -60,8 +60,9 @@ pub(crate) fn booted(kernel: &PreparedKernel) -> Result<Session> {
     boot(kernel).map(|(session, _)| session)
 }
 
-fn boot(kernel: &PreparedKernel) -> Result<(Session, Boot)> {
-    let config = TcgConfig {
+/// The machine that is booted.
+pub(crate) fn config(kernel: &PreparedKernel) -> Result<TcgConfig> {
+    Ok(TcgConfig {
         qemu: None,
         topology: TOPOLOGY.parse().context("read the topology")?,
         memory_mib: MEMORY_MIB,
@@ -70,7 +71,11 @@ fn boot(kernel: &PreparedKernel) -> Result<(Session, Boot)> {
         cmdline: session::KERNEL_ARGUMENTS.to_owned(),
         seed: SEED,
         shift: None,
-    };
+    })
+}
+
+fn boot(kernel: &PreparedKernel) -> Result<(Session, Boot)> {
+    let config = config(kernel)?;
     let begin = Instant::now();
     let machine = TcgMachine::launch(&config)?;
     let qemu = begin.elapsed().as_secs_f64();

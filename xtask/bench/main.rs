@@ -6,6 +6,7 @@
 mod boot;
 mod calls;
 mod figure;
+mod fork;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -29,7 +30,11 @@ struct Args {
 /// Takes the number of samples.
 type Bench = fn(u32) -> Result<Vec<Figure>>;
 
-const BENCHES: &[(&str, Bench)] = &[("boot", boot::measure), ("calls", calls::measure)];
+const BENCHES: &[(&str, Bench)] = &[
+    ("boot", boot::measure),
+    ("calls", calls::measure),
+    ("fork", fork::measure),
+];
 
 fn main() -> Result<()> {
     let args = Args::parse();
