@@ -23,7 +23,7 @@ const RUN: Duration = Duration::from_secs(10 * 60);
 
 const KERNEL: &str = "apt:sid";
 const SCENARIO: &str =
-    "--topology 1n2l2c1t --group a:spin:4@llc0 --group b:spin:4@llc1 --for 2s --share 10 --fair 10";
+    "--topology 1n2l2c1t --group a:spin:4@llc0 --group b:spin:4@llc1 --for 2s --share 10 --fair 20";
 
 /// Runs `cargo xtask demo`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
