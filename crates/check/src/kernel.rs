@@ -4,10 +4,9 @@ use record::Evidence;
 
 use crate::Finding;
 
-/// What begins a complaint, as `lib/bug.c`, `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`
-/// and the oops code print it.
-const COMPLAINTS: [&str; 12] = [
-    "WARNING: CPU:",
+/// What begins a complaint, as `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`, lockdep and the oops
+/// code print it.
+const COMPLAINTS: [&str; 10] = [
     "WARNING: possible ",
     "WARNING: bad unlock",
     "BUG: ",
@@ -18,8 +17,18 @@ const COMPLAINTS: [&str; 12] = [
     "rcu: INFO: rcu_",
     "blocked for more than ",
     "Kernel panic - ",
-    "watchdog: BUG: ",
 ];
+
+fn is_complaint(line: &str) -> bool {
+    is_warn(line) || COMPLAINTS.iter().any(|start| line.contains(start))
+}
+
+/// A `WARN` of any kind (`__warn()` in `kernel/panic.c`): `WARNING: CPU: 1 PID: 2 at FILE:LINE FUNCTION` in 6.12,
+/// `WARNING: FILE:LINE at FUNCTION, CPU#1: COMM/PID` in 7.2. Other lines that begin with the word are chatter.
+fn is_warn(line: &str) -> bool {
+    line.split_once("WARNING: ")
+        .is_some_and(|(_, rest)| rest.starts_with("CPU: ") || rest.contains(", CPU#"))
+}
 
 /// No warning, oops, lockup or stall report.
 pub(crate) fn clean(evidence: &Evidence) -> Finding {
@@ -31,7 +40,7 @@ pub(crate) fn clean(evidence: &Evidence) -> Finding {
     let complaints: Vec<&str> = evidence
         .console
         .lines()
-        .filter(|line| COMPLAINTS.iter().any(|start| line.contains(start)))
+        .filter(|line| is_complaint(line))
         .collect();
     match complaints.first() {
         None => Finding::pass("no warning, oops, lockup or stall on the console"),
@@ -71,12 +80,23 @@ mod tests {
         );
         for line in [
             "[    1.2] WARNING: CPU: 1 PID: 2 at kernel/sched/ext.c:1 f+0x1/0x2",
+            "[    1.2] WARNING: kernel/sched/ext.c:1 at f+0x1/0x2, CPU#1: swapper/1/0",
             "[    1.2] watchdog: BUG: soft lockup - CPU#1 stuck for 22s!",
             "[    1.2] rcu: INFO: rcu_preempt self-detected stall on CPU",
             "[    1.2] INFO: task x:1 blocked for more than 120 seconds.",
             "[    1.2] Oops: 0000 [#1] SMP",
         ] {
             assert_eq!(verdict(&format!("boot\n{line}\n")), Verdict::Fail, "{line}");
+        }
+    }
+
+    #[test]
+    fn what_only_begins_with_the_word_is_chatter() {
+        for line in [
+            "[    0.1] WARNING: Unprivileged eBPF is enabled with eIBRS+LFENCE mitigation and SMT",
+            "[    0.1] WARNING: Flushing system-wide workqueues will be prohibited in near future.",
+        ] {
+            assert_eq!(verdict(&format!("{line}\n")), Verdict::Pass, "{line}");
         }
     }
 
