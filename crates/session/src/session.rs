@@ -188,7 +188,7 @@ impl Session {
             path: path.to_owned(),
         };
         match self.command(command, Nanos::ZERO)? {
-            Reply::FileRead { .. } => Ok(std::mem::take(&mut self.file)),
+            Reply::FileRead { len } if len == self.file.len() as u64 => Ok(std::mem::take(&mut self.file)),
             reply => Err(mismatch("ReadFile", &reply)),
         }
     }

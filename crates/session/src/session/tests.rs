@@ -252,3 +252,13 @@ fn a_file_is_put_in_pieces_that_fit_and_read_back_whole() {
     };
     assert_eq!(second, Answer::Command(expected));
 }
+
+#[test]
+fn a_file_that_lacks_a_piece_is_an_error_not_a_shorter_file() {
+    let chunk = says(&Request::Notice(Notice::FileChunk { bytes: vec![1; 3] }));
+    let (mut session, _) = start(vec![hello(), chunk, replies(Reply::FileRead { len: 6 })]);
+    assert!(matches!(
+        session.read_file("/y"),
+        Err(SessionError::Mismatch { .. })
+    ));
+}
