@@ -20,8 +20,8 @@ const REMOTE_DISTANCE: u32 = 20;
 pub struct Descriptors {
     /// Guest RAM.
     pub ram: RawFd,
-    /// The initramfs.
-    pub initrd: RawFd,
+    /// What the machine begins with.
+    pub begin: BeginDescriptor,
     /// The serial console's output.
     pub console: RawFd,
     /// The plugin's shared object.
@@ -31,6 +31,22 @@ pub struct Descriptors {
     /// QEMU's end of the QMP connection.
     pub qmp: RawFd,
 }
+
+/// Where a machine's first instruction comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum BeginDescriptor {
+    /// The reset vector; the kernel gets the initramfs in this file.
+    Reset {
+        /// The initramfs.
+        initrd: RawFd,
+    },
+    /// A saved machine: QEMU waits for its state, and needs no kernel, which is in RAM already.
+    Saved,
+}
+
+/// Raised whenever the arguments change in a way that a guest can notice: a machine that was saved with another recipe
+/// is another machine.
+pub const RECIPE: u32 = 1;
 
 /// The arguments for QEMU. The recipe is not optional:
 ///
@@ -68,9 +84,14 @@ pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String
             descriptors.channel
         ),
     );
-    line.add("-kernel", config.kernel.display().to_string());
-    line.add("-initrd", path(descriptors.initrd));
-    line.add("-append", format!("{KERNEL_WORDS} {}", config.cmdline));
+    match descriptors.begin {
+        BeginDescriptor::Reset { initrd } => {
+            line.add("-kernel", config.kernel.display().to_string());
+            line.add("-initrd", path(initrd));
+            line.add("-append", format!("{KERNEL_WORDS} {}", config.cmdline));
+        }
+        BeginDescriptor::Saved => line.add("-incoming", "defer"),
+    }
     line.0
 }
 
@@ -134,7 +155,7 @@ mod tests {
 
     const DESCRIPTORS: Descriptors = Descriptors {
         ram: 10,
-        initrd: 11,
+        begin: BeginDescriptor::Reset { initrd: 11 },
         console: 12,
         plugin: 13,
         channel: 14,
@@ -182,6 +203,20 @@ mod tests {
             arguments.last().unwrap(),
             "console=ttyS0 reboot=t panic=-1 quiet -- a,b"
         );
+    }
+
+    #[test]
+    fn a_fork_has_the_same_devices_and_no_kernel() {
+        let config = config("2n4l2c2t", 513);
+        let saved = Descriptors {
+            begin: BeginDescriptor::Saved,
+            ..DESCRIPTORS
+        };
+        let booted = command_line(&config, &DESCRIPTORS);
+        let forked = command_line(&config, &saved);
+        let common = booted.len() - 6;
+        assert_eq!(forked[..common], booted[..common]);
+        assert_eq!(forked[common..], ["-incoming", "defer"]);
     }
 
     #[test]

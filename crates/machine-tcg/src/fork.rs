@@ -1,10 +1,16 @@
 //! A new machine from a saved one.
 //!
-//! The fork has its own copy of RAM and begins frozen in the call that the original was saved in: what the host
-//! writes into the call's buffer before the first `resume` is the answer that this fork's guest finds.
+//! The fork has its own copy of RAM and stands in the call that the original was saved in: what the host writes into
+//! the call's buffer is the answer that this fork's guest finds.
+//!
+//! ```text
+//! QEMU starts, builds the machine ──┐
+//!                                   ├──► loads the device state ──► at the first block, hooks can be set
+//! RAM is copied and checked ────────┘
+//! ```
 
-use std::fs::File;
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,24 +19,28 @@ use serde_json::json;
 
 use crate::launch::{Begin, LaunchError, PATIENCE, Parts, greet, spawn, wait_until_ready};
 use crate::qmp::QmpError;
-use crate::save::{Saved, ignore_shared_ram};
-use crate::{TcgConfig, memfd, sparse};
+use crate::saved::{Saved, SavedError, ignore_shared_ram};
+use crate::{TcgConfig, memfd};
 
 /// A saved machine could not be forked.
 #[derive(Debug, thiserror::Error)]
 pub enum ForkError {
-    /// A file of the saved machine is missing or cannot be read.
-    #[error("read {} of the saved machine; save it again", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The failed call.
-        #[source]
-        source: io::Error,
+    /// The save is of another machine.
+    #[error(
+        "the saved machine has {saved} bytes of memory, and {configured} are configured; this is a defect of schedrig"
+    )]
+    Memory {
+        /// Of the save.
+        saved: u64,
+        /// Of the configuration.
+        configured: u64,
     },
-    /// RAM could not be copied.
-    #[error("copy guest RAM; is there that much memory (see /proc/meminfo)?")]
-    Ram(#[source] io::Error),
+    /// The save cannot be used.
+    #[error(transparent)]
+    Saved(#[from] SavedError),
+    /// The device state could not be handed to QEMU.
+    #[error("fill a memory file with the device state")]
+    Device(#[source] io::Error),
     /// QEMU did not come up.
     #[error(transparent)]
     Launch(#[from] LaunchError),
@@ -38,7 +48,7 @@ pub enum ForkError {
     #[error(transparent)]
     Qmp(#[from] QmpError),
     /// QEMU could not load the state.
-    #[error("QEMU could not load {} ({reason}); it was saved by another QEMU, or is damaged: save it again", path.display())]
+    #[error("QEMU could not load {} ({reason}); was it saved by another QEMU? save it again", path.display())]
     State {
         /// The file.
         path: PathBuf,
@@ -47,41 +57,53 @@ pub enum ForkError {
     },
 }
 
-/// Brings the fork to where the original stood. `config` is the original's, but for the seed.
-pub(crate) fn fork(config: &TcgConfig, saved: &Saved) -> Result<Parts, ForkError> {
-    let deadline = Instant::now() + PATIENCE;
-    let path = saved.ram();
-    let original = File::open(&path).map_err(|source| ForkError::Read {
-        path: path.clone(),
-        source,
-    })?;
-    let len = original
-        .metadata()
-        .map_err(|source| ForkError::Read {
-            path: path.clone(),
-            source,
-        })?
-        .len();
-    if len != config.memory_bytes() {
-        let source = io::Error::other(format!(
-            "{len} bytes, and the machine has {}",
-            config.memory_bytes()
-        ));
-        return Err(ForkError::Read { path, source });
-    }
-    let ram = memfd::empty("schedrig-ram").map_err(ForkError::Ram)?;
-    sparse::copy(&original, &ram).map_err(ForkError::Ram)?;
+/// What a fork took, in host time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ForkCost {
+    /// Until RAM was copied, counted from the start; QEMU starts meanwhile.
+    pub copy: Duration,
+    /// From then until QEMU's monitor took commands.
+    pub start: Duration,
+    /// From then until the device state was loaded.
+    pub load: Duration,
+    /// From then until the first block of guest code.
+    pub ready: Duration,
+}
 
-    let mut parts = spawn(config, Begin::Saved(ram))?;
+/// Brings the fork to where the original stood. `config` is the original's, but for the seed.
+pub(crate) fn fork(config: &TcgConfig, saved: &Saved) -> Result<(Parts, ForkCost), ForkError> {
+    let began = Instant::now();
+    let deadline = began + PATIENCE;
+    if saved.memory_bytes() != config.memory_bytes() {
+        return Err(ForkError::Memory {
+            saved: saved.memory_bytes(),
+            configured: config.memory_bytes(),
+        });
+    }
+    let device = memfd::with_content("schedrig-device", saved.device()).map_err(ForkError::Device)?;
+    let device: OwnedFd = device.into();
+    let uri = format!("file:/proc/self/fd/{}", device.as_raw_fd());
+    let mut parts = spawn(config, Begin::Saved { device })?;
+    saved.copy_ram(&parts.ram_file)?;
+    let copied = Instant::now();
     greet(&mut parts, deadline)?;
-    load(&mut parts, saved, deadline)?;
+    let greeted = Instant::now();
+    load(&mut parts, &uri, saved, deadline)?;
+    let loaded = Instant::now();
     // The first block that the fork translates is where the plugin waits for hooks.
     parts.qmp.execute("cont", &json!({}), deadline)?;
     wait_until_ready(&mut parts, deadline)?;
-    Ok(parts)
+    let cost = ForkCost {
+        copy: copied - began,
+        start: greeted - copied,
+        load: loaded - greeted,
+        ready: loaded.elapsed(),
+    };
+    tracing::debug!(?cost, pid = parts.process.id(), "forked");
+    Ok((parts, cost))
 }
 
-fn load(parts: &mut Parts, saved: &Saved, deadline: Instant) -> Result<(), ForkError> {
+fn load(parts: &mut Parts, uri: &str, saved: &Saved, deadline: Instant) -> Result<(), ForkError> {
     const STEP: Duration = Duration::from_millis(1);
     let qmp = &mut parts.qmp;
     qmp.execute("migrate-set-capabilities", &ignore_shared_ram(), deadline)?;
@@ -91,7 +113,6 @@ fn load(parts: &mut Parts, saved: &Saved, deadline: Instant) -> Result<(), ForkE
         &json!({ "announce-rounds": 0 }),
         deadline,
     )?;
-    let uri = format!("file:{}", saved.device().display());
     qmp.execute("migrate-incoming", &json!({ "uri": uri }), deadline)?;
     loop {
         let answer = qmp.execute("query-status", &json!({}), deadline)?;
@@ -101,7 +122,7 @@ fn load(parts: &mut Parts, saved: &Saved, deadline: Instant) -> Result<(), ForkE
             other => {
                 let reason = other.unwrap_or("no run state").to_owned();
                 return Err(ForkError::State {
-                    path: saved.device(),
+                    path: saved.device_path(),
                     reason,
                 });
             }

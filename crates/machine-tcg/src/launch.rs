@@ -11,7 +11,7 @@ use guestmem::{SharedRam, SharedRamError};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::channel::What;
-use crate::command_line::{Descriptors, command_line};
+use crate::command_line::{BeginDescriptor, Descriptors, command_line};
 use crate::exit::tail;
 use crate::link::{Link, Received, wait};
 use crate::process::Process;
@@ -24,9 +24,6 @@ static PLUGIN: &[u8] = include_bytes!(env!("SCHEDRIG_TCG_PLUGIN"));
 
 /// How long QEMU may take to build the machine: 0.2 s on a quiet host, for 64 CPUs too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A machine that waits for a saved state before it executes anything.
-const INCOMING: &[&str] = &["-incoming", "defer"];
 
 /// How long QEMU may take to exit once it has closed its end of the channel.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -123,8 +120,12 @@ pub(crate) fn launch(config: &TcgConfig) -> Result<Parts, LaunchError> {
 pub(crate) enum Begin {
     /// At the reset vector, with empty RAM.
     Reset,
-    /// Where a saved machine left off; its RAM is in this file.
-    Saved(File),
+    /// Where a saved machine left off. QEMU leaves RAM alone until its state is loaded, so that RAM can be filled
+    /// while QEMU starts.
+    Saved {
+        /// The state of devices and vCPUs, which QEMU inherits under its present number.
+        device: OwnedFd,
+    },
 }
 
 /// Starts QEMU: a machine that begins at reset runs up to the plugin's first report, another waits for its state.
@@ -136,11 +137,13 @@ pub(crate) fn spawn(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchErr
             nodes,
         });
     }
-    // QEMU opens it by its path; a missing file is told here, before anything was set up.
-    File::open(&config.kernel).map_err(|source| LaunchError::Kernel {
-        path: config.kernel.clone(),
-        source,
-    })?;
+    if matches!(begin, Begin::Reset) {
+        // QEMU opens it by its path; a missing file is told here, before anything was set up.
+        File::open(&config.kernel).map_err(|source| LaunchError::Kernel {
+            path: config.kernel.clone(),
+            source,
+        })?;
+    }
     start(config, begin)
 }
 
@@ -161,15 +164,23 @@ pub(crate) fn greet(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchEr
 fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
     let console = memfd::empty("schedrig-console").map_err(host("make the console's memory file"))?;
     let stderr = memfd::empty("schedrig-stderr").map_err(host("make a memory file for QEMU's messages"))?;
-    let initrd = memfd::with_content("schedrig-initrd", &config.initrd)
-        .map_err(host("fill a memory file with the initramfs"))?;
     let plugin = memfd::with_content("schedrig-tcg-plugin.so", PLUGIN)
         .map_err(host("fill a memory file with the plugin"))?;
-    let incoming = matches!(begin, Begin::Saved(_));
-    let ram_file = match begin {
-        Begin::Saved(ram) => ram,
-        Begin::Reset => memfd::empty("schedrig-ram").map_err(host("make a memory file for guest RAM"))?,
+    let (begin, first): (_, OwnedFd) = match begin {
+        Begin::Reset => {
+            let initrd = memfd::with_content("schedrig-initrd", &config.initrd)
+                .map_err(host("fill a memory file with the initramfs"))?;
+            let initrd = OwnedFd::from(initrd);
+            (
+                BeginDescriptor::Reset {
+                    initrd: initrd.as_raw_fd(),
+                },
+                initrd,
+            )
+        }
+        Begin::Saved { device } => (BeginDescriptor::Saved, device),
     };
+    let ram_file = memfd::empty("schedrig-ram").map_err(host("make a memory file for guest RAM"))?;
     ram_file
         .set_len(config.memory_bytes())
         .map_err(host("give guest RAM its size"))?;
@@ -183,15 +194,15 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
     let ram_theirs = ram_file.try_clone().map_err(host("duplicate guest RAM's file"))?;
     let descriptors = Descriptors {
         ram: ram_theirs.as_raw_fd(),
-        initrd: initrd.as_raw_fd(),
+        begin,
         console: theirs.as_raw_fd(),
         plugin: plugin.as_raw_fd(),
         channel: channel.as_raw_fd(),
         qmp: monitor.as_raw_fd(),
     };
     let inherited: Vec<OwnedFd> = vec![
+        first,
         ram_theirs.into(),
-        initrd.into(),
         theirs.into(),
         plugin.into(),
         channel,
@@ -202,7 +213,6 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
     let mut command = Command::new(&program);
     command
         .args(command_line(config, &descriptors))
-        .args(if incoming { INCOMING } else { &[] })
         .stdin(Stdio::null())
         .stdout(messages()?)
         .stderr(messages()?);

@@ -1,5 +1,6 @@
 //! [`TcgMachine`]: the `Machine` on top of a launched QEMU.
 
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -15,10 +16,10 @@ use rustix::event::{PollFd, PollFlags};
 
 use crate::channel::{Command, REGISTERS, Report, What};
 use crate::exit::Remains;
-use crate::fork::{self, ForkError};
+use crate::fork::{self, ForkCost, ForkError};
 use crate::launch::{LaunchError, Parts, launch};
 use crate::link::{Received, wait};
-use crate::save::{self, SaveError, Saved};
+use crate::saved::{self, SaveError, Saved};
 use crate::{TcgConfig, memfd};
 
 /// How long QEMU may take to exit once it has closed its end of the channel.
@@ -30,16 +31,20 @@ pub struct TcgMachine {
     parts: Parts,
     state: State,
     hooks: u32,
-    /// Bytes of the console that were told as events.
+    /// Bytes of the console that were told as events, of those that this machine wrote itself.
     told: u64,
-    /// What happened after the piece of console that was told last.
-    held: Option<Event>,
+    /// What has happened and was not told yet.
+    held: VecDeque<Event>,
+    /// The report that the machine is frozen in, or was last.
+    last: Option<Report>,
+    /// What a fork is the fork of, and what it took.
+    origin: Option<(Saved, ForkCost)>,
 }
 
 /// The states of the `machine` crate's picture.
 #[derive(Debug)]
 enum State {
-    /// Before the first instruction: hooks can be set.
+    /// Before the first instruction, or a fork whose past was not told yet: hooks can be set.
     New,
     Frozen,
     Running,
@@ -59,46 +64,53 @@ impl State {
 
 impl TcgMachine {
     /// Starts QEMU and returns when the machine is built and frozen before its first instruction (the firmware's).
-    pub fn launch(config: &TcgConfig) -> Result<TcgMachine, LaunchError> {
-        Ok(TcgMachine {
-            parts: launch(config)?,
-            state: State::New,
-            hooks: 0,
-            told: 0,
-            held: None,
-        })
-    }
-
-    /// Saves a machine that is frozen in a call into an existing directory, and ends it. Saves of the same boot have
-    /// the same RAM, byte for byte.
     ///
     /// # Errors
-    /// [`SaveError`]; the directory may then hold half a save.
-    pub fn save(mut self, directory: &Path) -> Result<Saved, SaveError> {
-        if !matches!(self.state, State::Frozen) || self.held.is_some() {
-            return Err(SaveError::State {
-                found: self.state.name(),
-            });
-        }
-        let saved = save::save(&mut self.parts, directory);
-        self.parts.process.end();
-        saved
+    /// [`LaunchError`].
+    pub fn launch(config: &TcgConfig) -> Result<TcgMachine, LaunchError> {
+        Ok(TcgMachine::new(launch(config)?, None))
     }
 
-    /// A new machine where `saved` left off: frozen, with hooks to be set. The first `resume` returns from the
-    /// original's call, so its answer is written before that. `config` is the original's but for the seed, which feeds
-    /// what the fork draws from now on.
+    /// A new machine where `saved` left off: frozen, with hooks to be set. Like the original it is resumed once to
+    /// its call: that brings the original's console and the call as events, and executes nothing. `config` is the
+    /// original's but for the seed, which feeds what the fork draws from now on.
     ///
     /// # Errors
     /// [`ForkError`].
     pub fn fork(config: &TcgConfig, saved: &Saved) -> Result<TcgMachine, ForkError> {
-        Ok(TcgMachine {
-            parts: fork::fork(config, saved)?,
+        let (parts, cost) = fork::fork(config, saved)?;
+        Ok(TcgMachine::new(parts, Some((saved.clone(), cost))))
+    }
+
+    fn new(parts: Parts, origin: Option<(Saved, ForkCost)>) -> TcgMachine {
+        TcgMachine {
+            parts,
             state: State::New,
             hooks: 0,
             told: 0,
-            held: None,
-        })
+            held: VecDeque::new(),
+            last: None,
+            origin,
+        }
+    }
+
+    /// What this fork took, in host time; `None` for a machine that was booted.
+    pub fn fork_cost(&self) -> Option<ForkCost> {
+        self.origin.as_ref().map(|(_, cost)| *cost)
+    }
+
+    fn save_into(&mut self, directory: &Path) -> Result<(), SaveError> {
+        match (&self.state, self.last) {
+            (State::Frozen, Some(call))
+                if call.what == What::Call && self.held.is_empty() && self.origin.is_none() =>
+            {
+                saved::save(&mut self.parts, &call, directory)
+            }
+            (State::Frozen, _) if self.origin.is_some() => Err(SaveError::State { found: "a fork" }),
+            _ => Err(SaveError::State {
+                found: self.state.name(),
+            }),
+        }
     }
 
     /// QEMU's process id, for people who want to look at it.
@@ -165,6 +177,7 @@ impl TcgMachine {
             {
                 Received::Report(report) => {
                     self.state = State::Frozen;
+                    self.last = Some(*report);
                     return self.event(&report);
                 }
                 Received::Nonsense(len) => {
@@ -186,6 +199,26 @@ impl TcgMachine {
             ];
             wait(&mut fds, deadline).map_err(channel_error("wait for a report"))?;
         }
+    }
+
+    /// A fork's first resume: it stands in the original's call, so what brought the original there is told.
+    fn recall(&mut self) -> Result<(), MachineError> {
+        let Some((saved, _)) = &self.origin else {
+            return Ok(());
+        };
+        let call = saved.call();
+        if !saved.console().is_empty() {
+            self.held.push_back(Event::Console(saved.console().to_vec()));
+        }
+        let event = self.event(&call)?;
+        self.held.push_back(event);
+        self.last = Some(call);
+        self.state = State::Frozen;
+        Ok(())
+    }
+
+    fn inherited_console(&self) -> &[u8] {
+        self.origin.as_ref().map_or(&[], |(saved, _)| saved.console())
     }
 
     /// QEMU is gone, with this status: judges why.
@@ -210,6 +243,7 @@ impl Machine for TcgMachine {
             deterministic: true,
             max_hooks: None,
             late_hooks: false,
+            saves: true,
         }
     }
 
@@ -237,7 +271,7 @@ impl Machine for TcgMachine {
     }
 
     fn next(&mut self, deadline: Instant) -> Result<Event, MachineError> {
-        if let Some(event) = self.held.take() {
+        if let Some(event) = self.held.pop_front() {
             return Ok(event);
         }
         let event = self.happening(deadline)?;
@@ -250,13 +284,16 @@ impl Machine for TcgMachine {
             return Ok(event);
         }
         self.told += text.len() as u64;
-        self.held = Some(event);
+        self.held.push_back(event);
         Ok(Event::Console(text))
     }
 
     fn resume(&mut self) -> Result<(), MachineError> {
-        if !matches!(self.state, State::New | State::Frozen) || self.held.is_some() {
+        if !matches!(self.state, State::New | State::Frozen) || !self.held.is_empty() {
             return Err(self.needs("resume", "frozen"));
+        }
+        if matches!(self.state, State::New) && self.origin.is_some() {
+            return self.recall();
         }
         self.send(Command::Go)?;
         self.state = State::Running;
@@ -264,7 +301,14 @@ impl Machine for TcgMachine {
     }
 
     fn console(&self) -> Result<Vec<u8>, MachineError> {
-        memfd::content(&self.parts.console).map_err(MachineError::Console)
+        let own = memfd::content(&self.parts.console).map_err(MachineError::Console)?;
+        Ok([self.inherited_console(), &own].concat())
+    }
+
+    fn save(mut self: Box<Self>, into: &Path) -> Result<(), MachineError> {
+        let saved = self.save_into(into);
+        self.parts.process.end();
+        saved.map_err(|error| MachineError::Save(Box::new(error)))
     }
 
     fn kill(mut self: Box<Self>) -> ExitReport {
@@ -278,7 +322,7 @@ impl Machine for TcgMachine {
                 }
             },
         };
-        let console = memfd::content(&self.parts.console).unwrap_or_else(|error| {
+        let console = self.console().unwrap_or_else(|error| {
             tracing::warn!(%error, "cannot read the console of a machine that has ended");
             Vec::new()
         });

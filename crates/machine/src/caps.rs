@@ -34,4 +34,6 @@ pub struct Caps {
     pub max_hooks: Option<usize>,
     /// Hooks can be set after the first instruction, too.
     pub late_hooks: bool,
+    /// A machine that is frozen in a call can be saved.
+    pub saves: bool,
 }

@@ -12,13 +12,16 @@
 //!     └──────────── resume() ─────────┘
 //! ```
 //!
-//! A new machine is frozen before its first instruction: hooks are set, then `resume` lets it go.
+//! A new machine is frozen before its first instruction: hooks are set, then `resume` lets it go. A fork of a saved
+//! machine is used like the new machine that its original was: its first `resume` brings it to the call in which the
+//! original was saved, with the original's console as an event before it, in no time.
 #![forbid(unsafe_code)]
 
 mod caps;
 mod event;
 mod registers;
 
+use std::path::Path;
 use std::time::Instant;
 
 use guestmem::{GuestVirt, PhysMem};
@@ -50,6 +53,10 @@ pub trait Machine: Send {
 
     /// The console so far, as bytes; complete up to the frozen instant.
     fn console(&self) -> Result<Vec<u8>, MachineError>;
+
+    /// Saves a machine that is frozen in a call into the existing directory, for its backend to fork, and ends it.
+    /// After an error the directory may hold half a save. Needs [`Caps::saves`].
+    fn save(self: Box<Self>, into: &Path) -> Result<(), MachineError>;
 
     /// Ends the machine, whatever its state, and tells how it ended. Nothing of it is left behind.
     fn kill(self: Box<Self>) -> ExitReport;
@@ -91,6 +98,9 @@ pub enum MachineError {
         /// What was wrong.
         what: String,
     },
+    /// The machine could not be saved.
+    #[error("save the machine")]
+    Save(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The console could not be read.
     #[error("read the guest's console")]
     Console(#[source] std::io::Error),

@@ -1,6 +1,7 @@
 //! A machine that plays a script: what its guest says, in which order, and what it was answered.
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -94,6 +95,7 @@ impl Machine for FakeMachine {
             deterministic: true,
             max_hooks: None,
             late_hooks: false,
+            saves: false,
         }
     }
 
@@ -152,6 +154,12 @@ impl Machine for FakeMachine {
 
     fn console(&self) -> Result<Vec<u8>, MachineError> {
         Ok(self.console.clone())
+    }
+
+    fn save(self: Box<Self>, _into: &Path) -> Result<(), MachineError> {
+        Err(MachineError::Save(
+            "a scripted machine has nothing to save".into(),
+        ))
     }
 
     fn kill(self: Box<Self>) -> ExitReport {

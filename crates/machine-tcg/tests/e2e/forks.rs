@@ -5,15 +5,16 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guestmem::AddressSpace;
-use machine::{Call, Event, ExitReason, Machine};
-use schedrig_machine_tcg::{ForkError, Saved, TcgConfig, TcgMachine};
+use machine::{Call, Event, ExitReason, Machine, MachineError};
+use schedrig_machine_tcg::{ForkError, Saved, SavedError, TcgConfig, TcgMachine};
 
 use crate::program::Program;
 use crate::support::{config, console, kernel, launch, next, next_call};
 
-/// Calls once to be saved in, prints the answer, then calls with the time stamp counter, and ends.
+/// Prints, calls once to be saved in, prints the answer, then calls with the time stamp counter, and ends.
 fn program() -> Program {
     Program::default()
+        .print("before the save\n")
         .call_and_print(b"ping", 16)
         .call_with_time(5)
         .power_off()
@@ -24,7 +25,8 @@ fn save(config: &TcgConfig, into: &Path, dawdle: Duration) -> (Saved, Call) {
     let mut machine = TcgMachine::launch(config).unwrap();
     let call = next_call(&mut machine);
     std::thread::sleep(dawdle);
-    (machine.save(into).unwrap(), call)
+    Box::new(machine).save(into).unwrap();
+    (Saved::open(into).unwrap(), call)
 }
 
 /// What a fork did: its console and the registers at each of its calls.
@@ -32,11 +34,16 @@ type Traces = (String, Vec<Call>);
 
 fn fork(config: &TcgConfig, saved: &Saved, call: &Call) -> Traces {
     let mut machine = TcgMachine::fork(config, saved).unwrap();
+    assert_eq!(
+        &next_call(&mut machine),
+        call,
+        "the fork begins in the original's call"
+    );
     let levels = call.registers.paging_levels();
     let space = AddressSpace::new(machine.memory(), call.registers.cr3, levels);
     let mut request = [0; 4];
     space.read(call.buffer, &mut request).unwrap();
-    assert_eq!(&request, b"ping", "the fork begins in the original's call");
+    assert_eq!(&request, b"ping", "with what was in the buffer");
     space.write(call.buffer, b"pong").unwrap();
     let calls = (0..5).map(|_| next_call(&mut machine)).collect();
     machine.resume().unwrap();
@@ -67,8 +74,9 @@ fn forks_of_saves_that_were_taken_at_other_host_times_are_the_same_execution() {
     let traces = fork(&config, first, call);
     assert!(traces.0.contains("pong............"), "{}", traces.0);
     assert!(
-        !traces.0.contains("Linux version"),
-        "a fork's console begins with the fork"
+        traces.0.contains("before the save"),
+        "a fork's console begins with its original's: {}",
+        traces.0
     );
     assert_eq!(traces, fork(&config, second, call), "from another save");
     std::thread::scope(|scope| {
@@ -84,17 +92,56 @@ fn a_damaged_save_is_an_error_that_names_the_file() {
     let Some(kernel) = kernel() else { return };
     let config = config(kernel, "1n1l1c1t", &program());
     let directory = tempfile::tempdir().unwrap();
-    let (saved, _) = save(&config, directory.path(), Duration::ZERO);
+    let (saved, call) = save(&config, directory.path(), Duration::ZERO);
     let started = Instant::now();
-    fs::write(directory.path().join("device"), b"nonsense").unwrap();
-    let error = TcgMachine::fork(&config, &saved).err().unwrap().to_string();
-    assert!(error.contains("device") || error.contains("QEMU"), "{error}");
-    fs::write(directory.path().join("ram"), b"short").unwrap();
+    let path = |name| directory.path().join(name);
+    let whole = |name| fs::read(path(name)).unwrap();
+    for name in ["ram", "device", "state"] {
+        let bytes = whole(name);
+        let mut flipped = bytes.clone();
+        flipped[bytes.len() / 2] ^= 0x10;
+        for damaged in [flipped, bytes[..bytes.len() / 2].to_vec(), Vec::new()] {
+            fs::write(path(name), &damaged).unwrap();
+            let forked = Saved::open(directory.path())
+                .map_err(ForkError::from)
+                .and_then(|saved| TcgMachine::fork(&config, &saved));
+            let error = forked.err().unwrap();
+            assert!(
+                matches!(error, ForkError::Saved(SavedError::Damaged { .. })),
+                "{error}"
+            );
+            assert!(
+                error.to_string().contains(&path(name).display().to_string()),
+                "{error}"
+            );
+        }
+        fs::write(path(name), &bytes).unwrap();
+        assert!(TcgMachine::fork(&config, &Saved::open(directory.path()).unwrap()).is_ok());
+    }
+    fs::remove_dir_all(directory.path()).unwrap();
     assert!(matches!(
-        TcgMachine::fork(&config, &saved),
-        Err(ForkError::Read { .. })
+        Saved::open(directory.path()),
+        Err(SavedError::Read { .. })
     ));
+    // Whoever has it open has all of it.
+    fork(&config, &saved, &call);
     assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+#[test]
+fn a_fork_cannot_be_saved_and_takes_hooks_before_its_first_resume() {
+    let Some(kernel) = kernel() else { return };
+    let config = config(kernel, "1n1l1c1t", &program());
+    let directory = tempfile::tempdir().unwrap();
+    let (saved, call) = save(&config, directory.path(), Duration::ZERO);
+    let mut machine = TcgMachine::fork(&config, &saved).unwrap();
+    let hook = machine.hook(call.buffer, machine::HookSpec::ALWAYS).unwrap();
+    assert_eq!(hook, machine::HookId(0));
+    assert_eq!(next_call(&mut machine), call);
+    let late = machine.hook(call.buffer, machine::HookSpec::ALWAYS);
+    assert!(matches!(late, Err(MachineError::Hook { .. })));
+    let error = Box::new(machine).save(directory.path()).err().unwrap();
+    assert!(format!("{error:?}").contains("a fork"), "{error:?}");
 }
 
 #[test]
@@ -102,6 +149,9 @@ fn only_a_machine_that_is_frozen_in_a_call_can_be_saved() {
     let Some(kernel) = kernel() else { return };
     let directory = tempfile::tempdir().unwrap();
     let machine = launch(kernel, "1n1l1c1t", &program());
-    let error = machine.save(directory.path()).err().unwrap().to_string();
-    assert!(error.contains("before its first instruction"), "{error}");
+    let error = Box::new(machine).save(directory.path()).err().unwrap();
+    assert!(
+        format!("{error:?}").contains("before its first instruction"),
+        "{error:?}"
+    );
 }

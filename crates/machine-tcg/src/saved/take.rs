@@ -4,10 +4,6 @@
 //! takes effect at the first moment after it, which is the same in every execution. So two saves of the same boot
 //! have the same RAM, byte for byte, however busy the host was (the device state differs in bytes that do not matter).
 //!
-//! ```text
-//! DIR/ram      guest RAM, sparse
-//! DIR/device   everything else, in QEMU's migration format
-//! ```
 
 use std::fs::{self, File};
 use std::io;
@@ -17,29 +13,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::channel::Command;
+use super::state::State;
+use super::{DEVICE, RAM, STATE, ram};
+use crate::channel::{Command, Report};
 use crate::launch::{PATIENCE, Parts};
+use crate::memfd;
 use crate::qmp::QmpError;
-use crate::sparse;
-
-/// A saved machine's files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Saved {
-    /// The directory that holds them.
-    pub directory: PathBuf,
-}
-
-impl Saved {
-    /// Guest RAM.
-    pub(crate) fn ram(&self) -> PathBuf {
-        self.directory.join("ram")
-    }
-
-    /// The state of the devices and vCPUs.
-    pub(crate) fn device(&self) -> PathBuf {
-        self.directory.join("device")
-    }
-}
 
 /// A machine could not be saved; it is ended all the same.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +54,9 @@ pub enum SaveError {
         /// QEMU's words.
         reason: String,
     },
+    /// What is known of the machine cannot be written down.
+    #[error("describe the saved machine: {0}; this is a defect of schedrig")]
+    Describe(String),
 }
 
 /// Without this RAM would be written into the state, too.
@@ -82,31 +64,45 @@ pub(crate) fn ignore_shared_ram() -> Value {
     json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": true }] })
 }
 
-/// Saves the machine behind `parts`, which is frozen in a call, into the existing directory.
-pub(crate) fn save(parts: &mut Parts, directory: &Path) -> Result<Saved, SaveError> {
-    let saved = Saved {
-        directory: directory.to_owned(),
-    };
+/// Saves the machine behind `parts`, which is frozen in `call`, into the existing directory.
+pub(crate) fn save(parts: &mut Parts, call: &Report, directory: &Path) -> Result<(), SaveError> {
     let deadline = Instant::now() + PATIENCE;
+    let console = memfd::content(&parts.console).map_err(file("read the console of", directory))?;
     let stop = parts.qmp.send("stop", &json!({}))?;
     wait_for_pending_stop(parts.process.id(), deadline);
     parts.link.send(Command::Go).map_err(SaveError::Channel)?;
     parts.qmp.answer("stop", stop, deadline)?;
+
+    let path = directory.join(DEVICE);
+    migrate(parts, &path, deadline)?;
+    let device = fs::read(&path).map_err(file("read", &path))?;
+    let path = directory.join(RAM);
+    let packed = File::create(&path).map_err(file("create", &path))?;
+    let pages = ram::pack(&parts.ram_file, &packed).map_err(file("write", &path))?;
+    let memory_bytes = parts
+        .ram_file
+        .metadata()
+        .map_err(file("look at the RAM of", directory))?
+        .len();
+    let state = State::new(memory_bytes, pages, &device, console, call);
+    let path = directory.join(STATE);
+    let bytes = state.encode().map_err(SaveError::Describe)?;
+    fs::write(&path, bytes).map_err(file("write", &path))
+}
+
+fn file(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SaveError {
+    let path = path.to_owned();
+    move |source| SaveError::File { doing, path, source }
+}
+
+/// Has QEMU write everything but RAM.
+fn migrate(parts: &mut Parts, path: &Path, deadline: Instant) -> Result<(), SaveError> {
     parts
         .qmp
         .execute("migrate-set-capabilities", &ignore_shared_ram(), deadline)?;
-    let uri = format!("file:{}", saved.device().display());
+    let uri = format!("file:{}", path.display());
     parts.qmp.execute("migrate", &json!({ "uri": uri }), deadline)?;
-    wait_for_migration(parts, &saved, deadline)?;
-    let file = |doing, path: &Path| {
-        let path = path.to_owned();
-        move |source| SaveError::File { doing, path, source }
-    };
-    let ram = saved.ram();
-    let to = File::create(&ram).map_err(file("create", &ram))?;
-    sparse::copy(&parts.ram_file, &to).map_err(file("write", &ram))?;
-    to.sync_all().map_err(file("write", &ram))?;
-    Ok(saved)
+    wait_for_migration(parts, path, deadline)
 }
 
 /// Waits until QEMU's main thread stands in the stop: it has told the vCPU to stop and waits for it, which is held in
@@ -127,7 +123,7 @@ fn wait_for_pending_stop(pid: u32, deadline: Instant) {
     }
 }
 
-fn wait_for_migration(parts: &mut Parts, saved: &Saved, deadline: Instant) -> Result<(), SaveError> {
+fn wait_for_migration(parts: &mut Parts, path: &Path, deadline: Instant) -> Result<(), SaveError> {
     const STEP: Duration = Duration::from_millis(2);
     loop {
         let answer = parts.qmp.execute("query-migrate", &json!({}), deadline)?;
@@ -144,7 +140,7 @@ fn wait_for_migration(parts: &mut Parts, saved: &Saved, deadline: Instant) -> Re
             }
         };
         return Err(SaveError::Migration {
-            path: saved.device(),
+            path: path.to_owned(),
             reason,
         });
     }

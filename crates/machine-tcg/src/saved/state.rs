@@ -1,0 +1,175 @@
+//! The `state` file: small, and the key to the others.
+//!
+//! ```text
+//!  0  "SRSAVE"      6 bytes
+//!  6  u16 version   VERSION
+//!  8  u32 length    of the payload
+//! 12  u32 CRC32     of the payload
+//! 16  payload       State, in postcard
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::ram::Pages;
+use crate::channel::{REGISTERS, Report, What};
+
+const MAGIC: &[u8; 6] = b"SRSAVE";
+const VERSION: u16 = 1;
+const HEADER: usize = 16;
+
+/// What a save knows about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct State {
+    /// Size of guest RAM, holes included.
+    pub(super) memory_bytes: u64,
+    /// What of it is in `ram`.
+    pub(super) pages: Pages,
+    device_len: u64,
+    device_crc: u32,
+    /// Everything that the guest wrote to its console.
+    pub(super) console: Vec<u8>,
+    vcpu: u32,
+    registers: [u64; REGISTERS.len()],
+}
+
+impl State {
+    /// The state of a machine that is frozen in `call`.
+    pub(super) fn new(
+        memory_bytes: u64,
+        pages: Pages,
+        device: &[u8],
+        console: Vec<u8>,
+        call: &Report,
+    ) -> State {
+        State {
+            memory_bytes,
+            pages,
+            device_len: device.len() as u64,
+            device_crc: crc32fast::hash(device),
+            console,
+            vcpu: call.vcpu,
+            registers: call.registers,
+        }
+    }
+
+    /// The file's bytes.
+    pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
+        let payload = postcard::to_stdvec(self).map_err(|error| error.to_string())?;
+        let len = u32::try_from(payload.len()).map_err(|error| error.to_string())?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(len.to_le_bytes());
+        bytes.extend(crc32fast::hash(&payload).to_le_bytes());
+        bytes.extend(payload);
+        Ok(bytes)
+    }
+
+    /// The state in a file's bytes, or what is wrong with them.
+    pub(super) fn decode(bytes: &[u8]) -> Result<State, String> {
+        let (header, payload) = bytes
+            .split_at_checked(HEADER)
+            .ok_or_else(|| format!("it has {} bytes", bytes.len()))?;
+        let [version, len, crc] = [
+            u64::from(u16::from_le_bytes([header[6], header[7]])),
+            u64::from(word(header, 8)),
+            u64::from(word(header, 12)),
+        ];
+        if !header.starts_with(MAGIC) {
+            return Err("it does not begin as such a file does".to_owned());
+        }
+        if version != u64::from(VERSION) {
+            return Err(format!(
+                "it has version {version}, and this program reads {VERSION}"
+            ));
+        }
+        if payload.len() as u64 != len {
+            return Err(format!(
+                "it has {} bytes after its header and says {len}",
+                payload.len()
+            ));
+        }
+        if u64::from(crc32fast::hash(payload)) != crc {
+            return Err("its checksum is another".to_owned());
+        }
+        let state: State = postcard::from_bytes(payload).map_err(|error| error.to_string())?;
+        state.pages.check(state.memory_bytes)?;
+        Ok(state)
+    }
+
+    /// Is this the device state that was saved?
+    pub(super) fn check_device(&self, device: &[u8]) -> Result<(), String> {
+        if device.len() as u64 != self.device_len {
+            return Err(format!(
+                "it has {} bytes and had {}",
+                device.len(),
+                self.device_len
+            ));
+        }
+        if crc32fast::hash(device) != self.device_crc {
+            return Err("its checksum is another".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The call that the machine stands in.
+    pub(super) fn call(&self) -> Report {
+        Report {
+            what: What::Call,
+            vcpu: self.vcpu,
+            registers: self.registers,
+        }
+    }
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes
+        .get(at..at + 4)
+        .and_then(|word| word.try_into().ok())
+        .map_or(0, u32::from_le_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn state() -> State {
+        let call = Report {
+            what: What::Call,
+            vcpu: 1,
+            registers: std::array::from_fn(|index| index as u64),
+        };
+        State::new(1 << 20, Pages::default(), b"device", b"booted\n".to_vec(), &call)
+    }
+
+    #[test]
+    fn a_state_reads_as_it_was_written() {
+        let state = state();
+        let read = State::decode(&state.encode().unwrap()).unwrap();
+        assert_eq!(read, state);
+        assert_eq!(read.call().registers[5], 5);
+        assert!(read.check_device(b"device").is_ok());
+        assert!(read.check_device(b"devise").is_err());
+        assert!(read.check_device(b"dev").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_changed_byte_is_found(at: prop::sample::Index, by in 1u8..) {
+            let mut bytes = state().encode().unwrap();
+            let at = at.index(bytes.len());
+            bytes[at] ^= by;
+            prop_assert!(State::decode(&bytes).is_err(), "byte {at}");
+        }
+
+        #[test]
+        fn any_cut_is_found_and_nothing_panics(len: prop::sample::Index, tail: Vec<u8>) {
+            let whole = state().encode().unwrap();
+            let mut bytes = whole[..len.index(whole.len())].to_vec();
+            prop_assert!(State::decode(&bytes).is_err());
+            bytes.extend(tail);
+            let _ = State::decode(&bytes);
+        }
+    }
+}
