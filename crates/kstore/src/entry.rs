@@ -17,9 +17,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::files::{self, Stamp};
 use serde::{Deserialize, Serialize};
-
-use crate::files::{self, Stamp};
 
 /// What an entry is. Version 1; a field may be added, none changes its meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::LockError;
+
 use crate::apt::AptError;
 use crate::entry::Damage;
 use crate::local::LocalError;
-use crate::lock::LockError;
 
 /// Why the store could not do what was asked. The cause, where there is one, is the error's source.
 #[derive(Debug, thiserror::Error)]

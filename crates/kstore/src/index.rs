@@ -8,9 +8,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use disk::files::{self, Stamp};
 use serde::{Deserialize, Serialize};
-
-use crate::files::{self, Stamp};
 
 /// The index, by the canonical form of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,14 +4,15 @@ use std::convert::Infallible;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use disk::files::Stamp;
+use disk::lock;
+
 use super::Store;
 use crate::apt::{self, Newest};
 use crate::entry::{self, Damage};
 use crate::error::StoreError;
-use crate::files::Stamp;
 use crate::kernel::Kernel;
 use crate::local::{self, LocalFiles};
-use crate::lock;
 use crate::progress::Progress;
 use crate::request::{AptRequest, KernelRequest};
 

@@ -22,6 +22,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use disk::lock;
 use etcetera::BaseStrategy;
 
 pub use listing::Entry;
@@ -31,7 +32,6 @@ use crate::entry::{CONFIG, ELF, IMAGE, Manifest};
 use crate::error::StoreError;
 use crate::index::Index;
 use crate::kernel::Kernel;
-use crate::lock;
 use crate::progress::Progress;
 use crate::request::KernelRequest;
 

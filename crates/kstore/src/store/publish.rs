@@ -7,11 +7,12 @@ use std::io;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
+use disk::files::{self, ASIDE, GONE, Stamp};
+
 use super::Store;
 use super::answer::Found;
 use crate::entry::{self, CONFIG, ELF, FileFacts, IMAGE, Manifest};
 use crate::error::StoreError;
-use crate::files::{self, ASIDE, Stamp};
 use crate::index::Answer;
 use crate::kernel::Kernel;
 use crate::progress::Progress;
@@ -19,9 +20,6 @@ use crate::request::KernelRequest;
 
 /// The files of an entry to be written, by name.
 type Contents<'a> = BTreeMap<&'static str, Cow<'a, [u8]>>;
-
-/// How the names of entries begin that are being removed.
-const GONE: &str = ".gone-";
 
 impl Store {
     /// Makes a found kernel an entry, and the answer to the request.
@@ -158,10 +156,7 @@ impl Store {
     }
 
     pub(super) fn write_failed(&self, bytes: u64, source: io::Error) -> StoreError {
-        if matches!(
-            source.kind(),
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
-        ) {
+        if files::is_full(&source) {
             return StoreError::Full {
                 directory: self.directory.clone(),
                 bytes,

@@ -146,7 +146,7 @@ pub(crate) fn config(release: &str) -> Vec<u8> {
 
 /// A kernel of that release; the build id follows from it.
 pub(crate) fn kernel(release: &str) -> TinyKernel {
-    let build_id = crate::files::sha256(release.as_bytes()).into_bytes()[..20].to_vec();
+    let build_id = disk::files::sha256(release.as_bytes()).into_bytes()[..20].to_vec();
     TinyKernel {
         release: release.to_owned(),
         build_id,

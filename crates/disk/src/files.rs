@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 /// What tells, without reading it, that a file is the one seen before: any write to it changes at least one of these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Stamp {
+pub struct Stamp {
     size: u64,
     inode: u64,
     mtime_ns: i128,
@@ -19,7 +19,10 @@ pub(crate) struct Stamp {
 
 impl Stamp {
     /// The stamp of the file as it is now.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When the file's metadata cannot be read.
+    pub fn of(path: &Path) -> io::Result<Self> {
         let metadata = fs::metadata(path)?;
         let nanoseconds = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
         Ok(Self {
@@ -32,26 +35,36 @@ impl Stamp {
 }
 
 /// SHA-256 as lower-case hexadecimal digits.
-pub(crate) fn sha256(bytes: &[u8]) -> String {
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
 /// SHA-256 of a file's contents, read in pieces.
-pub(crate) fn sha256_of(path: &Path) -> io::Result<String> {
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut hasher = Sha256::new();
     io::copy(&mut File::open(path)?, &mut hasher)?;
     Ok(hex(&hasher.finalize()))
 }
 
 /// Writes a new file and waits until it is on the disk.
-pub(crate) fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When there is a file of that name, or it cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
 /// Puts a file in place of another: readers see the old or the new one, whole.
-pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+///
+/// # Errors
+/// When the new file cannot be written beside the old one or take its place; the old one is then as it was.
+pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(directory)?;
     aside.write_all(bytes)?;
@@ -60,13 +73,45 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(directory)
 }
 
+/// Waits until all files and directories below a directory, and it, are on the disk. Symbolic links are not followed.
+///
+/// # Errors
+/// When one of them cannot be opened or synced.
+pub fn sync_tree(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            sync_tree(&entry.path())?;
+        } else if kind.is_file() {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_dir(directory)
+}
+
 /// Makes renames in a directory last.
-pub(crate) fn sync_dir(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// When the directory cannot be opened or synced.
+pub fn sync_dir(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
+/// Whether writing failed because there is no more room: the disk's or the user's.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
 /// How the names of unfinished files and directories begin.
-pub(crate) const ASIDE: &str = ".new-";
+pub const ASIDE: &str = ".new-";
+
+/// How the names of files and directories begin that are being removed.
+pub const GONE: &str = ".gone-";
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -96,6 +141,24 @@ mod tests {
         replace(&path, b"two").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_tree_is_synced_past_what_is_neither_file_nor_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("one/two")).unwrap();
+        fs::write(dir.path().join("one/two/file"), b"three").unwrap();
+        std::os::unix::fs::symlink("/no/such/file", dir.path().join("one/link")).unwrap();
+        sync_tree(dir.path()).unwrap();
+        assert!(sync_tree(&dir.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn no_room_is_told_from_other_failures() {
+        let check = |kind: io::ErrorKind, expect| assert_eq!(is_full(&kind.into()), expect);
+        check(io::ErrorKind::StorageFull, true);
+        check(io::ErrorKind::QuotaExceeded, true);
+        check(io::ErrorKind::PermissionDenied, false);
     }
 
     #[test]

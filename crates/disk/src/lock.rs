@@ -1,0 +1,128 @@
+//! Locks between processes and threads, with a deadline.
+//!
+//! A lock is a `flock(2)` on a file that is never removed; the kernel releases it with its holder, however that ends.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Why a lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Somebody else held it all the time.
+    #[error(
+        "{} is still locked by another process after {seconds} s; wait for it, or find its holder with `fuser -v {}`",
+        path.display(), path.display()
+    )]
+    Busy {
+        /// The lock file.
+        path: PathBuf,
+        /// How long was waited.
+        seconds: u64,
+    },
+    /// The lock file could not be made or locked.
+    #[error("locking {}", path.display())]
+    File {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How often a lock that is held by another is tried again.
+const RETRY: Duration = Duration::from_millis(20);
+
+/// The lock at `path`, held until the file is dropped. `on_wait` is called once if it is not free.
+///
+/// # Errors
+/// [`LockError::Busy`] when it was not free for as long as `patience`; [`LockError::File`] when the file, whose directory
+/// must exist, cannot be made or locked.
+pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Result<File, LockError> {
+    let file = open(path)?;
+    let start = Instant::now();
+    let mut told = false;
+    while !locked(&file, path)? {
+        if start.elapsed() >= patience {
+            return Err(LockError::Busy {
+                path: path.to_owned(),
+                seconds: patience.as_secs(),
+            });
+        }
+        if !std::mem::replace(&mut told, true) {
+            on_wait();
+        }
+        thread::sleep(RETRY);
+    }
+    Ok(file)
+}
+
+/// The lock at `path` if it is free, held until the file is dropped; `None` if somebody holds it.
+///
+/// # Errors
+/// [`LockError::File`] when the file, whose directory must exist, cannot be made or locked.
+pub fn try_acquire(path: &Path) -> Result<Option<File>, LockError> {
+    let file = open(path)?;
+    Ok(locked(&file, path)?.then_some(file))
+}
+
+fn open(path: &Path) -> Result<File, LockError> {
+    File::options()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|source| broken(path, source))
+}
+
+fn locked(file: &File, path: &Path) -> Result<bool, LockError> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(source)) => Err(broken(path, source)),
+    }
+}
+
+fn broken(path: &Path, source: io::Error) -> LockError {
+    LockError::File {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_held_lock_is_waited_for_until_the_deadline_and_had_after_its_release() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let held = acquire(&path, Duration::ZERO, &mut || panic!("nobody holds it")).unwrap();
+
+        let mut waited = 0;
+        let busy = acquire(&path, Duration::from_millis(100), &mut || waited += 1);
+        assert!(matches!(busy, Err(LockError::Busy { .. })));
+        assert_eq!(waited, 1);
+
+        let other = thread::spawn(move || acquire(&path, Duration::from_secs(20), &mut || ()).is_ok());
+        thread::sleep(Duration::from_millis(50));
+        drop(held);
+        assert!(other.join().unwrap());
+    }
+
+    #[test]
+    fn a_lock_is_tried_without_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let held = try_acquire(&path).unwrap().unwrap();
+        assert!(try_acquire(&path).unwrap().is_none());
+        drop(held);
+        assert!(try_acquire(&path).unwrap().is_some());
+        let missing = try_acquire(&dir.path().join("none/.lock"));
+        assert!(matches!(missing, Err(LockError::File { .. })), "{missing:?}");
+    }
+}
