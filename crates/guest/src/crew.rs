@@ -10,12 +10,12 @@ use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use rustix::thread::{name as thread_name, set_name};
 use spec::{CpuSet, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId, WorkerReport};
 use wire::AgentError;
-use workload::{Arena, Reading, Slot};
+use workload::{Arena, Random, Reading, Slot};
 
 use crate::error::system;
 use crate::fork::{self, Forked};
 use crate::ostime;
-use crate::plan::{self, Random, Start};
+use crate::plan::{self, Start};
 use crate::proc::{Marks, ProcessFiles, SchedStat};
 use crate::worker;
 

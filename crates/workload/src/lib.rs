@@ -28,6 +28,7 @@ mod compute;
 mod diary;
 mod gap;
 mod pingpong;
+mod random;
 mod slot;
 mod spin;
 
@@ -37,6 +38,7 @@ pub use clock::{now, sleep_until};
 pub use diary::Diary;
 pub use gap::{ClosedGap, longest};
 pub use pingpong::{PingPong, Side};
+pub use random::Random;
 pub use slot::{Reading, Slot};
 pub use spin::Spin;
 
