@@ -58,7 +58,10 @@ impl FromStr for GroupArg {
             name: name
                 .parse()
                 .map_err(|error: spec::GroupNameError| error.to_string())?,
-            work: work.parse().map_err(|error: spec::WorkError| error.to_string())?,
+            // With its causes: the next step is in the last one.
+            work: work
+                .parse()
+                .map_err(|error: spec::WorkError| format!("{:#}", anyhow::Error::from(error)))?,
             count: number(count, "workers", 1, MAX_WORKERS.into())? as u32,
             cpus,
             weight: Weight::DEFAULT,
@@ -119,6 +122,8 @@ mod tests {
         assert_eq!(group.work, Work::BURST);
         assert_eq!((group.count, group.weight.get(), group.nice), (8, 300, -5));
         assert_eq!(group.cpus, Some(CpuChoice::Llc(Llc(1))));
+        let jittered: GroupArg = "c:burst/4ms/1ms/20%:8@llc1".parse().unwrap();
+        assert_eq!(jittered.work.to_string(), "burst/4ms/1ms/20%");
         let plain: GroupArg = "b:spin:1@0-2+5".parse().unwrap();
         assert_eq!(plain.cpus, Some(CpuChoice::Set("0-2,5".parse().unwrap())));
     }
@@ -132,6 +137,14 @@ mod tests {
         check("a", "NAME:WORK:COUNT");
         check("a/b:spin:1", "cannot name a group");
         check("a:spun:1", "there is no work `spun`");
+        check(
+            "a:burst/4ms/1:2",
+            "`1` is not a span of time; write a number and a unit",
+        );
+        check(
+            "a:burst/4ms/1ms/120%:2",
+            "`120%` is not a jitter; write whole percent from 0 to 100",
+        );
         check("a:spin:0", "from 1 to 1000");
         check("a:spin:1@moon", "`moon` are no CPUs");
         check("a:spin:1,weight=0", "from 1 to 10000");

@@ -72,7 +72,7 @@ impl Crew {
         })
     }
 
-    /// Seeds the start plans to come.
+    /// Seeds the start plans and the workers to come.
     pub(crate) fn seed(&mut self, seed: u64) {
         self.random = Random::new(seed);
     }
@@ -229,6 +229,12 @@ impl Crew {
         }
     }
 
+    /// The generator of a worker that draws. One that does not costs no number: spawning it changes nothing
+    /// for the others.
+    fn random_for(&mut self, work: &Work) -> Option<Random> {
+        work.is_random().then(|| self.random.split())
+    }
+
     fn spawn_one(
         &mut self,
         id: WorkerId,
@@ -239,11 +245,12 @@ impl Crew {
     ) -> Result<(), AgentError> {
         let slot = self.workers.len();
         let doing = |what: &str| format!("{what} of worker {id}");
+        let random = self.random_for(work);
         let pid = {
             // The name is set before the fork so that even a worker that never runs has it.
             let _name = Renamed::to(&comm(&id));
             match fork::fork().map_err(system(doing("fork")))? {
-                Forked::Child => worker::main(&self.arena, slot, nth, work),
+                Forked::Child => worker::main(&self.arena, slot, nth, work, random),
                 Forked::Parent(pid) => pid,
             }
         };
@@ -371,5 +378,37 @@ mod tests {
         check("a", 0, "a/0");
         check("a-rather-long-group-name", 17, "a-rather-lon/17");
         check("exactly-eleven1", u32::MAX, "exac/4294967295");
+    }
+
+    fn seeded(seed: u64) -> Crew {
+        let mut crew = Crew::new().unwrap();
+        crew.seed(seed);
+        crew
+    }
+
+    #[test]
+    fn work_without_jitter_draws_nothing() {
+        let mut crew = seeded(7);
+        for work in ["spin", "pingpong", "burst", "burst/4ms/1ms/0%"] {
+            assert_eq!(crew.random_for(&work.parse().unwrap()), None, "{work}");
+        }
+        let program = Work::Program {
+            argv: vec!["/bin/true".to_owned()],
+        };
+        assert_eq!(crew.random_for(&program), None);
+        assert_eq!(crew.random, Random::new(7));
+    }
+
+    #[test]
+    fn each_worker_with_jitter_gets_a_generator_of_its_own_from_the_seed() {
+        let work: Work = "burst/4ms/1ms/20%".parse().unwrap();
+        let generators = |seed| {
+            let mut crew = seeded(seed);
+            [(); 3].map(|()| crew.random_for(&work).unwrap())
+        };
+        let [first, second, third] = generators(7);
+        assert!(first != second && second != third && first != third);
+        assert_eq!(generators(7), [first, second, third]);
+        assert_ne!(generators(7), generators(8));
     }
 }

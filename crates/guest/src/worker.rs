@@ -6,7 +6,7 @@ use std::process::{Stdio, exit};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::set_current_timer_slack;
 use spec::Work;
-use workload::{Arena, Diary, PingPong, Side, SleepBurst, Spin};
+use workload::{Arena, Diary, PingPong, Random, Side, SleepBurst, Spin};
 
 use crate::console;
 use crate::launch;
@@ -17,8 +17,9 @@ const EXIT_NOT_EXECUTED: i32 = 127;
 const EXIT_NO_SLOT: i32 = 126;
 
 /// Waits at the gate of slot `index`, then works. `nth` counts the workers of one command; a ping-pong pair
-/// lies in two successive slots, an even one and the next.
-pub(crate) fn main(arena: &Arena, index: usize, nth: u32, work: &Work) -> ! {
+/// lies in two successive slots, an even one and the next. `random` is for work that draws; `None` where it
+/// does not ([`Work::is_random`]).
+pub(crate) fn main(arena: &Arena, index: usize, nth: u32, work: &Work, random: Option<Random>) -> ! {
     // Both fail for invalid arguments only.
     let _ = set_parent_process_death_signal(Some(Signal::KILL));
     let (side, partner) = match nth % 2 {
@@ -31,7 +32,14 @@ pub(crate) fn main(arena: &Arena, index: usize, nth: u32, work: &Work) -> ! {
     let mut diary = Diary::new(slot);
     match work {
         Work::Spin => perform(&mut Spin::new(), &mut diary),
-        Work::SleepBurst { sleep, burst } => perform(&mut SleepBurst::new(*sleep, *burst), &mut diary),
+        Work::SleepBurst { sleep, burst, jitter } => {
+            let exact = SleepBurst::new(*sleep, *burst);
+            let mut work = match random {
+                Some(random) => exact.jittered(*jitter, random),
+                None => exact,
+            };
+            perform(&mut work, &mut diary)
+        }
         Work::PingPong => perform(&mut PingPong::new(side, partner), &mut diary),
         Work::Program { argv } => become_program(argv, &mut diary),
     }

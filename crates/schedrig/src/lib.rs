@@ -47,8 +47,10 @@ pub use run::{Finished, RunSpec, default_records_dir, run};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::Limits;
-pub use spec::{CpuSet, GroupName, GuestTime, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport};
-pub use work::{Burst, PingPong, Program, Spin, Workers};
+pub use spec::{
+    CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
+};
+pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
 
 /// What a test file needs.
 pub mod prelude {

@@ -16,4 +16,4 @@ pub use cpuset::{CpuSet, CpuSetError, MAX_CPUS};
 pub use report::{ExitStatus, Gap, WorkerId, WorkerReport};
 pub use time::{GuestTime, Nanos, NanosError};
 pub use topology::{Llc, Node, Topology, TopologyError};
-pub use work::{Work, WorkError};
+pub use work::{Jitter, JitterError, Work, WorkError};

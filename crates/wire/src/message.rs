@@ -8,7 +8,7 @@ use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,8 @@ pub enum Answer {
 /// What the agent can do. Each is answered by one [`Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Sets the seed of the agent's random choices: worker start order and stagger.
+    /// Sets the seed of the agent's random choices: worker start order and stagger, and the generators of the
+    /// workers with jitter.
     Seed {
         /// The seed.
         seed: u64,
@@ -352,6 +353,15 @@ mod tests {
 
     use super::*;
 
+    fn spawn(work: &str) -> Answer {
+        Answer::Command(Command::Spawn {
+            group: "a".parse().unwrap(),
+            work: work.parse().unwrap(),
+            count: 2,
+            nice: -1,
+        })
+    }
+
     fn round_trip(request: &Request) {
         assert_eq!(Request::decode(&request.encode().unwrap()).unwrap(), *request);
     }
@@ -375,6 +385,8 @@ mod tests {
             span: Nanos::from_secs(5),
         });
         assert_eq!(Answer::decode(&answer.encode().unwrap()).unwrap(), answer);
+        let answer = spawn("burst/300ns/7ns/20%");
+        assert_eq!(Answer::decode(&answer.encode().unwrap()).unwrap(), answer);
     }
 
     /// The payload of each message that has shipped; a change here is a change of [`PROTOCOL_VERSION`].
@@ -391,6 +403,15 @@ mod tests {
         check(Answer::Refused { reason: "no".into() }, &[2, b'n', b'o']);
         check(Answer::Command(Command::Seed { seed: 7 }), &[0, 7]);
         check(
+            spawn("burst/300ns/7ns/20%"),
+            &[4, 1, b'a', 1, 0xac, 0x02, 7, 20, 2, 0xff],
+        );
+        check(
+            spawn("burst/300ns/7ns"),
+            &[4, 1, b'a', 1, 0xac, 0x02, 7, 0, 2, 0xff],
+        );
+        check(spawn("spin"), &[4, 1, b'a', 0, 2, 0xff]);
+        check(
             Answer::Command(Command::RunFor { span: Nanos(300) }),
             &[7, 0xac, 0x02],
         );
@@ -404,6 +425,18 @@ mod tests {
             Request::decode(&ack),
             Err(MessageError::WrongWay { kind: FrameKind::Ack })
         );
+    }
+
+    #[test]
+    fn a_jitter_that_is_none_does_not_decode() {
+        let decoded = |jitter: u8| {
+            let payload = [4, 1, b'a', 1, 0xac, 0x02, 7, jitter, 2, 0xff];
+            let mut bytes = Vec::new();
+            frame::encode(FrameKind::Command, &payload, &mut bytes).unwrap();
+            Answer::decode(&bytes)
+        };
+        assert_eq!(decoded(100), Ok(spawn("burst/300ns/7ns/100%")));
+        assert!(matches!(decoded(101), Err(MessageError::Payload { .. })));
     }
 
     #[test]

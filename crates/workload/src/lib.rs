@@ -27,6 +27,7 @@ mod clock;
 mod compute;
 mod diary;
 mod gap;
+mod lengths;
 mod pingpong;
 mod random;
 mod slot;

@@ -90,6 +90,7 @@ mod tests {
         let burst = Work::SleepBurst {
             sleep: Nanos::from_millis(5),
             burst: Nanos::from_millis(1),
+            jitter: 20.try_into().unwrap(),
         };
         let (replies, _) = stage.play([
             Command::Seed { seed: 7 },
