@@ -1,11 +1,15 @@
-//! Views of records: text for people, a summary for scripts.
+//! Views of records: text for people, a summary for scripts, where two of them part.
 //!
 //! *Architecture invariant:* a report adds nothing to a record and knows no VM. What it shows of the same
 //! execution is the same text: host times are left to whoever prints it.
 #![forbid(unsafe_code)]
 
+mod difference;
+#[cfg(test)]
+mod samples;
 mod summary;
 mod text;
 
+pub use difference::{Difference, first_difference};
 pub use summary::{CheckSummary, GroupSummary, KernelSummary, Summary};
 pub use text::{detail, verdict_line};
