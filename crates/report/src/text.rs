@@ -1,10 +1,11 @@
 //! A record as text: the verdict first, a table per group, the reason of every check, how to replay.
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::Table;
 use record::{Record, Verdict};
 use spec::Nanos;
 
 use crate::Summary;
+use crate::table::{align_right, indented, plain};
 
 /// The verdict in one line: `PASS  fair_shares  (scx_baton on 7.2.13, 1n2l2c1t, seed 7)`.
 pub fn verdict_line(record: &Record) -> String {
@@ -63,11 +64,7 @@ fn group_table(summary: &Summary) -> Table {
         "longest gap",
         "CPUs used",
     ]);
-    for column in 4..=11 {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
+    align_right(&mut table, 4..=11);
     for group in &summary.groups {
         let [least, most] = group.worker_on_cpu_seconds;
         let gap = Nanos((group.longest_gap_seconds * 1e9).round() as u64);
@@ -105,19 +102,4 @@ fn check_table(summary: &Summary) -> Table {
         ]);
     }
     table
-}
-
-fn plain() -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table
-}
-
-fn indented(table: &Table) -> String {
-    table
-        .to_string()
-        .lines()
-        .map(|line| format!("  {}", line.trim_end()))
-        .collect::<Vec<_>>()
-        .join("\n")
 }
