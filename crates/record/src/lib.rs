@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! Record ─┬─ plan       what was asked: machine, kernel, scheduler, seed, expectations
+//!         ├─ remake     with the plan enough to make the run again: the machine, what the test did in it
 //!         ├─ evidence   what the guest did          ┐ the record hash covers these two:
 //!         ├─ judgement  what `check` made of it     ┘ same hash = same execution
 //!         └─ host       versions, host seconds, paths: never hashed
@@ -15,7 +16,10 @@
 mod evidence;
 mod expectation;
 mod hash;
+mod manifest;
 mod plan;
+mod remake;
+mod script;
 mod store;
 mod verdict;
 
@@ -24,12 +28,15 @@ use serde::{Deserialize, Serialize};
 pub use evidence::{End, Event, Evidence, Happening, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
+pub use manifest::Manifest;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
-pub use store::{RecordId, StoreError, load, save};
+pub use remake::{GuestLimits, Remake};
+pub use script::{Content, FileSum, HostProgram, Step};
+pub use store::{RecordId, StoreError, find, load, save};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.
-pub const FORMAT: Format = Format { major: 1, minor: 0 };
+pub const FORMAT: Format = Format { major: 1, minor: 1 };
 
 /// A version of the format on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +54,9 @@ pub struct Record {
     pub format: Format,
     /// What was asked.
     pub plan: Plan,
+    /// What it takes to make the run again; `None` in records of format 1.0, and where no machine came up.
+    #[serde(default)]
+    pub remake: Option<Remake>,
     /// What the guest did.
     pub evidence: Evidence,
     /// What was made of it.
@@ -64,6 +74,7 @@ impl Record {
         Record {
             format: FORMAT,
             plan,
+            remake: None,
             evidence,
             judgement,
             hash,
@@ -81,7 +92,8 @@ pub struct HostFacts {
     pub backend: String,
     /// Host seconds from the start of the machine to its end.
     pub seconds: f64,
-    /// Host seconds from the start of the machine to the agent's first call.
+    /// Host seconds until the machine stood in the agent's first call: a fork's, and those of the boot where there was
+    /// no saved machine yet.
     pub boot_seconds: f64,
     /// The command that replays exactly this run.
     pub replay: String,

@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 
 use crate::{FORMAT, Format, Record};
 
+/// The file that makes a directory a record.
+const RECORD: &str = "record.json";
+
 /// A record's name below the directory of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordId(String);
@@ -84,6 +87,22 @@ pub enum StoreError {
         #[source]
         source: serde_json::Error,
     },
+    /// No record is called so.
+    #[error("there is no record `{which}` in {}; give its directory, its name or the beginning of its hash", dir.display())]
+    NoRecord {
+        /// What was asked for.
+        which: String,
+        /// Where it was looked for.
+        dir: PathBuf,
+    },
+    /// Several records are called so.
+    #[error("`{which}` can be several records: {found}; give more of the hash")]
+    Ambiguous {
+        /// What was asked for.
+        which: String,
+        /// Their names.
+        found: String,
+    },
     /// The record is of another major format.
     #[error("{path} has format {}.{}, and this version reads {}.x", found.major, found.minor, FORMAT.major, path = .path.display())]
     Format {
@@ -103,7 +122,7 @@ pub fn save(record: &Record, dir: &Path) -> Result<PathBuf, StoreError> {
         .map_err(wrote("create a directory in", dir))?;
     let json = serde_json::to_vec_pretty(record).map_err(|error| wrote("write", dir)(error.into()))?;
     for (name, bytes) in [
-        ("record.json", json.as_slice()),
+        (RECORD, json.as_slice()),
         ("console.log", record.evidence.console.as_bytes()),
         ("scheduler.log", record.evidence.scheduler_log.as_bytes()),
     ] {
@@ -132,7 +151,7 @@ pub fn load(place: &Path) -> Result<Record, StoreError> {
     struct Head {
         format: Format,
     }
-    let path = place.join("record.json");
+    let path = place.join(RECORD);
     let bytes = fs::read(&path).map_err(|source| StoreError::Read {
         path: path.clone(),
         source,
@@ -146,6 +165,51 @@ pub fn load(place: &Path) -> Result<Record, StoreError> {
         return Err(StoreError::Format { path, found: format });
     }
     serde_json::from_slice(&bytes).map_err(parse)
+}
+
+/// The directory of the record that goes by `which`: a path, or a record's name below `dir`, or the beginning of the
+/// hash in one.
+pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
+    let path = Path::new(which);
+    if path.join(RECORD).is_file() {
+        return Ok(path.to_owned());
+    }
+    if path.file_name().is_some_and(|name| name == RECORD) && path.is_file() {
+        return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
+    }
+    let names: Vec<String> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| !name.starts_with('.'))
+        .collect();
+    let hash_begins = |name: &&String| {
+        let hash = name.rsplit('-').next().unwrap_or_default();
+        !which.is_empty()
+            && (hash.starts_with(which) || (which.len() > hash.len() && which.starts_with(hash)))
+    };
+    let exactly: Vec<&String> = names.iter().filter(|name| *name == which).collect();
+    let found = if exactly.is_empty() {
+        names.iter().filter(hash_begins).collect()
+    } else {
+        exactly
+    };
+    match found.as_slice() {
+        [name] => Ok(dir.join(name)),
+        [] => Err(StoreError::NoRecord {
+            which: which.to_owned(),
+            dir: dir.to_owned(),
+        }),
+        several => Err(StoreError::Ambiguous {
+            which: which.to_owned(),
+            found: several
+                .iter()
+                .map(|name| name.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
+    }
 }
 
 fn wrote(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -190,6 +254,29 @@ mod tests {
         let place = save(&record, dir.path()).unwrap();
         assert_eq!(load(&place).unwrap(), record);
         assert_eq!(fs::read_to_string(place.join("console.log")).unwrap(), "boot\n");
+    }
+
+    #[test]
+    fn a_record_is_found_by_path_name_and_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        let one = record("fair", "boot");
+        let place = save(&one, dir.path()).unwrap();
+        let other = save(&record("fair", "other"), dir.path()).unwrap();
+        let check = |which: &str| assert_eq!(find(which, dir.path()).unwrap(), place, "{which}");
+        check(place.to_str().unwrap());
+        check(place.join("record.json").to_str().unwrap());
+        check(place.file_name().unwrap().to_str().unwrap());
+        check(one.hash.short());
+        check(one.hash.as_str());
+        check(&one.hash.as_str()[..6]);
+        assert_ne!(other, place);
+        let error = |which| find(which, dir.path()).unwrap_err().to_string();
+        assert!(
+            error("fair-00").contains("no record `fair-00`"),
+            "{}",
+            error("fair-00")
+        );
+        assert!(error("").contains("no record"), "an empty name is nobody's");
     }
 
     #[test]

@@ -1,0 +1,30 @@
+//! What it takes to make a run again.
+
+use serde::{Deserialize, Serialize};
+use spec::Nanos;
+
+use crate::{HostProgram, Manifest, Step};
+
+/// With the plan, all that decides a run: made again from this, it is the same execution.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remake {
+    /// The machine.
+    pub manifest: Manifest,
+    /// The scheduler's program, as it was found on the host.
+    pub scheduler: Option<HostProgram>,
+    /// How long things may take.
+    pub limits: GuestLimits,
+    /// What the test did, once the scheduler was attached.
+    pub script: Vec<Step>,
+}
+
+/// How long things may take, in guest time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestLimits {
+    /// From the kernel's first instruction to the agent's first call.
+    pub boot: Nanos,
+    /// A command, beyond what it is told to take.
+    pub silence: Nanos,
+    /// A scheduler, to attach, and to end when it is asked to.
+    pub scheduler: Nanos,
+}
