@@ -9,6 +9,7 @@ use crate::commands;
 use crate::crew::Crew;
 use crate::desk::Desk;
 use crate::door::{Door, DoorError};
+use crate::entropy;
 use crate::error::Failure;
 use crate::fork;
 use crate::ostime;
@@ -20,6 +21,8 @@ pub(crate) struct Places {
     pub(crate) cgroup: PathBuf,
     /// What the kernel says about sched_ext.
     pub(crate) sched_ext: PathBuf,
+    /// The kernel's random generator; `None` leaves it alone.
+    pub(crate) random: Option<PathBuf>,
 }
 
 impl Default for Places {
@@ -27,6 +30,7 @@ impl Default for Places {
         Places {
             cgroup: "/sys/fs/cgroup".into(),
             sched_ext: "/sys/kernel/sched_ext".into(),
+            random: Some("/dev/urandom".into()),
         }
     }
 }
@@ -99,6 +103,9 @@ impl Agent {
         match command {
             Command::Seed { seed } => {
                 self.crew.seed(seed);
+                if let Some(random) = &self.places.random {
+                    entropy::seed(random, seed)?;
+                }
                 Ok(Reply::Done)
             }
             Command::WriteFile {

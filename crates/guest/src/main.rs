@@ -21,6 +21,7 @@ mod console;
 mod crew;
 mod desk;
 mod door;
+mod entropy;
 mod error;
 mod fork;
 mod launch;

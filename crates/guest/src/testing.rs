@@ -96,6 +96,7 @@ impl Stage {
         let places = Places {
             cgroup: self.directory.path().join("cgroup"),
             sched_ext: self.directory.path().join("sched_ext"),
+            random: None,
         };
         Agent::new(host, places).unwrap().serve().unwrap();
         let told = told.take();

@@ -9,6 +9,9 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use record::{FileSum, HostProgram};
+use sha2::{Digest as _, Sha256};
+
 /// A file for the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GuestFile {
@@ -18,6 +21,8 @@ pub struct GuestFile {
     pub mode: u32,
     /// Contents.
     pub bytes: Vec<u8>,
+    /// Their SHA-256 in hex.
+    pub sha256: String,
 }
 
 /// A program from the host, ready to be put into a guest.
@@ -106,6 +111,7 @@ impl Program {
         let mut files = vec![GuestFile {
             path: guest_path.clone(),
             mode: 0o755,
+            sha256: sha256(&bytes),
             bytes,
         }];
         if !script {
@@ -117,6 +123,27 @@ impl Program {
             files,
         })
     }
+}
+
+impl Program {
+    /// The program as a record names it.
+    pub fn sums(&self) -> HostProgram {
+        let sum = |file: &GuestFile| FileSum {
+            path: file.path.clone(),
+            sha256: file.sha256.clone(),
+        };
+        HostProgram {
+            path: self.host_path.display().to_string(),
+            files: self.files.iter().map(sum).collect(),
+        }
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// The interpreter and the shared libraries of the program at `path`.
@@ -157,6 +184,7 @@ fn libraries(path: &Path) -> Result<Vec<GuestFile>, ClosureError> {
             Ok(GuestFile {
                 path: path.to_string_lossy().into_owned(),
                 mode: 0o755,
+                sha256: sha256(&bytes),
                 bytes,
             })
         })

@@ -21,6 +21,7 @@ mod agent;
 mod chain;
 mod closure;
 mod exchange;
+mod replay;
 mod session;
 mod watchdog;
 
@@ -28,5 +29,6 @@ pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
 pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
+pub use replay::{Actor, ReplayError, read_program};
 pub use session::{Failed, Limits, Session, SessionError};
 pub use watchdog::{GuestClock, WatchdogError};

@@ -1,10 +1,11 @@
 //! The owner loop of one run.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guestmem::PhysMem;
 use machine::{Call, Event as MachineEvent, ExitReason, HookId, Machine, MachineError};
-use record::{End, Event, Evidence, Happening, SchedExt, Window};
+use record::{Content, End, Event, Evidence, GuestLimits, Happening, SchedExt, Step, Window};
 use spec::{CgroupSpec, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId};
 use wire::{AgentError, Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
@@ -24,6 +25,27 @@ pub struct Limits {
     pub host: Duration,
     /// Guest time within which a scheduler must attach, and end when it is asked to.
     pub scheduler: Nanos,
+}
+
+impl Limits {
+    /// Those that the guest can notice, for the record.
+    pub fn of_guest(&self) -> GuestLimits {
+        GuestLimits {
+            boot: self.boot,
+            silence: self.silence,
+            scheduler: self.scheduler,
+        }
+    }
+
+    /// Those of a record; the host has its own.
+    pub fn from_guest(guest: &GuestLimits) -> Limits {
+        Limits {
+            boot: guest.boot,
+            silence: guest.silence,
+            scheduler: guest.scheduler,
+            ..Limits::default()
+        }
+    }
 }
 
 impl Default for Limits {
@@ -75,6 +97,8 @@ pub struct Session {
     /// Chunks of the file that is being read.
     file: Vec<u8>,
     calls: u64,
+    /// What was asked of this session since somebody wanted it noted.
+    script: Option<Vec<Step>>,
 }
 
 /// Where the scheduler's program is in its life.
@@ -111,6 +135,7 @@ impl Session {
             scheduler_log: Vec::new(),
             file: Vec::new(),
             calls: 0,
+            script: None,
         };
         let hello = match hooked {
             Ok(hook) => {
@@ -148,13 +173,47 @@ impl Session {
         self.calls
     }
 
-    /// Seeds the agent's random choices.
+    /// Saves the machine in the call that it stands in, for its backend to fork, and ends it.
+    ///
+    /// # Errors
+    /// The backend's; the directory may then hold half a save.
+    pub fn save(self, into: &Path) -> Result<(), MachineError> {
+        self.machine.save(into)
+    }
+
+    /// From now on, notes what is asked of the guest.
+    pub fn begin_script(&mut self) {
+        self.script = Some(Vec::new());
+    }
+
+    /// What was noted so far; nothing is noted any more.
+    pub fn take_script(&mut self) -> Vec<Step> {
+        self.script.take().unwrap_or_default()
+    }
+
+    /// Notes a step, however it comes out.
+    fn step(&mut self, step: impl FnOnce() -> Step) {
+        if let Some(script) = &mut self.script {
+            script.push(step());
+        }
+    }
+
+    /// Seeds what is random from now on: the agent's choices, and the kernel's generator with all that draws on it.
     pub fn seed(&mut self, seed: u64) -> Result<(), SessionError> {
         self.done(Command::Seed { seed })
     }
 
     /// Puts a file into the guest.
     pub fn put_file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> Result<(), SessionError> {
+        self.step(|| Step::PutFile {
+            path: path.to_owned(),
+            mode,
+            content: Content::of(bytes),
+        });
+        self.write_file(path, mode, bytes)
+    }
+
+    fn write_file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> Result<(), SessionError> {
         let mut offset = 0;
         let empty: &[u8] = &[];
         for chunk in if bytes.is_empty() {
@@ -175,14 +234,20 @@ impl Session {
 
     /// Puts a program and its shared libraries into the guest.
     pub fn put_program(&mut self, program: &Program) -> Result<(), SessionError> {
+        self.step(|| Step::PutProgram {
+            program: program.sums(),
+        });
         program
             .files
             .iter()
-            .try_for_each(|file| self.put_file(&file.path, file.mode, &file.bytes))
+            .try_for_each(|file| self.write_file(&file.path, file.mode, &file.bytes))
     }
 
     /// Reads a file of the guest, whole.
     pub fn read_file(&mut self, path: &str) -> Result<Vec<u8>, SessionError> {
+        self.step(|| Step::ReadFile {
+            path: path.to_owned(),
+        });
         self.file.clear();
         let command = Command::ReadFile {
             path: path.to_owned(),
@@ -195,6 +260,7 @@ impl Session {
 
     /// Makes a cgroup.
     pub fn make_cgroup(&mut self, group: CgroupSpec) -> Result<(), SessionError> {
+        self.step(|| Step::MakeCgroup { group: group.clone() });
         self.done(Command::MakeCgroup(group.clone()))?;
         self.evidence.groups.push(group);
         Ok(())
@@ -208,6 +274,12 @@ impl Session {
         count: u32,
         nice: i8,
     ) -> Result<Vec<WorkerId>, SessionError> {
+        self.step(|| Step::Spawn {
+            group: group.clone(),
+            work: work.clone(),
+            count,
+            nice,
+        });
         let command = Command::Spawn {
             group: group.clone(),
             work: work.clone(),
@@ -234,6 +306,7 @@ impl Session {
     /// Starts a scheduler's program that is in the guest, and waits until the kernel says that it is attached.
     /// A failure is evidence too.
     pub fn start_scheduler(&mut self, argv: Vec<String>) -> Result<(), SessionError> {
+        self.step(|| Step::StartScheduler { argv: argv.clone() });
         let attach_within = self.limits.scheduler;
         let reply = self.command(Command::StartScheduler { argv, attach_within }, attach_within);
         match reply {
@@ -258,6 +331,7 @@ impl Session {
 
     /// Asks the scheduler's program to end and waits for it.
     pub fn stop_scheduler(&mut self) -> Result<ExitStatus, SessionError> {
+        self.step(|| Step::StopScheduler);
         let within = self.limits.scheduler;
         self.scheduler = SchedulerLife::Gone;
         match self.command(Command::StopScheduler { within }, within)? {
@@ -273,6 +347,7 @@ impl Session {
 
     /// Lets the guest run for `span` of its time, or until the scheduler's program ends.
     pub fn run_for(&mut self, span: Nanos) -> Result<&Window, SessionError> {
+        self.step(|| Step::RunFor { span });
         let under_scheduler = self.scheduler_runs();
         match self.command(Command::RunFor { span }, span)? {
             Reply::Ran {
@@ -306,6 +381,10 @@ impl Session {
         argv: Vec<String>,
         within: Nanos,
     ) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), SessionError> {
+        self.step(|| Step::Exec {
+            argv: argv.clone(),
+            within,
+        });
         match self.command(Command::Exec { argv, within }, within)? {
             Reply::Exited {
                 status,
@@ -314,6 +393,23 @@ impl Session {
             } => Ok((status, stdout, stderr)),
             reply => Err(mismatch("Exec", &reply)),
         }
+    }
+
+    /// Puts a value into the record.
+    pub fn note(&mut self, key: String, value: String) {
+        self.step(|| Step::Note {
+            key: key.clone(),
+            value: value.clone(),
+        });
+        self.happened(Happening::Note { key, value });
+    }
+
+    /// Puts it into the record that the test's body gave up.
+    pub fn gave_up(&mut self, reason: String) {
+        self.step(|| Step::GaveUp {
+            reason: reason.clone(),
+        });
+        self.happened(Happening::BodyFailed { reason });
     }
 
     /// Adds a happening at the present guest time.

@@ -88,8 +88,8 @@ pub enum Answer {
 /// What the agent can do. Each is answered by one [`Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
-    /// Sets the seed of the agent's random choices: worker start order and stagger, and the generators of the
-    /// workers with jitter.
+    /// Sets the seed of the agent's random choices (worker start order and stagger, the generators of the workers with
+    /// jitter) and of the kernel's random generator.
     Seed {
         /// The seed.
         seed: u64,

@@ -262,3 +262,34 @@ fn a_file_that_lacks_a_piece_is_an_error_not_a_shorter_file() {
         Err(SessionError::Mismatch { .. })
     ));
 }
+
+#[test]
+fn a_script_that_was_noted_asks_the_guest_the_same_again() {
+    let group: GroupName = "a".parse().unwrap();
+    let spawned = || replies(Reply::Spawned { workers: Vec::new() });
+    let done = || replies(Reply::Done);
+    let replies = || vec![hello(), done(), done(), done(), spawned(), ran(3, Vec::new())];
+    let (mut session, asked) = start(replies());
+    session.seed(7).unwrap();
+    session.begin_script();
+    session.put_file("/data", 0o600, b"\xff").unwrap();
+    let cgroup = CgroupSpec {
+        name: group.clone(),
+        cpus: None,
+        weight: spec::Weight::DEFAULT,
+    };
+    session.make_cgroup(cgroup).unwrap();
+    session.spawn(&group, &Work::Spin, 2, 0).unwrap();
+    session.run_for(Nanos::from_secs(2)).unwrap();
+    session.note("key".into(), "value".into());
+    session.gave_up("tired".into());
+    let script = session.take_script();
+    assert_eq!(script.len(), 6, "the seed came before");
+    let evidence = session.finish();
+
+    let (mut session, again) = start(replies());
+    session.seed(7).unwrap();
+    crate::Actor::prepare(&script, true).unwrap().play(&mut session);
+    assert_eq!(session.finish(), evidence);
+    assert_eq!(*again.lock().unwrap(), *asked.lock().unwrap());
+}
