@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, kernel, run};
+use crate::commands::{doctor, kernel, replay, run, saves, sweep};
 use crate::exit::Exit;
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
@@ -17,7 +17,7 @@ enum Cargo {
 /// Test Linux process schedulers on the real kernel, deterministically.
 ///
 /// Exit codes: 0 passed or skipped, 1 failed, 2 inconclusive, 64 wrong usage, 69 something that is needed is
-/// missing or cannot be had (QEMU, a kernel, a scheduler), 70 the rig itself failed.
+/// missing or cannot be had (QEMU, a kernel, a scheduler), 70 the rig itself failed, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(version, arg_required_else_help = true)]
 struct Schedrig {
@@ -28,8 +28,12 @@ struct Schedrig {
 #[derive(Debug, Subcommand)]
 enum Command {
     Run(Box<run::Run>),
+    Sweep(sweep::Sweep),
+    Replay(replay::ReplayArgs),
     #[command(subcommand)]
     Kernel(kernel::Kernel),
+    #[command(subcommand)]
+    Saves(saves::Saves),
     Doctor(doctor::Doctor),
 }
 
@@ -48,7 +52,10 @@ pub(crate) fn main() -> ExitCode {
     };
     let result = match &arguments.command {
         Command::Run(run) => run::execute(run),
+        Command::Sweep(sweep) => sweep::execute(sweep),
+        Command::Replay(replay) => replay::execute(replay),
         Command::Kernel(kernel) => kernel::execute(kernel),
+        Command::Saves(saves) => saves::execute(saves),
         Command::Doctor(doctor) => doctor::execute(doctor),
     };
     match result {

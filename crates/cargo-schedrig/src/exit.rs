@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Unavailable = 69,
     /// The rig itself failed.
     Software = 70,
+    /// Somebody pressed Ctrl-C: 128 + SIGINT.
+    Interrupted = 130,
 }
 
 impl Exit {
@@ -40,9 +42,15 @@ impl Exit {
                 | RigError::Scheduler { .. }
                 | RigError::NoScheduler { .. }
                 | RigError::Qemu(_)
+                | RigError::Replay(_)
                 | RigError::NoHome,
             ) => Exit::Unavailable,
-            _ if error.is::<kstore::StoreError>() => Exit::Unavailable,
+            _ if error.is::<kstore::StoreError>()
+                || error.is::<record::StoreError>()
+                || error.is::<saves::StoreError>() =>
+            {
+                Exit::Unavailable
+            }
             _ => Exit::Software,
         }
     }

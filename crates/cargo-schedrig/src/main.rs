@@ -1,4 +1,4 @@
-//! The command line of schedrig: `cargo schedrig run`, `kernel`, `doctor`.
+//! The command line of schedrig: `cargo schedrig run`, `sweep`, `replay`, `kernel`, `saves`, `doctor`.
 //!
 //! One file a subcommand, each with its arguments and its `execute`. Standard output holds results, the same for
 //! the same execution; host times and progress go to standard error.
@@ -9,6 +9,9 @@ mod commands;
 mod exit;
 mod group;
 mod progress;
+mod seeds;
+mod shell;
+mod sweep;
 
 use std::process::ExitCode;
 

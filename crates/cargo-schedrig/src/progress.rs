@@ -24,8 +24,26 @@ impl Line {
         self.bar.set_message(doing.into());
     }
 
-    /// Shows a step of the kernel store.
+    /// Shows a step on the way to a run.
     pub(crate) fn step(&self, step: Progress) {
+        match step {
+            Progress::Kernel(step) => self.kernel(step),
+            Progress::Machine(saves::Progress::Making) => {
+                self.say("booting this machine once, to be forked from then on");
+            }
+            Progress::Machine(saves::Progress::Waiting { lock }) => {
+                self.say(format!(
+                    "waiting for another process, which boots this machine ({})",
+                    lock.display()
+                ));
+            }
+            Progress::Machine(other) => self.say(format!("{other:?}")),
+        }
+    }
+
+    /// Shows a step of the kernel store.
+    pub(crate) fn kernel(&self, step: kstore::Progress) {
+        use kstore::Progress;
         match step {
             Progress::Waiting { lock } => {
                 self.say(format!("waiting for another process ({})", lock.display()));
@@ -54,6 +72,35 @@ impl Line {
     }
 
     /// Takes the line away.
+    pub(crate) fn done(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// How far a number of runs is, and how they came out.
+pub(crate) struct Bar {
+    bar: ProgressBar,
+}
+
+impl Bar {
+    /// A bar for that many runs.
+    pub(crate) fn new(runs: u64) -> Bar {
+        let bar = ProgressBar::new(runs);
+        if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len}  {msg}  {per_sec}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Bar { bar }
+    }
+
+    /// Shows where it is.
+    pub(crate) fn show(&self, runs: u64, counts: &str) {
+        self.bar.set_position(runs);
+        self.bar.set_message(counts.to_owned());
+    }
+
+    /// Takes the bar away.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
     }

@@ -20,7 +20,7 @@ use crate::qmp::Qmp;
 use crate::{TcgConfig, memfd};
 
 /// QEMU's plugin, as this crate's build script built it.
-static PLUGIN: &[u8] = include_bytes!(env!("SCHEDRIG_TCG_PLUGIN"));
+pub static PLUGIN: &[u8] = include_bytes!(env!("SCHEDRIG_TCG_PLUGIN"));
 
 /// How long QEMU may take to build the machine: 0.2 s on a quiet host, for 64 CPUs too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);

@@ -45,7 +45,7 @@ mod tcg;
 pub use command_line::{BeginDescriptor, Descriptors, RECIPE, command_line};
 pub use config::TcgConfig;
 pub use fork::{ForkCost, ForkError};
-pub use launch::LaunchError;
+pub use launch::{LaunchError, PLUGIN};
 pub use qemu::{Qemu, QemuError};
 pub use qmp::QmpError;
 pub use saved::{SaveError, Saved, SavedError};

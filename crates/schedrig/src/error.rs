@@ -53,6 +53,18 @@ pub enum RigError {
     /// The machine could not be started.
     #[error("start the machine")]
     Launch(#[from] machine_tcg::LaunchError),
+    /// The booted machine could not be saved.
+    #[error("save the booted machine; SCHEDRIG_SAVES names another directory for saved machines")]
+    Save(#[source] machine::MachineError),
+    /// The cache of saved machines failed.
+    #[error(transparent)]
+    Saves(#[from] saves::StoreError),
+    /// The saved machine could not be forked.
+    #[error("fork the saved machine")]
+    Fork(#[from] machine_tcg::ForkError),
+    /// The record does not say enough, or not what is here.
+    #[error(transparent)]
+    Replay(#[from] crate::replay::CannotReplay),
     /// A file of the rig's own could not be read.
     #[error("read {}", path.display())]
     Read {

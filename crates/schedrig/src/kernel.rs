@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use kimage::KernelImage;
-use kstore::{Kernel, KernelRequest, Progress, Store};
+use kstore::{Kernel, KernelRequest, Store};
 use session::GuestClock;
 
 use crate::RigError;
@@ -31,7 +31,7 @@ impl PreparedKernel {
     /// Resolves the request, fetching the kernel if it is not there yet. Prepared once for each process.
     pub fn resolve(
         request: &KernelRequest,
-        progress: &mut dyn FnMut(Progress),
+        progress: &mut dyn FnMut(kstore::Progress),
     ) -> Result<Arc<PreparedKernel>, RigError> {
         static PREPARED: OnceLock<Mutex<HashMap<KernelRequest, Arc<PreparedKernel>>>> = OnceLock::new();
         // Held while a kernel is prepared: a second test that wants the same kernel waits for it.

@@ -24,29 +24,37 @@
 //! *Architecture invariant:* this crate chooses the backend and wires the parts together; what they do is theirs.
 //!
 //! ```text
-//! RunSpec ─► kernel (kstore) ─► TcgMachine ─► Session ─► body(&mut Rig) ─► Evidence ─► judge ─► Record on disk
+//! RunSpec ─► Setup: kernel (kstore), scheduler, saved machine (saves; booted where there is none)
+//!              └─ run(seed) ─► fork ─► Session ─► body(&mut Rig) ─► Evidence ─► judge ─► Record on disk
 //! ```
 #![forbid(unsafe_code)]
 
 mod checks;
 mod error;
 mod kernel;
+mod original;
+mod progress;
+mod replay;
 mod rig;
 mod run;
 mod scheduler;
+mod setup;
 mod testing;
 mod work;
 
 pub use checks::{fair, percent, share};
 pub use error::{BodyError, Outcome, RigError};
 pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
-pub use kstore::{KernelRequest, Progress};
+pub use kstore::KernelRequest;
+pub use progress::Progress;
 pub use record::{CheckResult, Evidence, Expectation, Judgement, Percent, Record, Verdict, Window};
+pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, Rig};
-pub use run::{Finished, RunSpec, default_records_dir, run};
+pub use run::{Keep, RunSpec, default_records_dir, run};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::Limits;
+pub use setup::{Finished, Setup};
 pub use spec::{
     CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
 };

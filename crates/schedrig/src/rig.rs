@@ -1,6 +1,6 @@
 //! The rig: what a test's body plays with.
 
-use record::{Expectation, Happening, Window};
+use record::{Expectation, Window};
 use session::{Program, Session};
 use spec::{
     CgroupSpec, CpuSet, ExitStatus, GroupName, GuestTime, Llc, Nanos, Node, Topology, Weight, WorkerId,
@@ -22,6 +22,20 @@ pub(crate) struct Asked {
     pub(crate) added: Vec<Expectation>,
     pub(crate) replaced: Vec<Expectation>,
     pub(crate) dropped: Vec<&'static str>,
+}
+
+impl Asked {
+    /// What the run is judged by.
+    pub(crate) fn expectations(self) -> Vec<Expectation> {
+        let mut expectations = Expectation::defaults();
+        expectations.extend(self.added);
+        expectations.retain(|expectation| !self.dropped.contains(&expectation.name()));
+        for replaced in self.replaced {
+            expectations.retain(|expectation| expectation.name() != replaced.name());
+            expectations.push(replaced);
+        }
+        expectations
+    }
 }
 
 /// A cgroup that was made.
@@ -105,10 +119,7 @@ impl Rig {
 
     /// Puts a value into the record.
     pub fn note(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.session.happened(Happening::Note {
-            key: key.to_owned(),
-            value: value.to_string(),
-        });
+        self.session.note(key.to_owned(), value.to_string());
     }
 
     /// Puts a program of the host and its shared libraries into the guest; returns its path there.

@@ -1,23 +1,21 @@
-//! One run from its specification to its record.
+//! One run: its specification, and how it is played.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use etcetera::BaseStrategy as _;
-use machine_tcg::{Qemu, TcgConfig, TcgMachine};
-use record::{Evidence, Expectation, Happening, HostFacts, KernelFacts, Plan, Record, SchedulerPlan};
-use session::{Limits, Program, Session, chain};
-use sha2::{Digest as _, Sha256};
+use record::{Evidence, Expectation, Step};
+use session::{Actor, Limits, Session, chain};
 use spec::Topology;
 
 use crate::kernel::{DEFAULT_KERNEL, PreparedKernel};
-use crate::scheduler::{self, SchedulerSpec};
+use crate::scheduler::SchedulerSpec;
+use crate::setup::{Finished, PreparedScheduler, Setup};
 use crate::{KernelRequest, Outcome, Progress, Rig, RigError};
 
 /// Everything that decides a run on the deterministic backend, and where its record goes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct RunSpec {
     /// The run's name, in the report and in the record's directory name.
     pub name: String,
@@ -41,8 +39,23 @@ pub struct RunSpec {
     pub qemu: Option<PathBuf>,
     /// The directory in which the record is kept.
     pub records: PathBuf,
-    /// The command that replays this run, for the report.
-    pub replay: String,
+    /// Which records are kept.
+    pub keep: Keep,
+    /// The directory of saved machines; `None` = the user's cache.
+    pub saves: Option<PathBuf>,
+    /// The command that replays the run of a seed, for the report.
+    pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
+}
+
+/// Which records are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    All,
+    /// Those of runs that did not pass and were not skipped.
+    Failures,
+    /// None.
+    None,
 }
 
 impl RunSpec {
@@ -65,7 +78,9 @@ impl RunSpec {
             limits: Limits::default(),
             qemu: None,
             records: default_records_dir()?,
-            replay: String::new(),
+            keep: Keep::All,
+            saves: None,
+            replay: Arc::new(|_| String::new()),
         })
     }
 
@@ -74,15 +89,6 @@ impl RunSpec {
         // A kernel spends some MiB on each possible CPU: per-CPU areas, trace buffers, BPF allocator caches.
         self.memory_mib.unwrap_or(512 + 8 * self.topology.cpus())
     }
-}
-
-/// A run that is over.
-#[derive(Debug)]
-pub struct Finished {
-    /// What is known of it.
-    pub record: Record,
-    /// Where the record lies.
-    pub place: PathBuf,
 }
 
 /// Where records are kept: `SCHEDRIG_RECORDS`, else `schedrig/records` in the XDG state directory.
@@ -95,114 +101,73 @@ pub fn default_records_dir() -> Result<PathBuf, RigError> {
     Ok(state.join("schedrig").join("records"))
 }
 
-/// Makes the run: boots, starts the scheduler, lets `body` play, judges, keeps the record. A body that fails
-/// or panics, a scheduler that does not start and a guest that dies are evidence: they end in the record.
+/// Makes one run, as [`Setup::run`] does.
+///
+/// # Errors
+/// [`RigError`] where there is no run to judge, or its record cannot be kept.
 pub fn run(
     spec: &RunSpec,
     progress: &mut dyn FnMut(Progress),
     body: impl FnOnce(&mut Rig) -> Outcome,
 ) -> Result<Finished, RigError> {
-    let qemu = Qemu::probe(spec.qemu.as_deref())?;
-    let kernel = PreparedKernel::resolve(&spec.kernel, progress)?;
-    let scheduler = prepare_scheduler(spec, &kernel)?;
-    let config = TcgConfig {
-        qemu: spec.qemu.clone(),
-        topology: spec.topology,
-        memory_mib: spec.effective_memory_mib(),
-        kernel: kernel.boot.clone(),
-        initrd: session::initrd()?,
-        cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
-        seed: spec.seed,
-        shift: spec.shift,
-    };
-    let started = Instant::now();
-    let machine = TcgMachine::launch(&config)?;
-    let booted = Session::start(Box::new(machine), kernel.clock, spec.limits);
-    let boot_seconds = started.elapsed().as_secs_f64();
-    let mut expectations = Expectation::defaults();
-    let evidence = match booted {
-        Err(failed) => failed.evidence,
-        Ok((session, _hello)) => play(
-            session,
-            spec,
-            &kernel,
-            scheduler.as_ref(),
-            &mut expectations,
-            body,
-        ),
-    };
-    let judgement = check::judge(&evidence, &expectations);
-    let plan = Plan {
-        name: spec.name.clone(),
-        topology: spec.topology,
-        memory_mib: spec.effective_memory_mib(),
-        shift: config.effective_shift(),
-        kernel_args: spec.kernel_args.clone(),
-        kernel: KernelFacts {
-            request: spec.kernel.to_string(),
-            release: kernel.files.release.clone(),
-            build_id: kernel.files.build_id.clone(),
-        },
-        scheduler: scheduler.map(|scheduler| scheduler.plan),
-        seed: spec.seed,
-        expectations,
-    };
-    let host = HostFacts {
-        schedrig: env!("CARGO_PKG_VERSION").to_owned(),
-        backend: format!("tcg, QEMU {}", qemu.version),
-        seconds: started.elapsed().as_secs_f64(),
-        boot_seconds,
-        replay: spec.replay.clone(),
-    };
-    let record = Record::new(plan, evidence, judgement, host);
-    let place = record::save(&record, &spec.records)?;
-    Ok(Finished { record, place })
+    Setup::new(spec.clone(), progress)?.run(spec.seed, progress, body)
 }
 
-/// A scheduler's program, read and described.
-struct PreparedScheduler {
-    program: Program,
-    plan: SchedulerPlan,
+/// Who plays.
+pub(crate) enum Body<'r, F> {
+    /// A test.
+    Test(F),
+    /// A record's script; the run is held to the record's promises.
+    Script(&'r Actor, &'r [Expectation]),
 }
 
-fn prepare_scheduler(spec: &RunSpec, kernel: &PreparedKernel) -> Result<Option<PreparedScheduler>, RigError> {
-    let SchedulerSpec::Program { program: name, args } = &spec.scheduler else {
-        return Ok(None);
-    };
-    kernel
-        .files
-        .require_sched_ext()
-        .map_err(|error| RigError::Kernel {
-            request: spec.kernel.to_string(),
-            source: error.into(),
-        })?;
-    let path = scheduler::find(name)?;
-    let program = Program::read(&path).map_err(|error| RigError::Scheduler {
-        program: name.clone(),
-        source: error.into(),
-    })?;
-    let plan = SchedulerPlan {
-        program: file_name(&path),
-        args: args.clone(),
-        sha256: program
-            .files
-            .first()
-            .map(|file| hex_digest(&file.bytes))
-            .unwrap_or_default(),
-    };
-    Ok(Some(PreparedScheduler { program, plan }))
+/// What became of a play.
+pub(crate) struct Played {
+    pub(crate) evidence: Evidence,
+    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) script: Vec<Step>,
 }
 
 /// Brings the guest to where the body begins, plays the body, and takes the evidence.
-fn play(
+pub(crate) fn play<F>(
     mut session: Session,
     spec: &RunSpec,
-    kernel: &Arc<PreparedKernel>,
+    seed: u64,
+    kernel: &PreparedKernel,
     scheduler: Option<&PreparedScheduler>,
-    expectations: &mut Vec<Expectation>,
+    body: Body<'_, F>,
+) -> Played
+where
+    F: FnOnce(&mut Rig) -> Outcome,
+{
+    let ready = set_the_stage(&mut session, seed, kernel, scheduler);
+    session.begin_script();
+    let (mut session, expectations) = match body {
+        Body::Test(body) => play_test(session, spec, ready, body),
+        Body::Script(actor, expectations) => {
+            // What went wrong before the body began made it give up, and that is the script's only step.
+            actor.play(&mut session);
+            (session, expectations.to_vec())
+        }
+    };
+    let script = session.take_script();
+    if session.scheduler_runs() {
+        // Its exit status is evidence; that it could not be stopped shows in the machine's end.
+        let _ = session.stop_scheduler();
+    }
+    Played {
+        evidence: session.finish(),
+        expectations,
+        script,
+    }
+}
+
+fn play_test(
+    session: Session,
+    spec: &RunSpec,
+    ready: Result<(), session::SessionError>,
     body: impl FnOnce(&mut Rig) -> Outcome,
-) -> Evidence {
-    let ready = set_the_stage(&mut session, spec.seed, kernel, scheduler);
+) -> (Session, Vec<Expectation>) {
     let mut rig = Rig::new(session, spec.topology);
     let outcome = match ready {
         Err(error) => Err(error.into()),
@@ -210,22 +175,10 @@ fn play(
             .unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into())),
     };
     let (mut session, asked) = rig.into_parts();
-    expectations.extend(asked.added);
-    expectations.retain(|expectation| !asked.dropped.contains(&expectation.name()));
-    for replaced in asked.replaced {
-        expectations.retain(|expectation| expectation.name() != replaced.name());
-        expectations.push(replaced);
-    }
     if let Err(error) = outcome {
-        session.happened(Happening::BodyFailed {
-            reason: chain(error.as_ref()),
-        });
+        session.gave_up(chain(error.as_ref()));
     }
-    if session.scheduler_runs() {
-        // Its exit status is evidence; that it could not be stopped shows in the machine's end.
-        let _ = session.stop_scheduler();
-    }
-    session.finish()
+    (session, asked.expectations())
 }
 
 fn set_the_stage(
@@ -257,18 +210,4 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
         .map(String::as_str)
         .or(panic.downcast_ref::<&str>().copied());
     format!("panicked: {}", text.unwrap_or("no message"))
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

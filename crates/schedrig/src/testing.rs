@@ -1,6 +1,7 @@
 //! What `#[schedrig::test]` expands to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use record::Verdict;
 use session::chain;
@@ -34,11 +35,13 @@ pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
     match finished {
         Err(error) => panic!("{}: {}", declared.name, chain(&error)),
         Ok(finished) => {
-            let report = report::detail(&finished.record);
-            let place = finished.place.display();
+            let mut report = report::detail(&finished.record);
+            if let Some(place) = &finished.place {
+                report += &format!("  record in {}\n", place.display());
+            }
             match finished.record.judgement.verdict {
-                Verdict::Pass | Verdict::Skip => println!("{report}  record in {place}"),
-                Verdict::Fail | Verdict::Inconclusive => panic!("{report}  record in {place}\n"),
+                Verdict::Pass | Verdict::Skip => print!("{report}"),
+                Verdict::Fail | Verdict::Inconclusive => panic!("{report}"),
             }
         }
     }
@@ -74,9 +77,8 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
     spec.seed = seed.or(declared.seed).unwrap_or(spec.seed);
     spec.memory_mib = declared.memory;
     spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);
-    spec.replay = format!(
-        "SCHEDRIG_KERNEL={} SCHEDRIG_SEED={} cargo test {name}",
-        spec.kernel, spec.seed
-    );
+    let (kernel, name) = (spec.kernel.to_string(), name.to_owned());
+    spec.replay =
+        Arc::new(move |seed| format!("SCHEDRIG_KERNEL={kernel} SCHEDRIG_SEED={seed} cargo test {name}"));
     Ok(spec)
 }

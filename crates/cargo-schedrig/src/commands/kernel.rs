@@ -58,7 +58,7 @@ pub(crate) fn execute(kernel: &Kernel) -> anyhow::Result<Exit> {
 
 fn fetch(store: &Store, arguments: &Fetch) -> anyhow::Result<Exit> {
     let line = Line::new();
-    let mut progress = |step| line.step(step);
+    let mut progress = |step| line.kernel(step);
     let kernel = if arguments.if_missing {
         store.resolve(&arguments.request, &mut progress)
     } else {

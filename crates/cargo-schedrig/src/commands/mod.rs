@@ -2,4 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod kernel;
+pub(crate) mod replay;
 pub(crate) mod run;
+pub(crate) mod saves;
+pub(crate) mod sweep;

@@ -1,14 +1,19 @@
 //! `cargo schedrig run`: one scenario, given by flags.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
-use schedrig::{Expectation, KernelRequest, Nanos, Percent, Rig, RunSpec, SchedulerSpec, Topology, Workers};
+use schedrig::{
+    CpuSet, Expectation, Finished, GroupName, KernelRequest, Nanos, Percent, Record, Rig, RigError, RunSpec,
+    SchedulerSpec, Setup, Topology, Weight, Workers,
+};
 
 use crate::exit::{Exit, Usage};
 use crate::group::GroupArg;
 use crate::progress::Line;
+use crate::shell;
 
 const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
            --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7";
@@ -43,9 +48,13 @@ pub(crate) struct Run {
     #[arg(long = "for", value_name = "TIME", default_value = "2s")]
     span: Nanos,
 
-    /// The seed: the same one gives the same execution.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// The seed: the same one gives the same execution [default: 1].
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Make the run that often, and fail unless all are the same execution.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    repeat: Option<u64>,
 
     /// Guest RAM in MiB.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..=65_536))]
@@ -95,122 +104,198 @@ pub(crate) struct Run {
 
 /// Makes the run and prints its report.
 pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
-    let groups = merge(&run.groups, &run.topology)?;
-    let spec = specify(run)?;
+    let scenario = Scenario::of(run)?;
+    let spec = run.specify()?;
+    let seed = spec.seed;
     let line = Line::new();
     line.say(format!("{} under {}", run.topology, run.scheduler));
-    let finished = schedrig::run(&spec, &mut |step| line.step(step), |rig| {
-        scenario(rig, run, &groups)
+    let setup = Setup::new(spec, &mut |step| line.step(step));
+    let finished = setup.and_then(|setup| {
+        let first = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
+        Ok((repeat(&setup, &scenario, run, &first.record, &line)?, first))
     });
     line.done();
-    let finished = finished?;
-    let record = &finished.record;
+    let (other, finished) = finished?;
+    print(run, &finished)?;
+    match other {
+        Some((nth, difference)) => {
+            eprintln!("error: run {nth} of the same seed was another execution: {difference}");
+            eprintln!("please report this: it is a defect of schedrig, or of its QEMU");
+            Ok(Exit::Software)
+        }
+        None => Ok(finished.record.judgement.verdict.into()),
+    }
+}
+
+/// The first of the repeated runs that is another execution than `first`, and in what.
+fn repeat(
+    setup: &Setup,
+    scenario: &Scenario,
+    run: &Run,
+    first: &Record,
+    line: &Line,
+) -> Result<Option<(u64, report::Difference)>, RigError> {
+    let (seed, times) = (first.plan.seed, run.repeat.unwrap_or(1));
+    for nth in 2..=times {
+        line.say(format!("run {nth} of {times}"));
+        if nth < times {
+            setup.prepare(seed);
+        }
+        let again = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
+        if let Some(difference) = report::first_difference(first, &again.record) {
+            return Ok(Some((nth, difference)));
+        }
+    }
+    Ok(None)
+}
+
+fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
+    let Finished { record, place } = finished;
+    let place = place.as_ref().map(|place| place.display().to_string());
     if run.json {
         let mut summary = serde_json::to_value(report::Summary::of(record)).context("make the summary")?;
-        summary["record"] = finished.place.display().to_string().into();
-        println!(
-            "{}",
-            serde_json::to_string_pretty(&summary).context("print the summary")?
-        );
-    } else {
-        print!("{}", report::detail(record));
-        let host = &record.host;
-        eprintln!(
-            "  host time {:.1} s, of it boot {:.1} s",
-            host.seconds, host.boot_seconds
-        );
-        eprintln!("  record in {}", finished.place.display());
+        summary["record"] = place.into();
+        println!("{summary:#}");
+        return Ok(());
     }
-    Ok(record.judgement.verdict.into())
+    print!("{}", report::detail(record));
+    let host = &record.host;
+    eprintln!(
+        "  host time {:.1} s, of it {:.2} s until the agent was there",
+        host.seconds, host.boot_seconds
+    );
+    if let Some(times) = run.repeat {
+        eprintln!("  {times} runs, one execution");
+    }
+    if let Some(place) = place {
+        eprintln!("  record in {place}");
+    }
+    Ok(())
+}
+
+/// What the arguments ask the guest to do. All that can be wrong with it is found before a machine starts.
+pub(crate) struct Scenario {
+    groups: Vec<Group>,
+    span: Nanos,
+    share: Option<Percent>,
+    fair: Option<Percent>,
+    starvation_limit: Nanos,
 }
 
 /// A cgroup and everything that is spawned in it.
-struct Scenario<'r> {
-    group: &'r GroupArg,
-    cpus: Option<schedrig::CpuSet>,
+struct Group {
+    name: GroupName,
+    cpus: Option<CpuSet>,
+    weight: Weight,
     workers: Vec<Workers>,
 }
 
-/// The groups in order, the workers of one name together. All that can be wrong is found before a machine starts.
-fn merge<'r>(groups: &'r [GroupArg], topology: &Topology) -> anyhow::Result<Vec<Scenario<'r>>> {
-    let mut merged: Vec<Scenario<'r>> = Vec::new();
-    for group in groups {
-        let cpus = group.cpus.as_ref().map(|cpus| cpus.on(topology)).transpose();
-        let cpus = cpus.map_err(|what| Usage(format!("--group {}: {what}", group.name)))?;
-        let workers = Workers::new(group.work.clone(), group.count).nice(group.nice);
-        match merged.iter_mut().find(|earlier| earlier.group.name == group.name) {
-            None => merged.push(Scenario {
-                group,
-                cpus,
-                workers: vec![workers],
-            }),
-            Some(earlier) if earlier.cpus == cpus && earlier.group.weight == group.weight => {
-                earlier.workers.push(workers);
+impl Scenario {
+    /// The scenario of these arguments: the groups in order, the workers of one name together.
+    pub(crate) fn of(run: &Run) -> anyhow::Result<Scenario> {
+        let mut groups: Vec<Group> = Vec::new();
+        for group in &run.groups {
+            let cpus = group.cpus.as_ref().map(|cpus| cpus.on(&run.topology)).transpose();
+            let cpus = cpus.map_err(|what| Usage(format!("--group {}: {what}", group.name)))?;
+            let workers = Workers::new(group.work.clone(), group.count).nice(group.nice);
+            match groups.iter_mut().find(|earlier| earlier.name == group.name) {
+                None => groups.push(Group {
+                    name: group.name.clone(),
+                    cpus,
+                    weight: group.weight,
+                    workers: vec![workers],
+                }),
+                Some(earlier) if earlier.cpus == cpus && earlier.weight == group.weight => {
+                    earlier.workers.push(workers);
+                }
+                Some(_) => {
+                    let name = &group.name;
+                    return Err(Usage(format!(
+                        "group {name} is given twice with another cpuset or weight"
+                    ))
+                    .into());
+                }
             }
-            Some(_) => {
-                let name = &group.name;
-                return Err(Usage(format!(
-                    "group {name} is given twice with another cpuset or weight"
-                ))
-                .into());
+        }
+        Ok(Scenario {
+            groups,
+            span: run.span,
+            share: run.share,
+            fair: run.fair,
+            starvation_limit: run.starvation_limit,
+        })
+    }
+
+    /// Plays it.
+    pub(crate) fn play(&self, rig: &mut Rig) -> schedrig::Outcome {
+        let limit = self.starvation_limit;
+        rig.instead(Expectation::NoStall { limit });
+        rig.instead(Expectation::NoStarvation { limit });
+        let mut made = Vec::new();
+        for group in &self.groups {
+            let mut builder = rig.cgroup(group.name.as_str()).weight(group.weight.get());
+            if let Some(cpus) = &group.cpus {
+                builder = builder.cpus(cpus.clone());
+            }
+            let cgroup = builder.make()?;
+            for workers in &group.workers {
+                rig.spawn(&cgroup, workers)?;
+            }
+            made.push(cgroup);
+        }
+        if let Some(within) = self.share {
+            rig.check(schedrig::share(&made.iter().collect::<Vec<_>>()).within(within))?;
+        }
+        if let Some(within) = self.fair {
+            for group in &made {
+                rig.check(schedrig::fair(group).within(within))?;
             }
         }
+        rig.run_for(self.span)?;
+        rig.finish()
     }
-    Ok(merged)
 }
 
-fn scenario(rig: &mut Rig, run: &Run, groups: &[Scenario<'_>]) -> schedrig::Outcome {
-    let limit = run.starvation_limit;
-    rig.instead(Expectation::NoStall { limit });
-    rig.instead(Expectation::NoStarvation { limit });
-    let mut made = Vec::new();
-    for Scenario { group, cpus, workers } in groups {
-        let mut builder = rig.cgroup(group.name.as_str()).weight(group.weight.get());
-        if let Some(cpus) = cpus {
-            builder = builder.cpus(cpus.clone());
+impl Run {
+    /// What a run of these arguments is.
+    pub(crate) fn specify(&self) -> anyhow::Result<RunSpec> {
+        let mut spec = RunSpec::new(&self.name, self.topology)?;
+        spec.memory_mib = self.memory;
+        spec.kernel = self.kernel.clone();
+        spec.scheduler = self.scheduler.clone();
+        spec.seed = self.seed.unwrap_or(spec.seed);
+        spec.shift = self.shift;
+        spec.kernel_args = self.append.clone();
+        spec.qemu = self.qemu.clone();
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        spec.replay = Arc::new(move |_| shell::line("cargo", &words));
+        if let Some(records) = &self.records {
+            spec.records = records.clone();
         }
-        let group = builder.make()?;
-        for workers in workers {
-            rig.spawn(&group, workers)?;
-        }
-        made.push(group);
+        Ok(spec)
     }
-    if let Some(within) = run.share {
-        rig.check(schedrig::share(&made.iter().collect::<Vec<_>>()).within(within))?;
-    }
-    if let Some(within) = run.fair {
-        for group in &made {
-            rig.check(schedrig::fair(group).within(within))?;
-        }
-    }
-    rig.run_for(run.span)?;
-    rig.finish()
-}
 
-fn specify(run: &Run) -> anyhow::Result<RunSpec> {
-    let mut spec = RunSpec::new(&run.name, run.topology)?;
-    spec.memory_mib = run.memory;
-    spec.kernel = run.kernel.clone();
-    spec.scheduler = run.scheduler.clone();
-    spec.seed = run.seed;
-    spec.shift = run.shift;
-    spec.kernel_args = run.append.clone();
-    spec.qemu = run.qemu.clone();
-    spec.replay = std::env::args().skip(1).fold("cargo".to_owned(), |line, word| {
-        format!("{line} {}", quoted(&word))
-    });
-    if let Some(records) = &run.records {
-        spec.records = records.clone();
+    /// `scx_baton on 7.2.13, 1n1l2c1t`.
+    pub(crate) fn title(&self, manifest: &record::Manifest) -> String {
+        let release = &manifest.kernel_release;
+        format!(
+            "{}  ({} on {release}, {})",
+            self.name, self.scheduler, self.topology
+        )
     }
-    Ok(spec)
-}
 
-/// The word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
+    /// A sweep has its own seeds and its own output.
+    pub(crate) fn refuse_for_a_sweep(&self) -> Result<(), Usage> {
+        let refuse = |what: &str| {
+            Err(Usage(format!(
+                "a sweep takes {what} before the `--`, for all of its runs"
+            )))
+        };
+        match self {
+            Run { seed: Some(_), .. } => refuse("`--seeds`"),
+            Run { json: true, .. } => refuse("`--json`"),
+            Run { repeat: Some(_), .. } => Err(Usage("a sweep does not take `--repeat`".to_owned())),
+            _ => Ok(()),
+        }
     }
 }

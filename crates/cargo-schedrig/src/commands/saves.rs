@@ -1,0 +1,84 @@
+//! `cargo schedrig saves`: the saved machines on this machine's disk.
+
+use clap::{Args, Subcommand};
+use saves::{Listed, Store};
+
+use crate::exit::{Exit, Usage};
+
+/// List and remove saved machines; a run boots and saves what it needs again.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Saves {
+    /// List the saved machines, the last used first.
+    List(List),
+    /// Remove a saved machine, or all.
+    Rm(Rm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print the list as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// The beginning of its key.
+    #[arg(value_name = "KEY", required_unless_present = "all")]
+    which: Option<String>,
+    /// Remove all of them.
+    #[arg(long, conflicts_with = "which")]
+    all: bool,
+}
+
+pub(crate) fn execute(saves: &Saves) -> anyhow::Result<Exit> {
+    let store = Store::open_default()?;
+    match saves {
+        Saves::List(arguments) => list(&store, arguments),
+        Saves::Rm(arguments) => {
+            let removed = match (&arguments.which, arguments.all) {
+                (_, true) => store.clear()?,
+                (Some(which), false) => vec![store.remove(which)?],
+                (None, false) => return Err(Usage("which one? give its key, or --all".to_owned()).into()),
+            };
+            for save in &removed {
+                println!("removed {}", shown(save));
+            }
+            Ok(Exit::Pass)
+        }
+    }
+}
+
+fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
+    let saves = store.list()?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&saves)?);
+    } else if saves.is_empty() {
+        println!("no saved machines are in {}", store.directory().display());
+    } else {
+        for save in &saves {
+            println!("{}", shown(save));
+        }
+        let bytes: u64 = saves.iter().map(|save| save.bytes).sum();
+        println!("{} MiB in {}", mib(bytes), store.directory().display());
+    }
+    Ok(Exit::Pass)
+}
+
+fn shown(save: &Listed) -> String {
+    let word = |field: &str| save.manifest[field].as_str().unwrap_or("?").to_owned();
+    let what = match &save.damage {
+        None => format!(
+            "{}  {}  {} MiB RAM",
+            word("topology"),
+            word("kernel_release"),
+            save.manifest["memory_mib"]
+        ),
+        Some(damage) => format!("damaged: {damage}; it is made again when it is needed"),
+    };
+    format!("{:12.12}  {:>6} MiB  {what}", save.key, mib(save.bytes))
+}
+
+fn mib(bytes: u64) -> u64 {
+    bytes.div_ceil(1 << 20)
+}

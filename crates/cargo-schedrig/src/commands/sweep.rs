@@ -1,0 +1,142 @@
+//! `cargo schedrig sweep`: one scenario, many seeds, all host CPUs.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::RecvTimeoutError;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use clap::{Args, Parser};
+use schedrig::{Keep, Rig, Setup, Verdict};
+
+use crate::commands::run::{Run, Scenario};
+use crate::exit::{Exit, Usage};
+use crate::progress::{Bar, Line};
+use crate::seeds::Seeds;
+use crate::sweep::{Jobs, Tally};
+
+const EXAMPLE: &str =
+    "Example: cargo schedrig sweep --seeds 0..200 -- --scheduler scx_bpfland --group a:spin:8 --for 1s";
+
+/// Run a scenario over many seeds, and show how its numbers are spread.
+///
+/// Ctrl-C prints what is known so far and exits with 130.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Sweep {
+    /// The seeds: `0..200` (without 200), `0..=199`, `7`, or several with commas.
+    #[arg(long, value_name = "SEEDS")]
+    seeds: Seeds,
+
+    /// How many runs at a time; by default one for each host CPU.
+    #[arg(long, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+
+    /// Begin no more runs after the first that fails.
+    #[arg(long)]
+    stop: bool,
+
+    /// Keep the records of all runs, not only of those that did not pass.
+    #[arg(long)]
+    keep_all: bool,
+
+    /// Print the result as JSON.
+    #[arg(long)]
+    json: bool,
+
+    /// The arguments of `cargo schedrig run`, without a seed.
+    #[arg(last = true, required = true, value_name = "RUN ARGUMENTS")]
+    run: Vec<String>,
+}
+
+/// What follows the `--`.
+#[derive(Debug, Parser)]
+#[command(name = "cargo schedrig sweep --seeds SEEDS --", no_binary_name = true)]
+struct RunLine {
+    #[command(flatten)]
+    run: Run,
+}
+
+/// How often it is looked whether somebody wants to stop.
+const LOOK: Duration = Duration::from_millis(50);
+
+pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
+    let run = RunLine::try_parse_from(&sweep.run)
+        .map_err(|error| Usage(error.to_string()))?
+        .run;
+    run.refuse_for_a_sweep()?;
+    let scenario = Scenario::of(&run)?;
+    let mut spec = run.specify()?;
+    spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
+    let words = sweep.run.clone();
+    let replay = Arc::new(move |seed: u64| {
+        let line = crate::shell::line("cargo schedrig run", &words);
+        format!("{line} --seed {seed}")
+    });
+    spec.replay = Arc::clone(&replay) as _;
+
+    let interrupted = Arc::<AtomicBool>::default();
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catch signals")?;
+    }
+    let line = Line::new();
+    line.say(format!("{} under {}", spec.topology, spec.scheduler));
+    let setup = Setup::new(spec, &mut |step| line.step(step));
+    line.done();
+    let setup = Arc::new(setup?);
+    let title = run.title(setup.manifest());
+
+    let began = Instant::now();
+    let count = sweep.jobs.map_or_else(cpus, NonZeroUsize::get);
+    let play: Arc<dyn Fn(&mut Rig) -> schedrig::Outcome + Send + Sync> =
+        Arc::new(move |rig| scenario.play(rig));
+    let jobs = Jobs::start(&setup, &sweep.seeds, count, &play).context("start the jobs")?;
+    let tally = gather(sweep, &jobs, &interrupted, &*replay);
+    let stopped = interrupted.load(Ordering::Relaxed);
+
+    let (seeds, planned) = (sweep.seeds.to_string(), sweep.seeds.len());
+    let seconds = began.elapsed().as_secs_f64();
+    let per_minute = tally.runs() as f64 / seconds * 60.0;
+    if sweep.json {
+        let mut json = tally.json(&seeds, planned);
+        json["title"] = title.into();
+        json["interrupted"] = stopped.into();
+        json["jobs"] = count.into();
+        json["host_seconds"] = seconds.into();
+        json["runs_per_minute"] = per_minute.into();
+        println!("{json:#}");
+    } else {
+        print!("{}", tally.text(&title, &seeds, planned));
+        eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs a minute");
+    }
+    Ok(if stopped {
+        Exit::Interrupted
+    } else {
+        tally.verdict().into()
+    })
+}
+
+/// Counts what comes in until all is in, or nobody wants more.
+fn gather(sweep: &Sweep, jobs: &Jobs, interrupted: &AtomicBool, replay: &dyn Fn(u64) -> String) -> Tally {
+    let mut tally = Tally::default();
+    let bar = Bar::new(sweep.seeds.len());
+    while !interrupted.load(Ordering::Relaxed) {
+        match jobs.ran.recv_timeout(LOOK) {
+            Ok(ran) => tally.add(ran, replay),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+        bar.show(tally.runs(), &tally.counts());
+        if sweep.stop && tally.verdict() > Verdict::Pass && tally.runs() > 0 {
+            break;
+        }
+    }
+    bar.done();
+    tally
+}
+
+fn cpus() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}

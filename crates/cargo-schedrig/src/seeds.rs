@@ -1,0 +1,111 @@
+//! Which seeds: `0..200`, `5..=9`, `7`, and several of these with commas.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Seeds to be run, in the order in which they were given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Seeds {
+    text: String,
+    ranges: Vec<(u64, u64)>,
+}
+
+/// More than anybody waits for; a slip of the finger is more likely.
+const MAX_SEEDS: u64 = 100_000_000;
+
+impl Seeds {
+    /// Each of them, once for each time it was given.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u64> + Send + use<> {
+        let ranges = self.ranges.clone();
+        ranges.into_iter().flat_map(|(first, last)| first..=last)
+    }
+
+    /// How many.
+    pub(crate) fn len(&self) -> u64 {
+        let lengths = self.ranges.iter().map(|(first, last)| last - first + 1);
+        lengths.sum()
+    }
+}
+
+impl fmt::Display for Seeds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl FromStr for Seeds {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let ranges = text.split(',').map(range).collect::<Result<Vec<_>, _>>()?;
+        let count = ranges.iter().try_fold(0u64, |sum, (first, last)| {
+            sum.checked_add((last - first).checked_add(1)?)
+        });
+        match count {
+            Some(count) if count <= MAX_SEEDS => Ok(Seeds {
+                text: text.to_owned(),
+                ranges,
+            }),
+            _ => Err(format!("`{text}` are more than {MAX_SEEDS} seeds")),
+        }
+    }
+}
+
+fn range(text: &str) -> Result<(u64, u64), String> {
+    let wrong = || {
+        format!("`{text}` are no seeds; write `0..200` (without 200), `0..=199`, `7`, or several with commas")
+    };
+    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+    let (first, last) = match text.split_once("..") {
+        None => {
+            let seed = number(text)?;
+            (seed, seed)
+        }
+        Some((first, last)) => {
+            let first = number(first)?;
+            match last.strip_prefix('=') {
+                Some(last) => (first, number(last)?),
+                None => (first, number(last)?.checked_sub(1).ok_or_else(wrong)?),
+            }
+        }
+    };
+    if first <= last {
+        Ok((first, last))
+    } else {
+        Err(wrong())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_ranges_and_single_ones() {
+        let check = |text: &str, expect: &[u64]| {
+            let seeds: Seeds = text.parse().unwrap();
+            assert_eq!(seeds.iter().collect::<Vec<_>>(), expect);
+            assert_eq!(seeds.len(), expect.len() as u64);
+            assert_eq!(seeds.to_string(), text);
+        };
+        check("0..3", &[0, 1, 2]);
+        check("5..=6,1", &[5, 6, 1]);
+        check("7", &[7]);
+        check("18446744073709551615", &[u64::MAX]);
+    }
+
+    #[test]
+    fn what_are_no_seeds_is_refused_with_what_is_right() {
+        let check = |text: &str, expect: &str| {
+            let error = text.parse::<Seeds>().unwrap_err();
+            assert!(error.contains(expect), "{text}: {error}");
+        };
+        check("", "0..200");
+        check("5..5", "`5..5` are no seeds");
+        check("9..3", "are no seeds");
+        check("a..b", "are no seeds");
+        check("0..0", "are no seeds");
+        check("0..=18446744073709551615", "more than");
+        check("0..90000000,0..90000000", "more than");
+    }
+}

@@ -1,0 +1,98 @@
+//! The threads that run the seeds.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use report::Metric;
+use schedrig::{Outcome, Rig, Setup, Verdict};
+
+use crate::seeds::Seeds;
+
+/// One seed's run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) seed: u64,
+    pub(crate) verdict: Verdict,
+    /// What spoke against it; empty where nothing did.
+    pub(crate) reason: String,
+    pub(crate) metrics: Vec<Metric>,
+    pub(crate) record_hash: Option<String>,
+    pub(crate) record: Option<PathBuf>,
+}
+
+/// Runs in progress. Dropped, they begin no more seeds.
+pub(crate) struct Jobs {
+    pub(crate) ran: Receiver<Ran>,
+    stop: Arc<AtomicBool>,
+}
+
+type Scenario = dyn Fn(&mut Rig) -> Outcome + Send + Sync;
+
+impl Jobs {
+    /// Starts `count` of them.
+    pub(crate) fn start(
+        setup: &Arc<Setup>,
+        seeds: &Seeds,
+        count: usize,
+        scenario: &Arc<Scenario>,
+    ) -> std::io::Result<Jobs> {
+        let (sender, ran) = channel();
+        let stop = Arc::<AtomicBool>::default();
+        let seeds = Arc::new(Mutex::new(seeds.iter()));
+        for job in 0..count {
+            let (setup, scenario, stop) = (Arc::clone(setup), Arc::clone(scenario), Arc::clone(&stop));
+            let (seeds, sender) = (Arc::clone(&seeds), sender.clone());
+            let next = move || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
+            thread::Builder::new().name(format!("job-{job}")).spawn(move || {
+                let mut upcoming = next();
+                while let Some(seed) = upcoming.filter(|_| !stop.load(Ordering::Relaxed)) {
+                    upcoming = next();
+                    if let Some(next) = upcoming {
+                        setup.prepare(next);
+                    }
+                    if sender.send(run(&setup, seed, &*scenario)).is_err() {
+                        break;
+                    }
+                }
+            })?;
+        }
+        Ok(Jobs { ran, stop })
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A run that cannot be made is one that cannot be judged.
+fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Ran {
+    match setup.run(seed, &mut |_| {}, |rig| scenario(rig)) {
+        Ok(finished) => Ran {
+            seed,
+            verdict: finished.record.judgement.verdict,
+            reason: finished
+                .record
+                .judgement
+                .findings()
+                .map(|finding| format!("{}: {}", finding.check, finding.reason))
+                .collect::<Vec<_>>()
+                .join("; "),
+            metrics: report::metrics(&finished.record),
+            record_hash: Some(finished.record.hash.to_string()),
+            record: finished.place,
+        },
+        Err(error) => Ran {
+            seed,
+            verdict: Verdict::Inconclusive,
+            reason: format!("{:#}", anyhow::Error::from(error)),
+            metrics: Vec::new(),
+            record_hash: None,
+            record: None,
+        },
+    }
+}

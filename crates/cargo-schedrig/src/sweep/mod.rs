@@ -1,0 +1,11 @@
+//! Many seeds of one scenario: who runs them, and what came of it so far.
+//!
+//! ```text
+//! Seeds ─► jobs (a thread each; the next fork is made while this one runs) ─► Ran ─► Tally ─► table, JSON
+//! ```
+
+mod jobs;
+mod tally;
+
+pub(crate) use jobs::{Jobs, Ran};
+pub(crate) use tally::Tally;

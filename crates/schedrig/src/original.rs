@@ -1,0 +1,214 @@
+//! The saved machine that runs are forks of: found, or booted and saved, once for each manifest in this process.
+//!
+//! ```text
+//! manifest ─► saves::Store ──found──────────────────────────► Saved ─► fork(seed), as often as wanted
+//!                  └──missing or damaged──► boot, save ──┘        └──► prepare(seed): one fork ahead
+//! ```
+//!
+//! The boot has one fixed seed: what differs between runs enters at the fork.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Instant;
+
+use machine::MachineError;
+use machine_tcg::{ForkError, LaunchError, Saved, SavedError, TcgConfig, TcgMachine};
+use record::{Evidence, Manifest};
+use saves::{Entry, ObtainError, Store};
+use session::{Failed, GuestClock, Limits, Session};
+
+use crate::{Progress, RigError};
+
+/// The seed of every boot.
+pub(crate) const BOOT_SEED: u64 = 1;
+
+/// How often a save that turns out damaged is made anew before the run gives up.
+const ATTEMPTS: u32 = 3;
+
+/// A machine as it is when its agent says hello.
+pub(crate) struct Original {
+    config: TcgConfig,
+    clock: Option<GuestClock>,
+    manifest: Manifest,
+    store: Store,
+    state: Mutex<State>,
+    /// Forks that were made ahead, by seed.
+    ahead: Mutex<HashMap<u64, Ahead>>,
+}
+
+type Ahead = JoinHandle<Result<TcgMachine, ForkError>>;
+
+/// What is known of it in this process.
+#[derive(Default)]
+struct State {
+    /// Its entry in the store, which nobody evicts as long as it is held, and itself.
+    saved: Option<(Entry, Saved)>,
+    /// It does not boot; this is what it left.
+    dead: Option<Evidence>,
+}
+
+/// A fork, or what became of the boot.
+pub(crate) enum Forked {
+    Machine(Box<TcgMachine>),
+    /// There is nothing to fork: the machine does not come up, and that is the run's evidence.
+    Dead(Evidence),
+}
+
+/// A machine could not be saved.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MakeError {
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
+    #[error("boot the machine")]
+    Boot(Box<Failed>),
+    #[error(transparent)]
+    Save(#[from] MachineError),
+}
+
+impl Original {
+    /// The one of this manifest; the same for the whole process.
+    pub(crate) fn of(
+        config: TcgConfig,
+        clock: Option<GuestClock>,
+        manifest: Manifest,
+        store: Store,
+    ) -> Result<Arc<Original>, RigError> {
+        static ORIGINALS: OnceLock<Mutex<HashMap<(PathBuf, String), Arc<Original>>>> = OnceLock::new();
+        let key = (store.directory().to_owned(), saves::key_of(&manifest)?);
+        let mut originals = lock(ORIGINALS.get_or_init(Mutex::default));
+        let original = originals.entry(key).or_insert_with(|| {
+            Arc::new(Original {
+                config: TcgConfig {
+                    seed: BOOT_SEED,
+                    ..config
+                },
+                clock,
+                manifest,
+                store,
+                state: Mutex::default(),
+                ahead: Mutex::default(),
+            })
+        });
+        Ok(Arc::clone(original))
+    }
+
+    /// A new machine that stands where this one does.
+    pub(crate) fn fork(
+        &self,
+        seed: u64,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Forked, RigError> {
+        let ahead = lock(&self.ahead).remove(&seed);
+        if let Some(Ok(Ok(machine))) = ahead.map(JoinHandle::join) {
+            return Ok(Forked::Machine(Box::new(machine)));
+        }
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let Some((entry, saved)) = self.saved(limits, progress)? else {
+                let dead = lock(&self.state).dead.clone();
+                return Ok(Forked::Dead(dead.unwrap_or_default()));
+            };
+            match TcgMachine::fork(&self.seeded(seed), &saved) {
+                Ok(machine) => return Ok(Forked::Machine(Box::new(machine))),
+                Err(ForkError::Saved(damage)) if attempt < ATTEMPTS => self.discard(&entry, &damage)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Makes the fork of that seed in the background, to be there when it is asked for. At most one for each host CPU.
+    pub(crate) fn prepare(self: &Arc<Self>, seed: u64) {
+        let most = thread::available_parallelism().map_or(1, usize::from);
+        let Some((_, saved)) = lock(&self.state).saved.clone() else {
+            return;
+        };
+        let mut ahead = lock(&self.ahead);
+        if ahead.len() >= most || ahead.contains_key(&seed) {
+            return;
+        }
+        let config = self.seeded(seed);
+        let fork = thread::Builder::new()
+            .name("fork-ahead".to_owned())
+            .spawn(move || TcgMachine::fork(&config, &saved));
+        match fork {
+            Ok(fork) => drop(ahead.insert(seed, fork)),
+            Err(error) => tracing::debug!(%error, "no fork ahead"),
+        }
+    }
+
+    /// The save, made if there is none. `None`: the machine does not come up. Who comes while it is made waits.
+    fn saved(
+        &self,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<(Entry, Saved)>, RigError> {
+        let mut state = lock(&self.state);
+        if state.dead.is_some() {
+            return Ok(None);
+        }
+        if let Some(known) = &state.saved {
+            return Ok(Some(known.clone()));
+        }
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let make = |directory: &Path| self.make(directory, limits);
+            let mut tell = |step| progress(Progress::Machine(step));
+            let entry = match self.store.obtain(&self.manifest, &mut tell, make) {
+                Ok(entry) => entry,
+                Err(ObtainError::Make(MakeError::Boot(failed))) => {
+                    state.dead = Some(failed.evidence);
+                    return Ok(None);
+                }
+                Err(ObtainError::Make(MakeError::Launch(error))) => return Err(error.into()),
+                Err(ObtainError::Make(MakeError::Save(error))) => return Err(RigError::Save(error)),
+                Err(ObtainError::Store(error)) => return Err(error.into()),
+            };
+            match Saved::open(&entry.directory) {
+                Ok(saved) => {
+                    state.saved = Some((entry, saved));
+                    return Ok(state.saved.clone());
+                }
+                Err(error) if attempt < ATTEMPTS => {
+                    tracing::warn!(%error, "a saved machine is made anew");
+                    self.store.discard(&entry)?;
+                }
+                Err(error) => return Err(ForkError::from(error).into()),
+            }
+        }
+    }
+
+    fn make(&self, directory: &Path, limits: Limits) -> Result<(), MakeError> {
+        let began = Instant::now();
+        let machine = TcgMachine::launch(&self.config)?;
+        let (session, _hello) =
+            Session::start(Box::new(machine), self.clock, limits).map_err(MakeError::Boot)?;
+        session.save(directory)?;
+        tracing::debug!(seconds = began.elapsed().as_secs_f64(), "booted and saved");
+        Ok(())
+    }
+
+    /// Forgets a save that cannot be used.
+    fn discard(&self, entry: &Entry, damage: &SavedError) -> Result<(), RigError> {
+        tracing::warn!(%damage, "a saved machine is made anew");
+        lock(&self.state).saved = None;
+        Ok(self.store.discard(entry)?)
+    }
+
+    fn seeded(&self, seed: u64) -> TcgConfig {
+        TcgConfig {
+            seed,
+            // A fork has no use for it.
+            initrd: Vec::new(),
+            ..self.config.clone()
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

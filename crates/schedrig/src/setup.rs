@@ -1,0 +1,281 @@
+//! What all runs of one specification share: QEMU, kernel, scheduler, and the saved machine that they fork.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use machine_tcg::{Qemu, TcgConfig};
+use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan};
+use session::{Program, Session};
+use sha2::{Digest as _, Sha256};
+
+use crate::kernel::PreparedKernel;
+use crate::original::{BOOT_SEED, Forked, Original};
+use crate::run::{Body, Keep, Played, RunSpec};
+use crate::scheduler::{self, SchedulerSpec};
+use crate::{Progress, RigError};
+
+/// Runs of one specification, made ready once. Runs may be made from several threads at a time.
+pub struct Setup {
+    pub(crate) spec: RunSpec,
+    qemu: Qemu,
+    kernel: Arc<PreparedKernel>,
+    scheduler: Option<PreparedScheduler>,
+    manifest: Manifest,
+    original: Arc<Original>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// What is known of it.
+    pub record: Record,
+    /// Where the record lies; `None` if it was not to be kept.
+    pub place: Option<PathBuf>,
+}
+
+/// A scheduler's program, read and described.
+pub(crate) struct PreparedScheduler {
+    pub(crate) program: Program,
+    pub(crate) plan: SchedulerPlan,
+}
+
+impl Setup {
+    /// Finds QEMU, the kernel and the scheduler's program. Boots nothing yet.
+    ///
+    /// # Errors
+    /// [`RigError`] for what is missing.
+    pub fn new(spec: RunSpec, progress: &mut dyn FnMut(Progress)) -> Result<Setup, RigError> {
+        let program = match &spec.scheduler {
+            SchedulerSpec::Eevdf => None,
+            SchedulerSpec::Program { program, .. } => {
+                let path = scheduler::find(program)?;
+                Some(Program::read(&path).map_err(|error| RigError::Scheduler {
+                    program: program.clone(),
+                    source: error.into(),
+                })?)
+            }
+        };
+        Setup::with_program(spec, program, progress)
+    }
+
+    /// The same with the scheduler's program at hand.
+    pub(crate) fn with_program(
+        spec: RunSpec,
+        program: Option<Program>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Setup, RigError> {
+        let qemu = Qemu::probe(spec.qemu.as_deref())?;
+        let kernel = PreparedKernel::resolve(&spec.kernel, &mut |step| progress(Progress::Kernel(step)))?;
+        let scheduler = prepare_scheduler(&spec, &kernel, program)?;
+        let config = TcgConfig {
+            qemu: spec.qemu.clone(),
+            topology: spec.topology,
+            memory_mib: spec.effective_memory_mib(),
+            kernel: kernel.boot.clone(),
+            initrd: session::initrd()?,
+            cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
+            seed: BOOT_SEED,
+            shift: spec.shift,
+        };
+        let manifest = manifest(&config, &qemu, &kernel);
+        let store = match &spec.saves {
+            Some(directory) => saves::Store::open(directory)?,
+            None => saves::Store::open_default()?,
+        };
+        let original = Original::of(config, kernel.clock, manifest.clone(), store)?;
+        Ok(Setup {
+            spec,
+            qemu,
+            kernel,
+            scheduler,
+            manifest,
+            original,
+        })
+    }
+
+    /// The machine in all that decides it.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Has the fork for that seed made in the background while something else is done. Changes no result. Nothing
+    /// happens before the first run.
+    pub fn prepare(&self, seed: u64) {
+        self.original.prepare(seed);
+    }
+
+    /// Makes a run: forks the machine (booting it first if nobody has), starts the scheduler, lets `body` play, judges,
+    /// keeps the record. A body that fails or panics, a scheduler that does not start and a guest that dies are
+    /// evidence: they end in the record.
+    ///
+    /// # Errors
+    /// [`RigError`] where there is no run to judge, or its record cannot be kept.
+    pub fn run(
+        &self,
+        seed: u64,
+        progress: &mut dyn FnMut(Progress),
+        body: impl FnOnce(&mut crate::Rig) -> crate::Outcome,
+    ) -> Result<Finished, RigError> {
+        self.make(seed, progress, Body::Test(body))
+    }
+
+    pub(crate) fn make<F>(
+        &self,
+        seed: u64,
+        progress: &mut dyn FnMut(Progress),
+        body: Body<'_, F>,
+    ) -> Result<Finished, RigError>
+    where
+        F: FnOnce(&mut crate::Rig) -> crate::Outcome,
+    {
+        let started = Instant::now();
+        let forked = self.original.fork(seed, self.spec.limits, progress)?;
+        let (played, boot_seconds) = match forked {
+            Forked::Dead(evidence) => (Played::nothing(evidence), started.elapsed().as_secs_f64()),
+            Forked::Machine(machine) => {
+                let begun = Session::start(machine, self.kernel.clock, self.spec.limits);
+                let boot_seconds = started.elapsed().as_secs_f64();
+                let played = match begun {
+                    Err(failed) => Played::nothing(failed.evidence),
+                    Ok((session, _hello)) => self.play(session, seed, body),
+                };
+                (played, boot_seconds)
+            }
+        };
+        let host = HostFacts {
+            schedrig: env!("CARGO_PKG_VERSION").to_owned(),
+            backend: format!("tcg, QEMU {}", self.qemu.version),
+            seconds: started.elapsed().as_secs_f64(),
+            boot_seconds,
+            replay: (self.spec.replay)(seed),
+        };
+        let record = self.judge(seed, played, host);
+        let passed = record.judgement.verdict <= record::Verdict::Pass;
+        let place = match self.spec.keep {
+            Keep::None => None,
+            Keep::Failures if passed => None,
+            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)?),
+        };
+        Ok(Finished { record, place })
+    }
+
+    fn play<F>(&self, session: Session, seed: u64, body: Body<'_, F>) -> Played
+    where
+        F: FnOnce(&mut crate::Rig) -> crate::Outcome,
+    {
+        crate::run::play(
+            session,
+            &self.spec,
+            seed,
+            &self.kernel,
+            self.scheduler.as_ref(),
+            body,
+        )
+    }
+
+    /// The evidence first, then the judgement.
+    fn judge(&self, seed: u64, played: Played, host: HostFacts) -> Record {
+        let Played {
+            evidence,
+            expectations,
+            script,
+        } = played;
+        let judgement = check::judge(&evidence, &expectations);
+        let spec = &self.spec;
+        let plan = Plan {
+            name: spec.name.clone(),
+            topology: spec.topology,
+            memory_mib: self.manifest.memory_mib,
+            shift: self.manifest.shift,
+            kernel_args: spec.kernel_args.clone(),
+            kernel: KernelFacts {
+                request: spec.kernel.to_string(),
+                release: self.kernel.files.release.clone(),
+                build_id: self.kernel.files.build_id.clone(),
+            },
+            scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.plan.clone()),
+            seed,
+            expectations,
+        };
+        let remake = Remake {
+            manifest: self.manifest.clone(),
+            scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.program.sums()),
+            limits: spec.limits.of_guest(),
+            script,
+        };
+        Record {
+            remake: Some(remake),
+            ..Record::new(plan, evidence, judgement, host)
+        }
+    }
+}
+
+impl Played {
+    fn nothing(evidence: Evidence) -> Played {
+        Played {
+            evidence,
+            expectations: record::Expectation::defaults(),
+            script: Vec::new(),
+        }
+    }
+}
+
+fn manifest(config: &TcgConfig, qemu: &Qemu, kernel: &PreparedKernel) -> Manifest {
+    static PLUGIN: OnceLock<String> = OnceLock::new();
+    Manifest {
+        backend: machine::Backend::Tcg.to_string(),
+        qemu: qemu.version.clone(),
+        recipe: machine_tcg::RECIPE,
+        plugin_sha256: PLUGIN.get_or_init(|| hex_digest(machine_tcg::PLUGIN)).clone(),
+        kernel_release: kernel.files.release.clone(),
+        kernel_build_id: kernel.files.build_id.clone(),
+        entry: if kernel.boot == kernel.files.vmlinux {
+            "pvh"
+        } else {
+            "bzimage"
+        }
+        .to_owned(),
+        initrd_sha256: hex_digest(&config.initrd),
+        cmdline: config.cmdline.clone(),
+        topology: config.topology,
+        memory_mib: config.memory_mib,
+        shift: config.effective_shift(),
+        boot_seed: config.seed,
+    }
+}
+
+fn prepare_scheduler(
+    spec: &RunSpec,
+    kernel: &PreparedKernel,
+    program: Option<Program>,
+) -> Result<Option<PreparedScheduler>, RigError> {
+    let (SchedulerSpec::Program { args, .. }, Some(program)) = (&spec.scheduler, program) else {
+        return Ok(None);
+    };
+    kernel
+        .files
+        .require_sched_ext()
+        .map_err(|error| RigError::Kernel {
+            request: spec.kernel.to_string(),
+            source: error.into(),
+        })?;
+    let name = program.guest_path.rsplit('/').next().unwrap_or_default();
+    let plan = SchedulerPlan {
+        program: name.to_owned(),
+        args: args.clone(),
+        sha256: program
+            .files
+            .first()
+            .map(|file| file.sha256.clone())
+            .unwrap_or_default(),
+    };
+    Ok(Some(PreparedScheduler { program, plan }))
+}
+
+fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
