@@ -453,7 +453,7 @@ impl Session {
     }
 
     fn done(&mut self, command: Command) -> Result<(), SessionError> {
-        let name = format!("{command:.40?}");
+        let name = describe(&command);
         match self.command(command, Nanos::ZERO)? {
             Reply::Done => Ok(()),
             reply => Err(mismatch(&name, &reply)),
