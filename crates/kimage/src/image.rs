@@ -167,7 +167,12 @@ impl KernelImage {
             problem: Box::new(problem),
         };
         let bytes = read_file(path).map_err(in_file)?;
-        let mut image = KernelImage::from_bytes(&bytes).map_err(in_file)?;
+        let image = match format::detect(&bytes) {
+            // As it is: a kernel is large enough that a copy of it is felt.
+            Format::Elf => expect_elf(bytes).and_then(KernelImage::from_elf),
+            _ => KernelImage::from_bytes(&bytes),
+        };
+        let mut image = image.map_err(in_file)?;
         image.path = Some(path.to_owned());
         Ok(image)
     }
@@ -338,7 +343,8 @@ impl From<ElfError> for ImageError {
 /// Reads a whole file, unless it is larger than any kernel.
 fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
     let file = File::open(path).map_err(ImageError::Read)?;
-    let mut bytes = Vec::new();
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0).min(MAX_UNPACKED));
     file.take(MAX_UNPACKED as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(ImageError::Read)?;

@@ -167,11 +167,27 @@ impl Symbols {
     pub(crate) fn finish(mut self) -> Symbols {
         self.names.shrink_to_fit();
         self.entries.sort_by_key(|entry| entry.address);
-        let mut by_name: Vec<u32> = (0..self.entries.len() as u32).collect();
-        by_name.sort_unstable_by_key(|position| (self.at(*position).name, *position));
-        self.by_name = by_name;
+        // Most names differ in their first 16 bytes: comparing these where they lie beside each other, not where the
+        // names are, makes the sort several times faster.
+        let mut by_name: Vec<(u128, u32)> = (0..self.entries.len() as u32)
+            .map(|position| (first_bytes(self.at(position).name), position))
+            .collect();
+        by_name.sort_unstable_by(|one, other| {
+            let rest = || self.at(one.1).name.cmp(self.at(other.1).name);
+            one.0.cmp(&other.0).then_with(rest).then(one.1.cmp(&other.1))
+        });
+        self.by_name = by_name.into_iter().map(|(_, position)| position).collect();
         self
     }
+}
+
+/// The beginning of a name as a number that orders as the names do; shorter names are filled up with zeros.
+fn first_bytes(name: &str) -> u128 {
+    const LEN: usize = size_of::<u128>();
+    let mut first = [0; LEN];
+    let len = name.len().min(LEN);
+    first[..len].copy_from_slice(&name.as_bytes()[..len]);
+    u128::from_be_bytes(first)
 }
 
 /// Name, address and type letter of each symbol, in any order. Names longer than 65,535 bytes are left out.

@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Instant;
@@ -36,9 +37,35 @@ pub(crate) struct Original {
     state: Mutex<State>,
     /// Forks that were made ahead, by seed.
     ahead: Mutex<HashMap<u64, Ahead>>,
+    /// Forks that were asked for.
+    forks: AtomicU64,
 }
 
-type Ahead = JoinHandle<Result<TcgMachine, ForkError>>;
+/// A fork that is being made, or waits to be asked for.
+struct Ahead {
+    fork: JoinHandle<Result<TcgMachine, ForkError>>,
+    _place: Place,
+}
+
+/// One of the places for forks that were made ahead: a process keeps at most one for each host CPU.
+struct Place;
+
+static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+impl Place {
+    fn take() -> Option<Place> {
+        let most = thread::available_parallelism().map_or(1, usize::from);
+        let one_more = |taken| (taken < most).then_some(taken + 1);
+        let taken = PLACES_TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.is_ok().then_some(Place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        PLACES_TAKEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// What is known of it in this process.
 #[derive(Default)]
@@ -75,7 +102,9 @@ impl Original {
         manifest: Manifest,
         store: Store,
     ) -> Result<Arc<Original>, RigError> {
-        static ORIGINALS: OnceLock<Mutex<HashMap<(PathBuf, String), Arc<Original>>>> = OnceLock::new();
+        /// By the store's directory and the key in it.
+        type Originals = HashMap<(PathBuf, String), Arc<Original>>;
+        static ORIGINALS: OnceLock<Mutex<Originals>> = OnceLock::new();
         let key = (store.directory().to_owned(), saves::key_of(&manifest)?);
         let mut originals = lock(ORIGINALS.get_or_init(Mutex::default));
         let original = originals.entry(key).or_insert_with(|| {
@@ -89,6 +118,7 @@ impl Original {
                 store,
                 state: Mutex::default(),
                 ahead: Mutex::default(),
+                forks: AtomicU64::new(0),
             })
         });
         Ok(Arc::clone(original))
@@ -101,8 +131,10 @@ impl Original {
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Forked, RigError> {
+        self.forks.fetch_add(1, Ordering::Relaxed);
         let ahead = lock(&self.ahead).remove(&seed);
-        if let Some(Ok(Ok(machine))) = ahead.map(JoinHandle::join) {
+        // One that did not come up is made again here, where its error is told.
+        if let Some(Ok(Ok(machine))) = ahead.map(|ahead| ahead.fork.join()) {
             return Ok(Forked::Machine(Box::new(machine)));
         }
         let mut attempt = 0;
@@ -120,22 +152,31 @@ impl Original {
         }
     }
 
-    /// Makes the fork of that seed in the background, to be there when it is asked for. At most one for each host CPU.
-    pub(crate) fn prepare(self: &Arc<Self>, seed: u64) {
-        let most = thread::available_parallelism().map_or(1, usize::from);
-        let Some((_, saved)) = lock(&self.state).saved.clone() else {
-            return;
+    /// How many forks were asked for in this process.
+    pub(crate) fn forks(&self) -> u64 {
+        self.forks.load(Ordering::Relaxed)
+    }
+
+    /// Makes the fork of that seed in the background, to be there when it is asked for. Where there is no place for
+    /// it, or no saved machine yet, nothing happens.
+    pub(crate) fn prepare(&self, seed: u64) {
+        // Not waited for: who boots the machine holds it for seconds.
+        let saved = match self.state.try_lock() {
+            Ok(state) => state.saved.clone(),
+            Err(_) => None,
         };
+        let Some((_, saved)) = saved else { return };
         let mut ahead = lock(&self.ahead);
-        if ahead.len() >= most || ahead.contains_key(&seed) {
+        if ahead.contains_key(&seed) {
             return;
         }
+        let Some(place) = Place::take() else { return };
         let config = self.seeded(seed);
         let fork = thread::Builder::new()
             .name("fork-ahead".to_owned())
             .spawn(move || TcgMachine::fork(&config, &saved));
         match fork {
-            Ok(fork) => drop(ahead.insert(seed, fork)),
+            Ok(fork) => drop(ahead.insert(seed, Ahead { fork, _place: place })),
             Err(error) => tracing::debug!(%error, "no fork ahead"),
         }
     }

@@ -43,6 +43,9 @@ pub struct RunSpec {
     pub keep: Keep,
     /// The directory of saved machines; `None` = the user's cache.
     pub saves: Option<PathBuf>,
+    /// From the second run of a machine in this process on, have the next fork of the same seed made while this one
+    /// runs. Changes no result.
+    pub warm: bool,
     /// The command that replays the run of a seed, for the report.
     pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
 }
@@ -80,6 +83,7 @@ impl RunSpec {
             records: default_records_dir()?,
             keep: Keep::All,
             saves: None,
+            warm: false,
             replay: Arc::new(|_| String::new()),
         })
     }

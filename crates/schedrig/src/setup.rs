@@ -131,6 +131,9 @@ impl Setup {
     {
         let started = Instant::now();
         let forked = self.original.fork(seed, self.spec.limits, progress)?;
+        if self.spec.warm && self.original.forks() > 1 {
+            self.original.prepare(seed);
+        }
         let (played, boot_seconds) = match forked {
             Forked::Dead(evidence) => (Played::nothing(evidence), started.elapsed().as_secs_f64()),
             Forked::Machine(machine) => {

@@ -76,6 +76,8 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
         .and_then(|seed| seed.parse().ok());
     spec.seed = seed.or(declared.seed).unwrap_or(spec.seed);
     spec.memory_mib = declared.memory;
+    // Tests of one file mostly share machine and seed.
+    spec.warm = true;
     spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);
     let (kernel, name) = (spec.kernel.to_string(), name.to_owned());
     spec.replay =
