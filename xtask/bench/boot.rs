@@ -17,7 +17,7 @@ use session::{Limits, Session};
 use crate::figure::Figure;
 
 /// The shape that is booted: the demo's.
-const TOPOLOGY: &str = "1n2l2c1t";
+pub(crate) const TOPOLOGY: &str = "1n2l2c1t";
 const MEMORY_MIB: u32 = 512;
 const SEED: u64 = 7;
 

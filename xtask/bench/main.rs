@@ -7,6 +7,7 @@ mod boot;
 mod calls;
 mod figure;
 mod fork;
+mod runs;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -34,6 +35,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("boot", boot::measure),
     ("calls", calls::measure),
     ("fork", fork::measure),
+    ("run", runs::measure),
 ];
 
 fn main() -> Result<()> {

@@ -1,0 +1,57 @@
+//! Runs over seeds, with the next fork made while one runs and without.
+//!
+//! ```text
+//! run.warm     a run of one guest second at four CPUs, its fork made ahead      peer: a fork made when it is asked for
+//! ```
+
+use std::time::Instant;
+
+use anyhow::Result;
+use schedrig::prelude::*;
+use schedrig::{Keep, RunSpec, Setup};
+
+use crate::boot::TOPOLOGY;
+use crate::figure::{Figure, Peer};
+
+/// Seeds in a row of either kind.
+const ROW: u64 = 5;
+
+/// Runs a row of seeds each way for each sample, in turn.
+pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
+    let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
+    spec.keep = Keep::None;
+    let setup = Setup::new(spec, &mut |_| {})?;
+    setup.run(0, &mut |_| {}, scenario)?;
+    let (mut warm, mut cold) = (Vec::new(), Vec::new());
+    for sample in 0..u64::from(samples) {
+        let first = 1 + sample * ROW;
+        for seed in first..first + ROW {
+            let begin = Instant::now();
+            if seed + 1 < first + ROW {
+                setup.prepare(seed + 1);
+            }
+            setup.run(seed, &mut |_| {}, scenario)?;
+            // The first of a row has nothing that was made ahead.
+            if seed > first {
+                warm.push(begin.elapsed().as_secs_f64());
+            }
+        }
+        for seed in first..first + ROW {
+            let begin = Instant::now();
+            setup.run(seed, &mut |_| {}, scenario)?;
+            cold.push(begin.elapsed().as_secs_f64());
+        }
+    }
+    let mut figure = Figure::of("run.warm", "s", warm)?;
+    figure.peer = Some(Peer {
+        name: "cold",
+        value: Figure::of("run.cold", "s", cold)?.value,
+    });
+    Ok(vec![figure])
+}
+
+fn scenario(rig: &mut Rig) -> Outcome {
+    rig.cgroup("a").spawn(Spin.workers(4))?;
+    rig.run_for(secs(1))?;
+    rig.finish()
+}
