@@ -4,19 +4,41 @@
 //! machines: whoever owns guest RAM hands it over as a [`PhysMem`].
 //!
 //! The guest may write while we read, so no reference into its memory is ever formed: every access is a copy
-//! through volatile reads and writes (`vm-memory` does them). An address that the guest names is a claim; it
-//! becomes bytes only by a walk that says where it ended.
+//! (`vm-memory` does them), and one of 1, 2, 4 or 8 aligned bytes is a single volatile access. An address that
+//! the guest names is a claim; it becomes bytes only by a walk that says where it ended, and why.
 //!
 //! ```text
-//! GuestVirt ──walk(root, levels)──► GuestPhys ──PhysMem──► bytes
+//! GuestVirt ──walk(PageTables)──► GuestPhys ──PhysMem──► bytes
+//!     │        x86-64 · aarch64       ▲         SharedRam: a running machine's
+//!     └────────Linear (no tables)─────┘         ImageRam: a saved one's
 //! ```
+//!
+//! All architectures are compiled always, and chosen at run time: an x86 host can read an aarch64 guest.
 #![forbid(unsafe_code)]
 
+pub mod aarch64;
 mod address;
+mod cached;
+mod extents;
+mod image;
+mod layout;
+mod linear;
 mod phys;
+mod ranges;
+mod scan;
+mod shared;
 mod virt;
+mod walk;
 pub mod x86_64;
 
 pub use address::{GuestPhys, GuestVirt};
-pub use phys::{MemError, PhysMem, RamLayout, Region, SharedRam, SharedRamError};
-pub use virt::{AddressSpace, VirtError};
+pub use cached::CachedSpace;
+pub use image::{ImageError, ImageRam};
+pub use layout::{LayoutError, RamLayout, Region, Stretch};
+pub use linear::Linear;
+pub use phys::{Extent, MemError, PhysMem};
+pub use ranges::{Ranges, Span};
+pub use scan::{Find, PagesWithPrefix, Search};
+pub use shared::{SharedRam, SharedRamError};
+pub use virt::{AddressSpace, VirtError, WriteError};
+pub use walk::{Leaf, PageTables, WalkError};

@@ -1,11 +1,8 @@
-//! Guest physical memory: the [`PhysMem`] trait, and RAM that a backend shares with us through a file.
+//! Guest physical memory, as everything else sees it: the [`PhysMem`] trait.
 
-use std::fs::File;
-use std::sync::Arc;
+use std::io;
 
-use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
-
-use crate::GuestPhys;
+use crate::{GuestPhys, Region, Stretch};
 
 /// A failed access to guest physical memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +15,33 @@ pub enum MemError {
         /// Length in bytes.
         len: usize,
     },
+    /// This memory is evidence and must stay as it is.
+    #[error("{len} bytes at {at} of a read-only image cannot be written; load a private copy instead")]
+    ReadOnly {
+        /// First byte of the range.
+        at: GuestPhys,
+        /// Length in bytes.
+        len: usize,
+    },
+    /// The file that holds RAM could not be read.
+    #[error("{len} bytes at {at} cannot be read from the RAM image: {kind}")]
+    Unreadable {
+        /// First byte of the range.
+        at: GuestPhys,
+        /// Length in bytes.
+        len: usize,
+        /// What the host said.
+        kind: io::ErrorKind,
+    },
+}
+
+/// A part of guest RAM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// First byte.
+    pub start: GuestPhys,
+    /// Length in bytes.
+    pub len: u64,
 }
 
 /// Guest physical memory, readable and writable at any time, whether the guest runs or stands still.
@@ -25,12 +49,48 @@ pub trait PhysMem: Send + Sync {
     /// Copies `into.len()` bytes that start at `at`. All or nothing: on an error `into` is unspecified.
     fn read(&self, at: GuestPhys, into: &mut [u8]) -> Result<(), MemError>;
 
-    /// Copies `from` to the guest at `at`. Never use it on pages that hold code: a translating backend would
-    /// not notice.
+    /// Copies `from` to the guest at `at`. All or nothing. Never use it on pages that hold code: a translating
+    /// backend would not notice.
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError>;
 
-    /// The RAM regions, lowest first.
+    /// The RAM regions, lowest first, without overlap.
     fn regions(&self) -> Vec<Region>;
+
+    /// What lies at `at`, and for how many bytes: RAM of one region, or a gap.
+    fn stretch(&self, at: GuestPhys) -> Stretch {
+        Stretch::at(&self.regions(), at)
+    }
+
+    /// The parts of RAM that may hold something other than zeros, lowest first, each inside of one region.
+    /// Only a hint on a running guest: a page that it touches for the first time becomes data.
+    fn data(&self) -> Vec<Extent> {
+        let whole = |region: &Region| Extent {
+            start: region.start,
+            len: region.len,
+        };
+        self.regions().iter().map(whole).collect()
+    }
+
+    /// A byte.
+    fn read_u8(&self, at: GuestPhys) -> Result<u8, MemError> {
+        let mut bytes = [0; 1];
+        self.read(at, &mut bytes)?;
+        Ok(bytes[0])
+    }
+
+    /// A little-endian `u16`.
+    fn read_u16(&self, at: GuestPhys) -> Result<u16, MemError> {
+        let mut bytes = [0; 2];
+        self.read(at, &mut bytes)?;
+        Ok(u16::from_le_bytes(bytes))
+    }
+
+    /// A little-endian `u32`.
+    fn read_u32(&self, at: GuestPhys) -> Result<u32, MemError> {
+        let mut bytes = [0; 4];
+        self.read(at, &mut bytes)?;
+        Ok(u32::from_le_bytes(bytes))
+    }
 
     /// A little-endian `u64`.
     fn read_u64(&self, at: GuestPhys) -> Result<u64, MemError> {
@@ -38,162 +98,14 @@ pub trait PhysMem: Send + Sync {
         self.read(at, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))
     }
-}
 
-/// A contiguous piece of guest RAM.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Region {
-    /// Where the guest sees it.
-    pub start: GuestPhys,
-    /// Length in bytes.
-    pub len: u64,
-    /// Where it begins in the backing file.
-    pub file_offset: u64,
-}
-
-/// How a machine's RAM is laid out in guest physical space.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RamLayout {
-    regions: Vec<Region>,
-}
-
-impl RamLayout {
-    /// RAM of `len` bytes that is split below 4 GiB: at most `low` bytes from address 0, the rest from 4 GiB.
-    pub fn split_below_4g(len: u64, low: u64) -> RamLayout {
-        let low = low.min(len);
-        let mut regions = vec![Region {
-            start: GuestPhys(0),
-            len: low,
-            file_offset: 0,
-        }];
-        if len > low {
-            regions.push(Region {
-                start: GuestPhys(1 << 32),
-                len: len - low,
-                file_offset: low,
-            });
-        }
-        RamLayout { regions }
+    /// Stores a little-endian `u32`.
+    fn write_u32(&self, at: GuestPhys, value: u32) -> Result<(), MemError> {
+        self.write(at, &value.to_le_bytes())
     }
 
-    /// The regions, lowest first.
-    pub fn regions(&self) -> &[Region] {
-        &self.regions
-    }
-}
-
-/// Guest RAM could not be mapped.
-#[derive(Debug, thiserror::Error)]
-pub enum SharedRamError {
-    /// The backing file could not be duplicated.
-    #[error("duplicate the file that backs guest RAM")]
-    Duplicate(#[source] std::io::Error),
-    /// The mapping failed: out of address space, or the file is shorter than the layout says.
-    #[error("map {len} bytes of guest RAM; is there that much memory (see `ulimit -v`, /proc/meminfo)?")]
-    Map {
-        /// Bytes in all.
-        len: u64,
-        /// What `vm-memory` said.
-        #[source]
-        source: vm_memory::mmap::FromRangesError,
-    },
-}
-
-/// Guest RAM as a shared mapping of the file that backs it. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct SharedRam {
-    memory: Arc<GuestMemoryMmap>,
-    layout: RamLayout,
-}
-
-impl SharedRam {
-    /// Maps `file`, laid out as `layout` says, shared and writable.
-    pub fn map(file: &File, layout: RamLayout) -> Result<SharedRam, SharedRamError> {
-        let mut ranges = Vec::new();
-        for region in layout.regions() {
-            let file = file.try_clone().map_err(SharedRamError::Duplicate)?;
-            ranges.push((
-                GuestAddress(region.start.0),
-                region.len as usize,
-                Some(FileOffset::new(file, region.file_offset)),
-            ));
-        }
-        let len = layout.regions().iter().map(|region| region.len).sum();
-        let memory = GuestMemoryMmap::from_ranges_with_files(ranges)
-            .map_err(|source| SharedRamError::Map { len, source })?;
-        Ok(SharedRam {
-            memory: Arc::new(memory),
-            layout,
-        })
-    }
-}
-
-impl PhysMem for SharedRam {
-    fn read(&self, at: GuestPhys, into: &mut [u8]) -> Result<(), MemError> {
-        let len = into.len();
-        self.memory
-            .read_slice(into, GuestAddress(at.0))
-            .map_err(|_| MemError::NotRam { at, len })
-    }
-
-    fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError> {
-        let len = from.len();
-        // `write_slice` writes up to the end of RAM before it fails; a refused write must change nothing.
-        if !self
-            .memory
-            .check_range(GuestAddress(at.0), len, Permissions::Write)
-        {
-            return Err(MemError::NotRam { at, len });
-        }
-        self.memory
-            .write_slice(from, GuestAddress(at.0))
-            .map_err(|_| MemError::NotRam { at, len })
-    }
-
-    fn regions(&self) -> Vec<Region> {
-        self.layout.regions().to_vec()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const MIB: u64 = 1 << 20;
-
-    fn ram(len: u64, low: u64) -> SharedRam {
-        let file = tempfile::tempfile().unwrap();
-        file.set_len(len).unwrap();
-        SharedRam::map(&file, RamLayout::split_below_4g(len, low)).unwrap()
-    }
-
-    #[test]
-    fn ram_above_the_split_continues_at_4_gib() {
-        let ram = ram(4 * MIB, MIB);
-        ram.write(GuestPhys((1 << 32) + 5), b"high").unwrap();
-        let mut seen = [0; 4];
-        ram.read(GuestPhys((1 << 32) + 5), &mut seen).unwrap();
-        assert_eq!(&seen, b"high");
-        assert_eq!(ram.regions()[1].file_offset, MIB);
-    }
-
-    #[test]
-    fn a_range_that_leaves_ram_is_refused_whole() {
-        let ram = ram(2 * MIB, 2 * MIB);
-        let end = GuestPhys(2 * MIB - 2);
-        assert_eq!(ram.write(end, b"abcd"), Err(MemError::NotRam { at: end, len: 4 }));
-        let mut last = [0; 2];
-        ram.read(end, &mut last).unwrap();
-        assert_eq!(
-            last, [0; 2],
-            "a refused write leaves the bytes before the edge alone"
-        );
-        assert!(ram.read(end, &mut [0; 4]).is_err());
-        assert!(ram.read(GuestPhys(u64::MAX), &mut [0; 4]).is_err());
-    }
-
-    #[test]
-    fn small_ram_is_one_region() {
-        assert_eq!(RamLayout::split_below_4g(MIB, 2 * MIB).regions().len(), 1);
+    /// Stores a little-endian `u64`.
+    fn write_u64(&self, at: GuestPhys, value: u64) -> Result<(), MemError> {
+        self.write(at, &value.to_le_bytes())
     }
 }

@@ -61,6 +61,7 @@ impl PhysMem for FakeMemory {
         vec![Region {
             start: GuestPhys(0),
             len,
+            file: 0,
             file_offset: 0,
         }]
     }

@@ -1,0 +1,276 @@
+//! The page walk, for every architecture.
+//!
+//! An architecture is data plus two functions: a [`Shape`] (how an address is cut into indices), which
+//! addresses are canonical, and what an entry means. The walk itself is here, once:
+//!
+//! ```text
+//!            va_bits                              page_bits      0
+//!   ┌──────────┬──────────┬──────────┬──────────┬──────────────┐
+//!   │ height 3 │ height 2 │ height 1 │ height 0 │    offset    │   index_bits each; the top has the rest
+//!   └──────────┴──────────┴──────────┴──────────┴──────────────┘
+//!     root ──────► table ───► table ───► table ──► page
+//!                       └► 1 GiB   └► 2 MiB                       leaves at a height
+//! ```
+//!
+//! A walk reads at most one entry a height, whatever the entries say, so damaged tables cannot make it loop.
+//! What is not mapped is not only an error: the walk knows how far the missing entry reaches, so that
+//! [`Ranges`](crate::Ranges) steps over an unmapped GiB at once.
+
+use crate::{GuestPhys, GuestVirt, MemError, PhysMem, aarch64, x86_64};
+
+/// Where a walk came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Leaf {
+    /// The physical address of the byte that was asked for.
+    pub at: GuestPhys,
+    /// Bytes from there to the end of the page: what one walk vouches for.
+    pub rest: u64,
+}
+
+/// Where a walk ended without a page, and why.
+///
+/// Levels have the numbers of the architecture's manual: 5 or 4 (the root) to 1 on x86-64, −1 (the root, at
+/// the earliest) to 3 on aarch64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum WalkError {
+    /// No table covers this address: bits above the paging width are not a sign extension, or (aarch64) it is
+    /// not in the kernel's half.
+    #[error("{at} is not a canonical address")]
+    NotCanonical {
+        /// The address asked for.
+        at: GuestVirt,
+    },
+    /// An entry is not present.
+    #[error("{at} is not mapped: the level-{level} entry at {entry} is not present")]
+    NotPresent {
+        /// The address asked for.
+        at: GuestVirt,
+        /// The entry's level.
+        level: i8,
+        /// Where the entry lies.
+        entry: GuestPhys,
+    },
+    /// An entry is of a kind that the architecture does not have at its level: the tables are damaged, or these
+    /// are none.
+    #[error(
+        "{at} is not mapped: the level-{level} entry at {entry} holds {value:#x}, which means nothing there"
+    )]
+    Malformed {
+        /// The address asked for.
+        at: GuestVirt,
+        /// The entry's level.
+        level: i8,
+        /// Where the entry lies.
+        entry: GuestPhys,
+        /// What it holds.
+        value: u64,
+    },
+    /// A table lies outside of RAM: the tables are damaged or the root is wrong.
+    #[error("walking to {at}: the level-{level} table is outside of RAM ({source})")]
+    TableNotRam {
+        /// The address asked for.
+        at: GuestVirt,
+        /// The table's level.
+        level: i8,
+        /// The failed read.
+        #[source]
+        source: MemError,
+    },
+}
+
+/// A guest's page tables: their root, and all that it takes to read them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PageTables {
+    /// x86-64.
+    X86_64 {
+        /// CR3, as the register holds it.
+        cr3: u64,
+        /// How deep they are.
+        levels: x86_64::Levels,
+    },
+    /// The kernel's half of an aarch64 address space.
+    Aarch64(aarch64::Tables),
+}
+
+impl PageTables {
+    /// Walks to the page that maps `at`.
+    pub fn walk(&self, mem: &dyn PhysMem, at: GuestVirt) -> Result<Leaf, WalkError> {
+        Walker::new(mem, *self).probe(at).map_err(|missing| missing.why)
+    }
+
+    fn shape(&self) -> Shape {
+        match *self {
+            PageTables::X86_64 { cr3, levels } => x86_64::shape(cr3, levels),
+            PageTables::Aarch64(tables) => tables.shape(),
+        }
+    }
+
+    /// `Err` holds the bytes from `at` to the next canonical address, or to the end of the address space.
+    fn canonical(&self, at: u64) -> Result<(), u64> {
+        match *self {
+            PageTables::X86_64 { levels, .. } => x86_64::canonical(levels, at),
+            PageTables::Aarch64(tables) => tables.canonical(at),
+        }
+    }
+
+    fn decode(&self, height: u8, entry: u64) -> Entry {
+        match *self {
+            PageTables::X86_64 { .. } => x86_64::decode(height, entry),
+            PageTables::Aarch64(tables) => tables.decode(height, entry),
+        }
+    }
+
+    fn level(&self, height: u8) -> i8 {
+        match *self {
+            PageTables::X86_64 { .. } => height as i8 + 1,
+            PageTables::Aarch64(_) => 3 - height as i8,
+        }
+    }
+}
+
+/// How tables cut up an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Where the root table begins.
+    pub(crate) root: u64,
+    /// How many bits of an address tables translate.
+    pub(crate) va_bits: u32,
+    /// Bits of the offset in the smallest page.
+    pub(crate) page_bits: u32,
+    /// Bits of the index into every table but the root.
+    pub(crate) index_bits: u32,
+    /// How many tables a walk to the smallest page passes, at most [`MAX_DEPTH`].
+    pub(crate) depth: u8,
+}
+
+/// x86-64 with LA57, aarch64 with 4 KiB pages and 52-bit addresses.
+const MAX_DEPTH: usize = 5;
+
+impl Shape {
+    /// The bytes that an entry at `height` covers, as a power of two.
+    pub(crate) fn shift(&self, height: u8) -> u32 {
+        self.page_bits + self.index_bits * u32::from(height)
+    }
+
+    /// The bytes that a whole table at `height` covers, as a power of two.
+    fn reach(&self, height: u8) -> u32 {
+        self.shift(height + 1).min(self.va_bits)
+    }
+}
+
+/// What an entry means at its height.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Entry {
+    Absent,
+    Malformed,
+    /// The physical address of the next table.
+    Table(u64),
+    /// The physical address of a page; the bits below its size may be anything.
+    Leaf(u64),
+}
+
+/// No page at an address, and how far that goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Missing {
+    pub(crate) why: WalkError,
+    /// Bytes from the address to the end of what is missing, at least 1.
+    pub(crate) rest: u64,
+}
+
+/// Walks to several addresses in turn. It remembers the tables of the last walk, so the neighbour of an address
+/// costs one read. What it remembers is stale when the guest changes its tables: use it for one operation.
+pub(crate) struct Walker<'m> {
+    mem: &'m dyn PhysMem,
+    tables: PageTables,
+    shape: Shape,
+    /// The table at each height on the way to `last`; known from `known` up.
+    path: [u64; MAX_DEPTH],
+    last: u64,
+    known: u8,
+}
+
+impl<'m> Walker<'m> {
+    pub(crate) fn new(mem: &'m dyn PhysMem, tables: PageTables) -> Self {
+        let shape = tables.shape();
+        let top = shape.depth - 1;
+        let mut path = [0; MAX_DEPTH];
+        path[usize::from(top)] = shape.root;
+        Walker {
+            mem,
+            tables,
+            shape,
+            path,
+            last: 0,
+            known: top,
+        }
+    }
+
+    pub(crate) fn probe(&mut self, at: GuestVirt) -> Result<Leaf, Missing> {
+        if let Err(rest) = self.tables.canonical(at.0) {
+            let why = WalkError::NotCanonical { at };
+            return Err(Missing { why, rest });
+        }
+        let top = self.shape.depth - 1;
+        // The lowest table that the last walk and this one have in common.
+        let mut height = self.known;
+        while height < top && (at.0 ^ self.last) >> self.shape.reach(height) != 0 {
+            height += 1;
+        }
+        self.last = at.0;
+        loop {
+            self.known = height;
+            let table = self.path[usize::from(height)];
+            let (shift, reach) = (self.shape.shift(height), self.shape.reach(height));
+            let size = 1u64 << shift;
+            let offset = at.0 & (size - 1);
+            let missing = |why| Missing {
+                why,
+                rest: size - offset,
+            };
+            let level = self.tables.level(height);
+            let index = (at.0 & ((1u64 << reach) - 1)) >> shift;
+            let entry_at = GuestPhys(table + 8 * index);
+            let value = match self.mem.read_u64(entry_at) {
+                Ok(value) => value,
+                Err(source) => {
+                    let why = WalkError::TableNotRam { at, level, source };
+                    // Regions hold whole tables, so without its last entry the rest of this one is no RAM either.
+                    let last = GuestPhys(table + 8 * ((1u64 << (reach - shift)) - 1));
+                    if self.mem.read_u64(last).is_ok() {
+                        return Err(missing(why));
+                    }
+                    let rest = (1u64 << reach) - (at.0 & ((1u64 << reach) - 1));
+                    return Err(Missing { why, rest });
+                }
+            };
+            match self.tables.decode(height, value) {
+                Entry::Absent => {
+                    return Err(missing(WalkError::NotPresent {
+                        at,
+                        level,
+                        entry: entry_at,
+                    }));
+                }
+                // The lowest tables have no tables below them, whatever `decode` thinks.
+                Entry::Table(next) if height > 0 => {
+                    height -= 1;
+                    self.path[usize::from(height)] = next;
+                }
+                Entry::Leaf(frame) => {
+                    return Ok(Leaf {
+                        at: GuestPhys((frame & !(size - 1)) + offset),
+                        rest: size - offset,
+                    });
+                }
+                Entry::Malformed | Entry::Table(_) => {
+                    return Err(missing(WalkError::Malformed {
+                        at,
+                        level,
+                        entry: entry_at,
+                        value,
+                    }));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Address spaces against page tables that `testkit` wrote, and against tables that no one wrote.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+
+mod cached;
+mod chunks;
+mod garbage;
+mod model;
+mod translate;
+mod writes;
