@@ -1,4 +1,5 @@
-//! How fast guest memory is read, beside a plain `memcpy` of as many bytes.
+//! How fast guest memory is read, beside a plain `memcpy` of as many bytes (which has its own slow case: see
+//! `piece_len` in `shared.rs`).
 //!
 //! `cargo run --release -p schedrig-guestmem --example throughput`
 

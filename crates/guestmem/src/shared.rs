@@ -36,7 +36,7 @@ pub enum SharedRamError {
 
 /// Guest RAM as a shared mapping of the files that back it. Cheap to clone.
 ///
-/// Long copies are one `memcpy` a region; 1, 2, 4 and 8 aligned bytes are one volatile access, so that a
+/// Long copies are `memcpy`s; 1, 2, 4 and 8 aligned bytes are one volatile access, so that a
 /// running guest's pointer is never read in halves.
 #[derive(Clone, Debug)]
 pub struct SharedRam {
@@ -91,9 +91,15 @@ impl SharedRam {
 impl PhysMem for SharedRam {
     fn read(&self, at: GuestPhys, into: &mut [u8]) -> Result<(), MemError> {
         let len = into.len();
-        self.memory
-            .read_slice(into, GuestAddress(at.0))
-            .map_err(SharedRam::not_ram(at, len))
+        let piece = piece_len(at, into);
+        let mut here = at.0;
+        for part in into.chunks_mut(piece) {
+            self.memory
+                .read_slice(part, GuestAddress(here))
+                .map_err(SharedRam::not_ram(at, len))?;
+            here = here.wrapping_add(part.len() as u64);
+        }
+        Ok(())
     }
 
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError> {
@@ -156,6 +162,24 @@ impl PhysMem for SharedRam {
         self.memory
             .write_obj(value.to_le(), GuestAddress(at.0))
             .map_err(SharedRam::not_ram(at, 8))
+    }
+}
+
+/// How much of a read is copied at once: all of it, but for one case.
+///
+/// glibc copies by `rep movsb` from 4 KiB on. When the target begins 1 to 63 bytes after the source, modulo the
+/// page size, AMD's Zen 3 and later do that at a fifteenth of their speed (1.7 instead of 26 GiB/s). It is the
+/// common case here: guest pages into a large new vector, which malloc puts 16 bytes into a page.
+fn piece_len(at: GuestPhys, into: &[u8]) -> usize {
+    const BELOW_REP_MOVSB: usize = 2048;
+    /// From here on glibc does not use it either.
+    const LARGE: usize = 1 << 20;
+    // Regions are mapped at page boundaries, so guest and host addresses agree in their low bits.
+    let apart = (into.as_ptr() as usize).wrapping_sub(at.0 as usize) % 4096;
+    if (1..64).contains(&apart) && (BELOW_REP_MOVSB..LARGE).contains(&into.len()) {
+        BELOW_REP_MOVSB
+    } else {
+        into.len().max(1)
     }
 }
 
@@ -225,6 +249,27 @@ mod tests {
                 ..
             })
         ));
+    }
+
+    #[test]
+    fn a_read_is_the_same_however_the_target_lies_to_the_page() {
+        let ram = ram(MIB, MIB);
+        let bytes: Vec<u8> = (0..20_000u32).map(|at| (at % 251) as u8).collect();
+        ram.write(GuestPhys(4096), &bytes).unwrap();
+        let mut target = vec![0; 4096 + 80 + 9000];
+        let page = 4096 - target.as_ptr() as usize % 4096;
+        for from in [0, 1, 4095] {
+            for offset in 0..80 {
+                let target = &mut target[page..][offset..][..9000];
+                ram.read(GuestPhys(4096 + from as u64), target).unwrap();
+                assert_eq!(target, &bytes[from..from + 9000]);
+            }
+        }
+        let past = GuestPhys(MIB - 4096);
+        let len = 8192;
+        let found = ram.read(past, &mut target[page + 16..][..len]);
+        assert_eq!(found, Err(MemError::NotRam { at: past, len }));
+        ram.read(past, &mut []).unwrap();
     }
 
     #[test]
