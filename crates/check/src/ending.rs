@@ -33,11 +33,24 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     checks.extend(end.map(|finding| finding.under("end")));
     for event in &evidence.events {
         if let Happening::BodyFailed { reason } = &event.what {
-            let finding = Finding::fail(format!("the test gave up at {}: {reason}", event.at), Vec::new());
+            let words = format!("the test gave up at {}: {reason}", event.at);
+            let finding = if is_told_of(&evidence.end, reason) {
+                Finding::inconclusive(words)
+            } else {
+                Finding::fail(words, Vec::new())
+            };
             checks.push(finding.under("body"));
         }
     }
     checks
+}
+
+/// Did the test give up because its machine was taken away? That is no word about the scheduler.
+fn is_told_of(end: &End, reason: &str) -> bool {
+    match end {
+        End::MachineDied { reason: end } | End::HostDeadline { during: end } => reason.contains(end.as_str()),
+        End::PoweredOff | End::LeftEarly { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
+    }
 }
 
 fn tail(evidence: &Evidence) -> Vec<String> {
@@ -53,6 +66,28 @@ mod tests {
     use record::Verdict;
 
     use super::*;
+
+    #[test]
+    fn a_test_that_gives_up_because_its_machine_died_has_not_failed() {
+        let verdict = |reason: &str, end| {
+            let what = Happening::BodyFailed {
+                reason: reason.to_owned(),
+            };
+            let at = spec::GuestTime::default();
+            let evidence = Evidence {
+                events: vec![record::Event { at, what }],
+                end,
+                ..Evidence::default()
+            };
+            judge(&evidence).last().unwrap().verdict
+        };
+        let died = || End::MachineDied {
+            reason: "signal: 9".into(),
+        };
+        assert_eq!(verdict("the run is over: signal: 9", died()), Verdict::Inconclusive);
+        assert_eq!(verdict("assertion failed", died()), Verdict::Fail);
+        assert_eq!(verdict("assertion failed", End::PoweredOff), Verdict::Fail);
+    }
 
     #[test]
     fn a_dead_backend_leaves_the_run_unjudged_and_a_panic_fails_it() {

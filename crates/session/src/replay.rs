@@ -113,10 +113,15 @@ pub fn read_program(
     strict: bool,
 ) -> Result<Program, ReplayError> {
     let path = elsewhere.unwrap_or(Path::new(&recorded.path));
-    let program = Program::read(path).map_err(|source| ReplayError::Program {
+    let mut program = Program::read(path).map_err(|source| ReplayError::Program {
         path: path.to_owned(),
         source,
     })?;
+    // In the guest it has the name that it had, whatever it is called here.
+    if let (Some(file), Some(recorded)) = (program.files.first_mut(), recorded.files.first()) {
+        file.path.clone_from(&recorded.path);
+        program.guest_path.clone_from(&recorded.path);
+    }
     match changed(recorded, &program) {
         Some(error) if strict => Err(error),
         _ => Ok(program),

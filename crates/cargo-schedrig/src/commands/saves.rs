@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use saves::{Listed, Store};
 
-use crate::exit::{Exit, Usage};
+use crate::exit::Exit;
 
 /// List and remove saved machines; a run boots and saves what it needs again.
 #[derive(Debug, Subcommand)]
@@ -22,12 +22,13 @@ pub(crate) struct List {
 }
 
 #[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
 pub(crate) struct Rm {
     /// The beginning of its key.
-    #[arg(value_name = "KEY", required_unless_present = "all")]
+    #[arg(value_name = "KEY")]
     which: Option<String>,
     /// Remove all of them.
-    #[arg(long, conflicts_with = "which")]
+    #[arg(long)]
     all: bool,
 }
 
@@ -36,10 +37,9 @@ pub(crate) fn execute(saves: &Saves) -> anyhow::Result<Exit> {
     match saves {
         Saves::List(arguments) => list(&store, arguments),
         Saves::Rm(arguments) => {
-            let removed = match (&arguments.which, arguments.all) {
-                (_, true) => store.clear()?,
-                (Some(which), false) => vec![store.remove(which)?],
-                (None, false) => return Err(Usage("which one? give its key, or --all".to_owned()).into()),
+            let removed = match &arguments.which {
+                Some(which) => vec![store.remove(which)?],
+                None => store.clear()?,
             };
             for save in &removed {
                 println!("removed {}", shown(save));

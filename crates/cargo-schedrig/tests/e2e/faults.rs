@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 
-use crate::stage::{Ended, Stage, assert_gone, ended, kill, qemu_of};
+use crate::stage::{Ended, Stage, assert_gone, ended, kill, names_in, qemu_of};
 
 /// A run that would take minutes.
 const LONG: [&str; 7] = [
@@ -33,6 +33,7 @@ fn run_with(stage: &Stage, arguments: &[&str]) -> Ended {
 #[test]
 fn qemu_killed_in_mid_run_leaves_the_run_inconclusive() {
     let stage = Stage::new();
+    run_with(&stage, &[]); // the machine is saved by now: what is killed is a fork, not the boot
     let child = stage.start(&LONG);
     kill(qemu_of(child.id()));
     let ended = ended(&child.wait_with_output().unwrap());
@@ -48,6 +49,7 @@ fn qemu_killed_in_mid_run_leaves_the_run_inconclusive() {
 #[test]
 fn the_rig_killed_in_mid_run_takes_its_qemu_with_it() {
     let stage = Stage::new();
+    run_with(&stage, &[]);
     let mut child = stage.start(&LONG);
     let qemu = qemu_of(child.id());
     kill(child.id());
@@ -131,12 +133,7 @@ fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
         return;
     }
     let ended = run_with(&stage, &[]);
-    // Names only: an open directory would keep the file system busy.
-    let left: Vec<_> = fs::read_dir(stage.records.path())
-        .unwrap()
-        .flatten()
-        .map(|entry| entry.file_name())
-        .collect();
+    let left = names_in(stage.records.path());
     let unmounted = Command::new("umount").arg(stage.records.path()).status().unwrap();
     assert!(unmounted.success());
     assert_eq!(ended.code, Some(70), "{ended:?}");
@@ -144,7 +141,7 @@ fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
         ended.stderr.contains("is the disk full") && ended.stderr.contains("SCHEDRIG_RECORDS"),
         "{ended:?}"
     );
-    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(left, [""; 0]);
 }
 
 #[test]
@@ -170,6 +167,7 @@ fn wrong_usage_exits_with_64_and_says_what_is_right() {
         "a number and a unit",
     );
     check(&["run", "--group", "a:spin:1", "--kernel", "floppy:1"], "apt:");
+    check(&["run", "--group", "a:spin:1", "--repeat", "0"], "--repeat");
     check(&["dance"], "dance");
 }
 

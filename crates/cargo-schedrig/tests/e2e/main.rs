@@ -2,5 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod faults;
+mod replay;
 mod run;
+mod saves;
 mod stage;
+mod sweep;

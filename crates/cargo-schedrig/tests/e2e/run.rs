@@ -1,22 +1,12 @@
 //! `run`: reports, JSON, exit codes.
 
-use crate::stage::Stage;
-
-const SMALL: [&str; 7] = [
-    "run",
-    "--topology",
-    "1n1l2c1t",
-    "--group",
-    "a:spin:4",
-    "--for",
-    "300ms",
-];
+use crate::stage::{SMALL, Stage};
 
 #[test]
 fn the_report_is_the_same_text_for_the_same_seed_and_another_for_another() {
     let stage = Stage::new();
     let seeded = |seed: &str| {
-        let ended = stage.run(&[&SMALL[..], &["--seed", seed]].concat());
+        let ended = stage.run(&[&["run", "--seed", seed], &SMALL[..]].concat());
         assert_eq!(ended.code, Some(0), "{ended:?}");
         ended.stdout
     };
@@ -30,9 +20,8 @@ fn the_report_is_the_same_text_for_the_same_seed_and_another_for_another() {
 #[test]
 fn the_summary_has_the_promised_fields() {
     let stage = Stage::new();
-    let ended = stage.run(&[&SMALL[..], &["--json", "--scheduler", "scx_baton"]].concat());
+    let (ended, summary) = stage.json(&[&["run", "--json", "--scheduler", "scx_baton"], &SMALL[..]].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let summary: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
     for field in [
         "verdict",
         "record_hash",
@@ -81,6 +70,23 @@ fn a_failed_run_exits_with_1_and_says_how_to_replay_it() {
         "{}",
         ended.stdout
     );
+}
+
+#[test]
+fn a_repeated_run_is_one_execution_and_one_record() {
+    let stage = Stage::new();
+    let repeated = stage.run(&[&["run", "--repeat", "3"], &SMALL[..]].concat());
+    assert_eq!(repeated.code, Some(0), "{repeated:?}");
+    assert!(repeated.stderr.contains("3 runs, one execution"), "{repeated:?}");
+    let (ended, summary) = stage.json(&[&["run", "--repeat", "3", "--json"], &SMALL[..]].concat());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let [record] = &stage.record_names()[..] else {
+        panic!("not one record: {:?}", stage.record_names());
+    };
+    assert_eq!(summary["record_hash"], stage.record(record)["hash"]);
+    let once = stage.run(&[&["run"], &SMALL[..]].concat());
+    assert_eq!(once.stdout, repeated.stdout, "repeating changed the report");
+    stage.assert_nothing_is_left();
 }
 
 /// `SCHEDRIG_TEST_BPFLAND` names a `scx_bpfland` from crates.io; `cargo xtask test` installs one and sets it.

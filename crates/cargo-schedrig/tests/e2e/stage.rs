@@ -5,13 +5,33 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
-/// A place for one test: records and temporary files in directories of its own. The kernel cache is shared.
+/// A place for one test: records and temporary files in directories of its own. The kernel cache is shared, and so are
+/// saved machines unless the test is about them.
 pub(crate) struct Stage {
     pub(crate) records: TempDir,
     pub(crate) temporary: TempDir,
+    pub(crate) saves: Option<TempDir>,
 }
+
+/// A scenario of a second.
+pub(crate) const SMALL: [&str; 6] = ["--topology", "1n1l2c1t", "--group", "a:spin:4", "--for", "300ms"];
+
+/// The same under a scheduler that starves a worker, with a promise that this breaks.
+pub(crate) const STARVED: [&str; 10] = [
+    "--topology",
+    "1n1l2c1t",
+    "--group",
+    "a:spin:4",
+    "--for",
+    "300ms",
+    "--starvation-limit",
+    "100ms",
+    "--scheduler",
+    "scx_baton --starve-nth 3",
+];
 
 /// How a command ended.
 #[derive(Debug)]
@@ -26,6 +46,15 @@ impl Stage {
         Stage {
             records: TempDir::new().unwrap(),
             temporary: TempDir::new().unwrap(),
+            saves: None,
+        }
+    }
+
+    /// With saved machines of its own: none at first.
+    pub(crate) fn with_own_saves() -> Stage {
+        Stage {
+            saves: Some(TempDir::new().unwrap()),
+            ..Stage::new()
         }
     }
 
@@ -39,6 +68,9 @@ impl Stage {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
+        if let Some(saves) = &self.saves {
+            command.env("SCHEDRIG_SAVES", saves.path());
+        }
         command
     }
 
@@ -52,15 +84,61 @@ impl Stage {
         self.command(arguments).spawn().unwrap()
     }
 
+    /// The same, for what prints JSON.
+    pub(crate) fn json(&self, arguments: &[&str]) -> (Ended, Value) {
+        let ended = self.run(arguments);
+        let json =
+            serde_json::from_str(&ended.stdout).unwrap_or_else(|error| panic!("no JSON: {error}: {ended:?}"));
+        (ended, json)
+    }
+
+    /// The records' names, sorted. What begins with a dot is none.
+    pub(crate) fn record_names(&self) -> Vec<String> {
+        let mut names = names_in(self.records.path());
+        names.retain(|name| !name.starts_with('.'));
+        names
+    }
+
+    /// The contents of a record's `record.json`.
+    pub(crate) fn record(&self, name: &str) -> Value {
+        let bytes = fs::read(self.records.path().join(name).join("record.json")).unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    /// The QEMU processes that descend from this stage's commands, whoever is their parent now: they have inherited its
+    /// environment.
+    pub(crate) fn machines(&self) -> Vec<u32> {
+        let own = format!("TMPDIR={}", self.temporary.path().display());
+        let is_own = |pid: &u32| {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            environment
+                .split(|byte| *byte == 0)
+                .any(|variable| variable == own.as_bytes())
+        };
+        let pids = names_in(Path::new("/proc"));
+        pids.iter()
+            .filter_map(|name| name.parse().ok())
+            .filter(|pid| name(*pid).starts_with("qemu-system") && is_own(pid))
+            .collect()
+    }
+
+    /// Waits until all machines of this stage are gone.
+    pub(crate) fn assert_no_machine_is_left(&self) {
+        for machine in self.machines() {
+            assert_gone(machine);
+        }
+        assert_eq!(self.machines(), [0; 0]);
+    }
+
     /// Nothing but whole records may be left.
     pub(crate) fn assert_nothing_is_left(&self) {
-        let left: Vec<_> = fs::read_dir(self.temporary.path()).unwrap().collect();
-        assert!(left.is_empty(), "temporary files: {left:?}");
-        for record in fs::read_dir(self.records.path()).unwrap() {
-            let record = record.unwrap();
+        self.assert_no_machine_is_left();
+        assert_eq!(names_in(self.temporary.path()), [""; 0], "temporary files");
+        for record in names_in(self.records.path()) {
+            assert!(!record.starts_with('.'), "an unfinished record: {record}");
             assert!(
-                record.path().join("record.json").exists(),
-                "half a record: {record:?}"
+                self.records.path().join(&record).join("record.json").exists(),
+                "half a record: {record}"
             );
         }
     }
@@ -74,7 +152,8 @@ pub(crate) fn ended(output: &Output) -> Ended {
     }
 }
 
-/// The QEMU below that process, once it executes a guest: it has used some CPU time.
+/// The QEMU below that process, once it executes a guest: it has used some CPU time. A machine that boots is found as well
+/// as a fork; where that matters, the machine is saved before.
 pub(crate) fn qemu_of(parent: u32) -> u32 {
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
@@ -102,13 +181,38 @@ pub(crate) fn assert_gone(pid: u32) {
     }
 }
 
-/// Sends a signal, as kill(1) does.
+/// Waits until the condition holds.
+pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not within 120 s: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills a process.
 pub(crate) fn kill(pid: u32) {
+    signal("KILL", &pid.to_string());
+}
+
+/// Sends a signal, as kill(1) does: to a process, or with a `-` before the number to a process group.
+pub(crate) fn signal(signal: &str, target: &str) {
     let status = Command::new("kill")
-        .args(["-KILL", &pid.to_string()])
+        .args(["-s", signal, "--", target])
         .status()
         .unwrap();
-    assert!(status.success(), "kill {pid}");
+    assert!(status.success(), "kill -s {signal} -- {target}");
+}
+
+/// The names of what is in a directory, sorted.
+pub(crate) fn names_in(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<String> = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
 }
 
 fn children(parent: u32) -> Vec<u32> {

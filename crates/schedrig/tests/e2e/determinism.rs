@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use schedrig::prelude::*;
-use schedrig::{Record, RunSpec};
+use schedrig::{Record, Setup, Verdict};
 
-use crate::stage::{STANDARD, pass, spec};
+use crate::stage::{STANDARD, spec};
 
 /// Host threads that keep all CPUs busy until they are dropped.
 struct Load {
@@ -44,62 +44,82 @@ impl Drop for Load {
     }
 }
 
-/// All three kinds of work under the scheduler: timers, futexes, migrations, preemption.
+/// All kinds of work under the scheduler: timers, futexes, migrations, preemption, lengths that the seed decides.
 fn mixed(rig: &mut Rig) -> Outcome {
+    let burst = Burst {
+        sleep: millis(4),
+        burst: millis(1),
+    };
     rig.cgroup("spin").cpus(Llc(0)).spawn(Spin.workers(4))?;
-    rig.cgroup("burst").spawn(
-        Burst {
-            sleep: millis(4),
-            burst: millis(1),
-        }
-        .workers(4),
-    )?;
+    rig.cgroup("burst").spawn(burst.workers(4))?;
+    rig.cgroup("jitter").spawn(burst.jitter(20)?.workers(2))?;
     rig.cgroup("ping")
         .cpus(Llc(1))
         .weight(200)
         .spawn(PingPong.workers(4))?;
-    rig.run_for(secs(1))?;
+    rig.run_for(millis(600))?;
     rig.finish()
-}
-
-fn seeded(scheduler: &str, seed: u64) -> RunSpec {
-    RunSpec {
-        seed,
-        ..spec("determinism", "1n2l2c1t", STANDARD, scheduler)
-    }
 }
 
 /// What differs first, for the message.
 fn assert_same(one: &Record, other: &Record) {
-    assert_eq!(one.evidence.console, other.evidence.console);
-    assert_eq!(one.evidence.windows, other.evidence.windows);
-    assert_eq!(one.evidence, other.evidence);
-    assert_eq!(one.judgement, other.judgement);
+    if let Some(difference) = report::first_difference(one, other) {
+        panic!("not the same execution: {difference}");
+    }
     assert_eq!(one.hash, other.hash);
 }
 
+fn run(setup: &Setup, seed: u64) -> Record {
+    let record = setup.run(seed, &mut |_| {}, mixed).unwrap().record;
+    let report = report::detail(&record);
+    assert_eq!(record.judgement.verdict, Verdict::Pass, "{report}");
+    record
+}
+
+/// Five forks of one seed, two of them under host load, two at the same time, one made ahead; five forks of others.
 fn same_seed_same_execution(scheduler: &str) {
-    let quiet = pass(&seeded(scheduler, 7), mixed);
+    let setup = Setup::new(spec("determinism", "1n2l2c1t", STANDARD, scheduler), &mut |_| {}).unwrap();
+    let quiet = run(&setup, 7);
     let load = Load::new();
-    let loaded = pass(&seeded(scheduler, 7), mixed);
-    let again = pass(&seeded(scheduler, 7), mixed);
+    assert_same(&quiet, &run(&setup, 7));
+    assert_same(&quiet, &run(&setup, 7));
     drop(load);
-    assert_same(&quiet, &loaded);
-    assert_same(&quiet, &again);
-    let other = pass(&seeded(scheduler, 8), mixed);
-    assert_ne!(quiet.hash, other.hash, "the seed reaches the execution");
+    setup.prepare(7);
+    thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| run(&setup, 7)));
+        for again in both {
+            assert_same(&quiet, &again.join().unwrap());
+        }
+    });
+    let mut hashes: Vec<_> = (8..12).map(|seed| run(&setup, seed)).collect();
     assert_ne!(
-        quiet.evidence.windows, other.evidence.windows,
-        "and the workers' own numbers"
+        quiet.evidence.windows, hashes[0].evidence.windows,
+        "the seed reaches the workers' own numbers"
     );
+    hashes.push(quiet);
+    let mut hashes: Vec<_> = hashes.iter().map(|record| record.hash.to_string()).collect();
+    hashes.sort();
+    hashes.dedup();
+    assert_eq!(hashes.len(), 5, "five seeds are five executions");
 }
 
 #[test]
-fn eevdf_runs_are_the_same_under_host_load() {
+fn eevdf_forks_of_a_seed_are_the_same_execution() {
     same_seed_same_execution("eevdf");
 }
 
 #[test]
-fn scx_baton_runs_are_the_same_under_host_load() {
+fn scx_baton_forks_of_a_seed_are_the_same_execution() {
     same_seed_same_execution("scx_baton");
+}
+
+/// `SCHEDRIG_TEST_BPFLAND` names a `scx_bpfland` from crates.io; `cargo xtask test` installs one and sets it.
+#[test]
+fn forks_of_a_seed_under_a_scheduler_from_crates_io_are_the_same_execution() {
+    match std::env::var("SCHEDRIG_TEST_BPFLAND") {
+        Ok(program) => same_seed_same_execution(&program),
+        Err(_) => {
+            println!("skipped: SCHEDRIG_TEST_BPFLAND names no scx_bpfland; `cargo xtask test` installs one")
+        }
+    }
 }

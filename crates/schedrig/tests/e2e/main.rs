@@ -5,6 +5,9 @@
 mod determinism;
 mod fairness;
 mod misbehaviour;
+mod replay;
+mod saves;
+mod seeds;
 mod stage;
 mod surface;
 mod symbols;

@@ -1,0 +1,86 @@
+//! A recorded run again, without the test that made it.
+
+use schedrig::prelude::*;
+use schedrig::{Record, Replay, ReplayOptions, Replayed, RigError, Verdict};
+
+use crate::stage::{STANDARD, play, spec};
+
+fn replay(record: &Record, options: &ReplayOptions) -> Result<Replayed, RigError> {
+    Replay::new(record.clone(), options, &mut |_| {})?.run(&mut |_| {})
+}
+
+/// Everything that a body can do, and then it gives up.
+fn recorded() -> Record {
+    let record = play(&spec("replay", "1n1l2c1t", STANDARD, "scx_baton"), |rig| {
+        let ls = rig.put_program("/bin/ls")?;
+        rig.put_file("/data/bytes", 0o640, b"\xff\x00\x7f")?;
+        assert!(rig.exec(&[&ls, "/data"], secs(10))?.0.success());
+        rig.note("release", rig.topology());
+        let group = rig.cgroup("a").weight(200).spawn(Spin.workers(3))?;
+        rig.run_for(millis(200))?;
+        rig.read_file("/data/bytes")?;
+        rig.stop_scheduler()?;
+        let burst = Burst {
+            sleep: millis(4),
+            burst: millis(1),
+        };
+        rig.spawn(&group, &burst.jitter(50)?.workers(2))?;
+        rig.run_for(millis(200))?;
+        rig.start_scheduler("/opt/schedrig/bin/scx_baton", &[])?;
+        rig.run_for(millis(100))?;
+        rig.without("starvation");
+        Err("that is all".into())
+    });
+    assert_eq!(
+        record.judgement.verdict,
+        Verdict::Fail,
+        "{}",
+        report::detail(&record)
+    );
+    record
+}
+
+#[test]
+fn a_record_is_made_again_from_itself_and_the_first_difference_is_named() {
+    let mut record = recorded();
+    let options = ReplayOptions::default();
+    let same = replay(&record, &options).unwrap();
+    assert!(same.difference.is_none(), "{}", same.difference.unwrap());
+    assert_eq!(same.finished.record.hash, record.hash);
+    assert_eq!(same.finished.place, None, "the record is on disk already");
+
+    record.evidence.windows[1].workers[0].work_units += 1;
+    let other = replay(&record, &options).unwrap();
+    let difference = other.difference.unwrap().to_string();
+    assert!(
+        difference.contains("window 1") && difference.contains("a/0"),
+        "{difference}"
+    );
+}
+
+#[test]
+fn what_is_not_here_as_it_was_is_said_before_any_machine_starts() {
+    let record = recorded();
+    let refuse = |record: &Record, expect: &str| {
+        let error = replay(record, &ReplayOptions::default()).err().unwrap();
+        let text = error.to_string();
+        assert!(text.contains(expect), "{text}");
+    };
+    let mut without = record.clone();
+    without.remake = None;
+    refuse(&without, "does not hold what it takes");
+
+    let mut newer = record.clone();
+    newer.remake.as_mut().unwrap().manifest.qemu = "12.0.0".into();
+    refuse(&newer, "QEMU: recorded 12.0.0, here 10");
+    let anyway = ReplayOptions {
+        anyway: true,
+        ..ReplayOptions::default()
+    };
+    assert!(replay(&newer, &anyway).unwrap().difference.is_none());
+
+    let mut changed = record;
+    let scheduler = changed.remake.as_mut().unwrap().scheduler.as_mut().unwrap();
+    scheduler.files[0].sha256 = "00".repeat(32);
+    refuse(&changed, "/opt/schedrig/bin/scx_baton");
+}
