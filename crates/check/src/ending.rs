@@ -84,7 +84,10 @@ mod tests {
         let died = || End::MachineDied {
             reason: "signal: 9".into(),
         };
-        assert_eq!(verdict("the run is over: signal: 9", died()), Verdict::Inconclusive);
+        assert_eq!(
+            verdict("the run is over: signal: 9", died()),
+            Verdict::Inconclusive
+        );
         assert_eq!(verdict("assertion failed", died()), Verdict::Fail);
         assert_eq!(verdict("assertion failed", End::PoweredOff), Verdict::Fail);
     }

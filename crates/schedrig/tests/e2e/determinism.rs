@@ -116,10 +116,9 @@ fn scx_baton_forks_of_a_seed_are_the_same_execution() {
 /// `SCHEDRIG_TEST_BPFLAND` names a `scx_bpfland` from crates.io; `cargo xtask test` installs one and sets it.
 #[test]
 fn forks_of_a_seed_under_a_scheduler_from_crates_io_are_the_same_execution() {
-    match std::env::var("SCHEDRIG_TEST_BPFLAND") {
-        Ok(program) => same_seed_same_execution(&program),
-        Err(_) => {
-            println!("skipped: SCHEDRIG_TEST_BPFLAND names no scx_bpfland; `cargo xtask test` installs one")
-        }
-    }
+    let Ok(program) = std::env::var("SCHEDRIG_TEST_BPFLAND") else {
+        println!("skipped: SCHEDRIG_TEST_BPFLAND names no scx_bpfland; `cargo xtask test` installs one");
+        return;
+    };
+    same_seed_same_execution(&program);
 }
