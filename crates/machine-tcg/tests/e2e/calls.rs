@@ -3,7 +3,7 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use guestmem::{AddressSpace, GuestPhys, GuestVirt, x86_64};
+use guestmem::{AddressSpace, GuestPhys, GuestVirt};
 use kimage::KernelImage;
 use machine::{Event, ExitReason, HookSpec, Machine, MachineError, Registers};
 
@@ -86,7 +86,8 @@ fn memory_above_4_gib_is_where_the_layout_says() {
     let registers = next_call(&mut machine).registers;
     let levels = registers.paging_levels();
     let buffer = GuestVirt(registers.rdi);
-    let leaf = x86_64::walk(machine.memory(), registers.cr3, levels, buffer).unwrap();
+    let space = AddressSpace::new(machine.memory(), registers.cr3, levels);
+    let leaf = space.translate(buffer).unwrap();
     assert!(
         leaf.at >= GuestPhys(1 << 32),
         "the kernel took {} for the buffer",
