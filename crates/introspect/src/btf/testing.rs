@@ -1,0 +1,1 @@
+//! A writer of small BTF sections.
