@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use machine::MachineError;
 use machine_tcg::{ForkError, LaunchError, Saved, SavedError, TcgConfig, TcgMachine};
-use record::{Evidence, Manifest};
+use record::{End, Evidence, Manifest};
 use saves::{Entry, ObtainError, Store};
 use session::{Failed, GuestClock, Limits, Session};
 
@@ -72,7 +72,7 @@ impl Drop for Place {
 struct State {
     /// Its entry in the store, which nobody evicts as long as it is held, and itself.
     saved: Option<(Entry, Saved)>,
-    /// It does not boot; this is what it left.
+    /// It does not boot, by its own doing; this is what it left.
     dead: Option<Evidence>,
 }
 
@@ -80,6 +80,12 @@ struct State {
 pub(crate) enum Forked {
     Machine(Box<TcgMachine>),
     /// There is nothing to fork: the machine does not come up, and that is the run's evidence.
+    Dead(Evidence),
+}
+
+/// What became of the one boot.
+enum Booted {
+    Saved(Entry, Saved),
     Dead(Evidence),
 }
 
@@ -140,9 +146,9 @@ impl Original {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let Some((entry, saved)) = self.saved(limits, progress)? else {
-                let dead = lock(&self.state).dead.clone();
-                return Ok(Forked::Dead(dead.unwrap_or_default()));
+            let (entry, saved) = match self.saved(limits, progress)? {
+                Booted::Saved(entry, saved) => (entry, saved),
+                Booted::Dead(evidence) => return Ok(Forked::Dead(evidence)),
             };
             match TcgMachine::fork(&self.seeded(seed), &saved) {
                 Ok(machine) => return Ok(Forked::Machine(Box::new(machine))),
@@ -181,18 +187,14 @@ impl Original {
         }
     }
 
-    /// The save, made if there is none. `None`: the machine does not come up. Who comes while it is made waits.
-    fn saved(
-        &self,
-        limits: Limits,
-        progress: &mut dyn FnMut(Progress),
-    ) -> Result<Option<(Entry, Saved)>, RigError> {
+    /// The save, made if there is none. Who comes while it is made waits.
+    fn saved(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<Booted, RigError> {
         let mut state = lock(&self.state);
-        if state.dead.is_some() {
-            return Ok(None);
+        if let Some(evidence) = &state.dead {
+            return Ok(Booted::Dead(evidence.clone()));
         }
-        if let Some(known) = &state.saved {
-            return Ok(Some(known.clone()));
+        if let Some((entry, saved)) = state.saved.clone() {
+            return Ok(Booted::Saved(entry, saved));
         }
         let mut attempt = 0;
         loop {
@@ -202,8 +204,14 @@ impl Original {
             let entry = match self.store.obtain(&self.manifest, &mut tell, make) {
                 Ok(entry) => entry,
                 Err(ObtainError::Make(MakeError::Boot(failed))) => {
-                    state.dead = Some(failed.evidence);
-                    return Ok(None);
+                    // What the host or a limit did to one boot says nothing of the next.
+                    if matches!(
+                        failed.evidence.end,
+                        End::GuestPanic { .. } | End::LeftEarly { .. }
+                    ) {
+                        state.dead = Some(failed.evidence.clone());
+                    }
+                    return Ok(Booted::Dead(failed.evidence));
                 }
                 Err(ObtainError::Make(MakeError::Launch(error))) => return Err(error.into()),
                 Err(ObtainError::Make(MakeError::Save(error))) => return Err(RigError::Save(error)),
@@ -211,8 +219,8 @@ impl Original {
             };
             match Saved::open(&entry.directory) {
                 Ok(saved) => {
-                    state.saved = Some((entry, saved));
-                    return Ok(state.saved.clone());
+                    state.saved = Some((entry.clone(), saved.clone()));
+                    return Ok(Booted::Saved(entry, saved));
                 }
                 Err(error) if attempt < ATTEMPTS => {
                     tracing::warn!(%error, "a saved machine is made anew");
