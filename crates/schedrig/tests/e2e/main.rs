@@ -2,9 +2,11 @@
 //! kernels, and `scx_baton` built (`cargo xtask test` sees to all three).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod ahead;
 mod determinism;
 mod fairness;
 mod misbehaviour;
+mod processes;
 mod replay;
 mod saves;
 mod seeds;

@@ -1,5 +1,6 @@
 //! A recorded run again, without the test that made it.
 
+use record::{Content, Step};
 use schedrig::prelude::*;
 use schedrig::{Record, Replay, ReplayOptions, Replayed, RigError, Verdict};
 
@@ -9,12 +10,14 @@ fn replay(record: &Record, options: &ReplayOptions) -> Result<Replayed, RigError
     Replay::new(record.clone(), options, &mut |_| {})?.run(&mut |_| {})
 }
 
-/// Everything that a body can do, and then it gives up.
+/// Everything that a body can do, and then it gives up. As it lies on disk.
 fn recorded() -> Record {
     let record = play(&spec("replay", "1n1l2c1t", STANDARD, "scx_baton"), |rig| {
         let ls = rig.put_program("/bin/ls")?;
         rig.put_file("/data/bytes", 0o640, b"\xff\x00\x7f")?;
         assert!(rig.exec(&[&ls, "/data"], secs(10))?.0.success());
+        // The kernel shows these bytes on its console, so they are evidence.
+        rig.put_file("/dev/kmsg", 0o200, TO_CONSOLE)?;
         rig.note("release", rig.topology());
         let group = rig.cgroup("a").weight(200).spawn(Spin.workers(3))?;
         rig.run_for(millis(200))?;
@@ -37,8 +40,13 @@ fn recorded() -> Record {
         "{}",
         report::detail(&record)
     );
-    record
+    assert!(record.evidence.console.contains("put \u{fffd} here"));
+    let directory = tempfile::tempdir().unwrap();
+    record::load(&record::save(&record, directory.path()).unwrap()).unwrap()
 }
+
+/// Of the second level of importance, since the lower ones are not shown.
+const TO_CONSOLE: &[u8] = b"<2>put \xff here\n";
 
 #[test]
 fn a_record_is_made_again_from_itself_and_the_first_difference_is_named() {
@@ -54,6 +62,31 @@ fn a_record_is_made_again_from_itself_and_the_first_difference_is_named() {
     let difference = other.difference.unwrap().to_string();
     assert!(
         difference.contains("window 1") && difference.contains("a/0"),
+        "{difference}"
+    );
+}
+
+#[test]
+fn what_the_body_put_into_the_guest_is_put_again_from_the_record() {
+    let mut record = recorded();
+    let step = record
+        .remake
+        .as_mut()
+        .unwrap()
+        .script
+        .iter_mut()
+        .find_map(|step| match step {
+            Step::PutFile { path, content, .. } if path == "/dev/kmsg" => Some(content),
+            _ => None,
+        });
+    let content = step.unwrap();
+    assert_eq!(content.bytes().as_deref(), Some(TO_CONSOLE));
+    *content = Content::of(b"<2>put \xff there\n");
+    let other = replay(&record, &ReplayOptions::default()).unwrap();
+    let difference = other.difference.unwrap();
+    assert_eq!(difference.channel, "console");
+    assert!(
+        difference.recorded.contains("here") && difference.again.contains("there"),
         "{difference}"
     );
 }

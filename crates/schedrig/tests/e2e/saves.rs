@@ -4,13 +4,14 @@
 //! started on [`child`].
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Child;
 
 use schedrig::prelude::*;
 use schedrig::{Progress, RunSpec, Setup, Verdict};
 
+use crate::processes::{assert_gone, helper, qemus_of, wait_until};
 use crate::stage::{STANDARD, spec};
 
 const DIRECTORY: &str = "SCHEDRIG_TEST_SAVES_OF_CHILD";
@@ -55,13 +56,7 @@ fn child() {
 }
 
 fn start(saves: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "saves::child", "--ignored", "--nocapture"])
-        .env(DIRECTORY, saves)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap()
+    helper("saves::child").env(DIRECTORY, saves).spawn().unwrap()
 }
 
 fn finish(child: Child) -> (String, bool) {
@@ -116,19 +111,28 @@ fn a_save_that_is_damaged_on_disk_or_under_a_running_process_is_made_anew() {
         assert_eq!(names.len(), 1, "{names:?}");
         saves.path().join(&names[0]).join("ram")
     };
-    let cut = |path: &Path| {
-        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
+    let cut = || {
+        let file = fs::OpenOptions::new().write(true).open(ram()).unwrap();
         file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+    };
+    let flip = || {
+        let file = fs::OpenOptions::new().read(true).write(true).open(ram()).unwrap();
+        let (middle, mut byte) = (file.metadata().unwrap().len() / 2, [0]);
+        file.read_exact_at(&mut byte, middle).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], middle).unwrap();
     };
 
     // The very file that this process has open.
-    cut(&ram());
+    cut();
     assert_eq!(run(&setup), (hash.clone(), true), "cut off while it was in use");
+    flip();
+    assert_eq!(
+        run(&setup),
+        (hash.clone(), true),
+        "one bit of it while it was in use"
+    );
 
-    let mut bytes = fs::read(ram()).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(ram(), bytes).unwrap();
+    flip();
     assert_eq!(finish(start(saves.path())), (hash.clone(), true), "one bit of it");
 
     fs::write(ram().with_file_name("state"), b"SRSAVE nonsense").unwrap();
@@ -141,18 +145,25 @@ fn a_save_that_is_damaged_on_disk_or_under_a_running_process_is_made_anew() {
 fn a_process_that_is_killed_while_it_makes_a_save_leaves_nothing_that_is_used() {
     let saves = tempfile::tempdir().unwrap();
     let mut killed = start(saves.path());
-    let deadline = Instant::now() + Duration::from_secs(120);
-    while !names(saves.path()).iter().any(|name| name.starts_with(".new-")) {
-        assert!(Instant::now() < deadline, "no save is being made");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let qemu = wait_until("a save is being made, by a QEMU", || {
+        let making = names(saves.path()).iter().any(|name| name.starts_with(".new-"));
+        qemus_of(killed.id()).first().copied().filter(|_| making)
+    });
     killed.kill().unwrap();
     killed.wait().unwrap();
+    assert_gone(qemu);
     assert!(names(saves.path()).iter().all(|name| name.starts_with('.')));
-    let (_, booted) = finish(start(saves.path()));
+    let (hash, booted) = finish(start(saves.path()));
     assert!(booted);
     let left = names(saves.path());
     assert!(left.len() == 1 && !left[0].starts_with('.'), "{left:?}");
+    // The user's own store, to which nothing of this has happened.
+    let untouched = RunSpec {
+        saves: None,
+        ..spec_in(saves.path())
+    };
+    let (expect, _) = run(&Setup::new(untouched, &mut |_| {}).unwrap());
+    assert_eq!(hash, expect);
 }
 
 #[test]
