@@ -43,6 +43,7 @@ impl Exit {
                 | RigError::NoScheduler { .. }
                 | RigError::Qemu(_)
                 | RigError::Replay(_)
+                | RigError::Saves(_)
                 | RigError::NoHome,
             ) => Exit::Unavailable,
             _ if error.is::<kstore::StoreError>()

@@ -158,6 +158,11 @@ impl Original {
         }
     }
 
+    /// Makes sure of the save, or of the knowledge that there is none.
+    pub(crate) fn ready(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
+        self.saved(limits, progress).map(|_| ())
+    }
+
     /// How many forks were asked for in this process.
     pub(crate) fn forks(&self) -> u64 {
         self.forks.load(Ordering::Relaxed)

@@ -99,6 +99,15 @@ impl Setup {
         &self.manifest
     }
 
+    /// Has the machine saved, booting it if nobody has; otherwise the first run does. A machine that does not boot is no
+    /// error here: that is what the runs will tell.
+    ///
+    /// # Errors
+    /// [`RigError`] where it cannot be saved.
+    pub fn ready(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
+        self.original.ready(self.spec.limits, progress)
+    }
+
     /// Has the fork for that seed made in the background while something else is done. Changes no result. Nothing
     /// happens before the first run.
     pub fn prepare(&self, seed: u64) {

@@ -78,6 +78,11 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
     } else {
         match &replayed.difference {
             None => println!("identical: the same execution again, record {}", hash.short()),
+            Some(difference) if again.hash == hash => println!(
+                "DIFFERENT: the record was changed after it was made, and the execution has its hash {} still\n  \
+                 first difference: {difference}",
+                hash.short()
+            ),
             Some(difference) => println!(
                 "DIFFERENT: record {} now, {} then\n  first difference: {difference}",
                 again.hash.short(),

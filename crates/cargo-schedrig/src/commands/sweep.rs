@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Parser};
-use schedrig::{Keep, Rig, Setup, Verdict};
+use schedrig::{Keep, Rig, RigError, Setup, Verdict};
 
 use crate::commands::run::{Run, Scenario};
 use crate::exit::{Exit, Usage};
@@ -83,7 +83,10 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     }
     let line = Line::new();
     line.say(format!("{} under {}", spec.topology, spec.scheduler));
-    let setup = Setup::new(spec, &mut |step| line.step(step));
+    let setup = Setup::new(spec, &mut |step| line.step(step)).and_then(|setup| {
+        setup.ready(&mut |step| line.step(step))?;
+        Ok(setup)
+    });
     line.done();
     let setup = Arc::new(setup?);
     let title = run.title(setup.manifest());
@@ -93,7 +96,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     let play: Arc<dyn Fn(&mut Rig) -> schedrig::Outcome + Send + Sync> =
         Arc::new(move |rig| scenario.play(rig));
     let jobs = Jobs::start(&setup, &sweep.seeds, count, &play).context("start the jobs")?;
-    let tally = gather(sweep, &jobs, &interrupted, &*replay);
+    let (tally, broken) = gather(sweep, &jobs, &interrupted, &*replay);
     let stopped = interrupted.load(Ordering::Relaxed);
 
     let (seeds, planned) = (sweep.seeds.to_string(), sweep.seeds.len());
@@ -111,20 +114,29 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         print!("{}", tally.text(&title, &seeds, planned));
         eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs a minute");
     }
-    Ok(if stopped {
-        Exit::Interrupted
-    } else {
-        tally.verdict().into()
-    })
+    match broken {
+        _ if stopped => Ok(Exit::Interrupted),
+        Some(error) => Err(error.into()),
+        None => Ok(tally.verdict().into()),
+    }
 }
 
-/// Counts what comes in until all is in, or nobody wants more.
-fn gather(sweep: &Sweep, jobs: &Jobs, interrupted: &AtomicBool, replay: &dyn Fn(u64) -> String) -> Tally {
-    let mut tally = Tally::default();
+/// Counts what comes in until all is in, nobody wants more, or a run cannot be made; then why.
+fn gather(
+    sweep: &Sweep,
+    jobs: &Jobs,
+    interrupted: &AtomicBool,
+    replay: &dyn Fn(u64) -> String,
+) -> (Tally, Option<RigError>) {
+    let (mut tally, mut broken) = (Tally::default(), None);
     let bar = Bar::new(sweep.seeds.len());
     while !interrupted.load(Ordering::Relaxed) {
         match jobs.ran.recv_timeout(LOOK) {
-            Ok(ran) => tally.add(ran, replay),
+            Ok(Ok(ran)) => tally.add(ran, replay),
+            Ok(Err(error)) => {
+                broken = Some(error);
+                break;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -134,7 +146,7 @@ fn gather(sweep: &Sweep, jobs: &Jobs, interrupted: &AtomicBool, replay: &dyn Fn(
         }
     }
     bar.done();
-    tally
+    (tally, broken)
 }
 
 fn cpus() -> usize {

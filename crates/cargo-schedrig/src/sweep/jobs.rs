@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use report::Metric;
-use schedrig::{Outcome, Rig, Setup, Verdict};
+use schedrig::{Outcome, Rig, RigError, Setup, Verdict};
 
 use crate::seeds::Seeds;
 
@@ -19,13 +19,14 @@ pub(crate) struct Ran {
     /// What spoke against it; empty where nothing did.
     pub(crate) reason: String,
     pub(crate) metrics: Vec<Metric>,
-    pub(crate) record_hash: Option<String>,
+    pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
 }
 
 /// Runs in progress. Dropped, they begin no more seeds.
 pub(crate) struct Jobs {
-    pub(crate) ran: Receiver<Ran>,
+    /// Each run, or why there can be none: the next would fare no better.
+    pub(crate) ran: Receiver<Result<Ran, RigError>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -69,30 +70,17 @@ impl Drop for Jobs {
     }
 }
 
-/// A run that cannot be made is one that cannot be judged.
-fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Ran {
-    match setup.run(seed, &mut |_| {}, |rig| scenario(rig)) {
-        Ok(finished) => Ran {
-            seed,
-            verdict: finished.record.judgement.verdict,
-            reason: finished
-                .record
-                .judgement
-                .findings()
-                .map(|finding| format!("{}: {}", finding.check, finding.reason))
-                .collect::<Vec<_>>()
-                .join("; "),
-            metrics: report::metrics(&finished.record),
-            record_hash: Some(finished.record.hash.to_string()),
-            record: finished.place,
-        },
-        Err(error) => Ran {
-            seed,
-            verdict: Verdict::Inconclusive,
-            reason: format!("{:#}", anyhow::Error::from(error)),
-            metrics: Vec::new(),
-            record_hash: None,
-            record: None,
-        },
-    }
+fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Result<Ran, RigError> {
+    let finished = setup.run(seed, &mut |_| {}, |rig| scenario(rig))?;
+    let record = finished.record;
+    let findings = record.judgement.findings();
+    let reasons = findings.map(|finding| format!("{}: {}", finding.check, finding.reason));
+    Ok(Ran {
+        seed,
+        verdict: record.judgement.verdict,
+        reason: reasons.collect::<Vec<_>>().join("; "),
+        metrics: report::metrics(&record),
+        record_hash: record.hash.to_string(),
+        record: finished.place,
+    })
 }

@@ -25,7 +25,7 @@ pub(crate) struct Finding {
     pub(crate) seed: u64,
     pub(crate) verdict: Verdict,
     pub(crate) reason: String,
-    pub(crate) record_hash: Option<String>,
+    pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
     /// The command that makes this run again.
     pub(crate) replay: String,
@@ -167,7 +167,7 @@ mod tests {
                 unit: "s",
                 value: seed as f64,
             }],
-            record_hash: None,
+            record_hash: String::new(),
             record: None,
         }
     }

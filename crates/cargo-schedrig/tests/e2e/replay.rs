@@ -88,6 +88,12 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
     assert_eq!(json["difference"]["channel"], "window");
     assert_eq!(json["difference"]["number"], 0);
     assert_eq!(json["difference"]["recorded"], (units + 1).to_string());
+    assert_eq!(json["record"], Value::Null, "the changed record is left as it is");
+    assert!(
+        text.stdout.contains("was changed after it was made"),
+        "{}",
+        text.stdout
+    );
     assert_eq!(json["difference"]["again"], units.to_string());
     assert_eq!(json["record_hash"], original["hash"]);
     stage.assert_nothing_is_left();

@@ -132,10 +132,14 @@ fn a_disk_that_is_too_small_for_a_save_is_an_error_with_the_fix_and_leaves_no_ha
         return;
     }
     let full = stage.run(&TINY);
+    let sweep = [&["sweep", "--seeds", "0..50", "--"], &TINY[1..]].concat();
+    let swept = stage.run(&sweep);
     let (left, saves) = (names_in(own(&stage)), listed(&stage));
     let unmounted = Command::new("umount").arg(own(&stage)).status().unwrap();
     assert!(unmounted.success());
     assert_says_how_to_make_room(&stage, &full);
+    assert_says_how_to_make_room(&stage, &swept);
+    assert_eq!(swept.stdout, "", "there was no run at all");
     assert_eq!(left, [".locks"]);
     assert_eq!(saves, [Value::Null; 0]);
     assert_eq!(stage.record_names(), [""; 0], "there was no run");
