@@ -57,7 +57,7 @@ impl Btf {
     }
 
     fn constant(&self, name: &str) -> Option<i64> {
-        self.layers.iter().find_map(|layer| {
+        self.0.layers.iter().find_map(|layer| {
             let constants = layer
                 .constants
                 .get_or_init(|| Constants::of(self, layer.ids().map(TypeId)));

@@ -20,6 +20,8 @@ const MAX_SHOWN: usize = 12;
 /// Similar names shown in an error, and how similar (0 to 1, Jaro-Winkler).
 const MAX_NEAR: usize = 3;
 const NEAR: f64 = 0.8;
+/// The longest path, in bytes, that is remembered.
+const MAX_REMEMBERED: usize = 256;
 /// Characters of a name shown in an error.
 const MAX_TEXT: usize = 80;
 
@@ -145,11 +147,35 @@ impl Field {
 }
 
 impl Btf {
-    /// Where `path` leads in a struct, union or array.
+    /// Where `path` leads in a struct, union or array. It is followed once, and then remembered.
     ///
     /// # Errors
     /// [`FieldError`] with the step that leads nowhere.
     pub fn field(&self, structure: TypeId, path: &str) -> Result<Field, FieldError> {
+        // Longer than anything that is written by hand: followed, not remembered.
+        if path.len() > MAX_REMEMBERED {
+            return self.follow(structure, path);
+        }
+        if let Some(field) = self.0.paths.get(structure, path) {
+            return Ok(field);
+        }
+        let field = self.follow(structure, path)?;
+        self.0.paths.put(structure, path, field);
+        Ok(field)
+    }
+
+    /// [`Btf::field`] of a struct by name, in bytes.
+    ///
+    /// # Errors
+    /// [`FieldError`] when there is no such struct, no such field, or it is a bitfield.
+    pub fn offset_of(&self, structure: &str, path: &str) -> Result<u64, FieldError> {
+        let field = self.field(self.structure(structure)?, path)?;
+        field
+            .byte_offset()
+            .ok_or_else(|| FieldError::Bitfield { path: cut(path) })
+    }
+
+    fn follow(&self, structure: TypeId, path: &str) -> Result<Field, FieldError> {
         let mut at = Field {
             offset_bits: 0,
             type_id: structure,
@@ -167,17 +193,6 @@ impl Btf {
         }
         at.size = self.size_of(at.type_id);
         Ok(at)
-    }
-
-    /// [`Btf::field`] of a struct by name, in bytes.
-    ///
-    /// # Errors
-    /// [`FieldError`] when there is no such struct, no such field, or it is a bitfield.
-    pub fn offset_of(&self, structure: &str, path: &str) -> Result<u64, FieldError> {
-        let field = self.field(self.structure(structure)?, path)?;
-        field
-            .byte_offset()
-            .ok_or_else(|| FieldError::Bitfield { path: cut(path) })
     }
 
     fn enter(&self, at: &mut Field, part: &str, name: &str) -> Result<(), FieldError> {

@@ -164,9 +164,12 @@ impl Layer {
     pub(super) fn is_string(&self, offset: u32, text: &[u8]) -> bool {
         let own = offset
             .checked_sub(self.first_string)
-            .and_then(|own| self.strings.get(own as usize..));
-        own.and_then(|own| own.strip_prefix(text))
-            .is_some_and(|rest| rest.first() == Some(&0))
+            .and_then(|own| self.strings.get(own as usize..))
+            .unwrap_or_default();
+        // Most differ in the first byte, or in the length.
+        own.first() == Some(text.first().unwrap_or(&0))
+            && own.get(text.len()) == Some(&0)
+            && own.starts_with(text)
     }
 
     /// The ids with this name, ascending.

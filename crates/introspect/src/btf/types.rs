@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::format::Record;
 use super::kinds::{Kind, KindSet};
 use super::layer::{BtfError, Layer};
+use super::paths::Paths;
 
 /// How many typedefs, qualifiers or array dimensions are followed; beyond, it is a circle.
 pub(super) const MAX_CHAIN: usize = 64;
@@ -18,9 +19,13 @@ const POINTER_SIZE: u64 = 8;
 /// Ids belong to the `Btf` that gave them, and to those split from it. An id that it does not have is like
 /// [`TypeId::VOID`].
 #[derive(Clone)]
-pub struct Btf {
+pub struct Btf(pub(super) Arc<Inner>);
+
+/// What the clones of a [`Btf`] share.
+pub(super) struct Inner {
     /// The base first.
-    pub(super) layers: Arc<[Arc<Layer>]>,
+    pub(super) layers: Box<[Arc<Layer>]>,
+    pub(super) paths: Paths,
 }
 
 /// A type of a [`Btf`].
@@ -106,7 +111,7 @@ impl Btf {
     /// # Errors
     /// [`BtfError`] with whatever is wrong; a wrong base is not always noticed.
     pub fn parse_split(base: &Btf, bytes: &[u8]) -> Result<Btf, BtfError> {
-        Btf::above(&base.layers, bytes)
+        Btf::above(&base.0.layers, bytes)
     }
 
     /// The type of this name and of one of these kinds: the first that is complete, of the base before the split.
@@ -121,9 +126,9 @@ impl Btf {
 
     /// All types of this name and of one of these kinds, in ascending order.
     pub fn find_all<'a>(&'a self, name: &'a str, kinds: KindSet) -> impl Iterator<Item = TypeId> + use<'a> {
-        let layers = self.layers.iter().enumerate();
+        let layers = self.0.layers.iter().enumerate();
         layers
-            .flat_map(move |(index, layer)| layer.named(name, &self.layers[..index]))
+            .flat_map(move |(index, layer)| layer.named(name, &self.0.layers[..index]))
             .map(TypeId)
             .filter(move |id| kinds.contains(self.kind(*id)))
     }
@@ -141,7 +146,7 @@ impl Btf {
 
     /// All ids, in ascending order.
     pub fn ids(&self) -> impl Iterator<Item = TypeId> + use<> {
-        let end = self.layers.last().map_or(1, |layer| layer.end_id());
+        let end = self.0.layers.last().map_or(1, |layer| layer.end_id());
         (1..end).map(TypeId)
     }
 
@@ -287,7 +292,10 @@ impl Btf {
     fn above(base: &[Arc<Layer>], bytes: &[u8]) -> Result<Btf, BtfError> {
         let layer = Layer::parse(bytes, base)?;
         let layers = base.iter().cloned().chain([Arc::new(layer)]).collect();
-        Ok(Btf { layers })
+        Ok(Btf(Arc::new(Inner {
+            layers,
+            paths: Paths::default(),
+        })))
     }
 
     /// An enumeration without values is one that is declared only.
@@ -299,7 +307,7 @@ impl Btf {
     }
 
     pub(super) fn record(&self, id: TypeId) -> Option<Record<'_>> {
-        let mut layers = self.layers.iter().rev();
+        let mut layers = self.0.layers.iter().rev();
         layers.find(|layer| layer.first_id <= id.0)?.record(id.0)
     }
 
@@ -356,7 +364,7 @@ impl Btf {
     }
 
     fn layer_of_string(&self, offset: u32) -> Option<&Layer> {
-        let mut layers = self.layers.iter().rev();
+        let mut layers = self.0.layers.iter().rev();
         layers
             .find(|layer| layer.first_string <= offset)
             .map(|layer| &**layer)
@@ -365,7 +373,7 @@ impl Btf {
 
 impl fmt::Debug for Btf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ids: Vec<_> = self.layers.iter().map(|layer| layer.ids()).collect();
+        let ids: Vec<_> = self.0.layers.iter().map(|layer| layer.ids()).collect();
         f.debug_struct("Btf").field("ids", &ids).finish_non_exhaustive()
     }
 }
