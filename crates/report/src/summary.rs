@@ -132,7 +132,7 @@ impl Summary {
 fn groups(record: &Record) -> Vec<GroupSummary> {
     let evidence = &record.evidence;
     let reports = || evidence.windows.iter().flat_map(|window| &window.workers);
-    let all: f64 = reports().map(|report| report.on_cpu.as_secs_f64()).sum();
+    let all = Nanos(reports().map(|report| report.on_cpu.0).sum()).as_secs_f64();
     evidence
         .groups
         .iter()

@@ -29,6 +29,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod ahead;
 mod checks;
 mod error;
 mod kernel;

@@ -9,9 +9,8 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use machine::MachineError;
@@ -20,6 +19,7 @@ use record::{End, Evidence, Manifest};
 use saves::{Entry, ObtainError, Store};
 use session::{Failed, GuestClock, Limits, Session};
 
+use crate::ahead::Ahead;
 use crate::{Progress, RigError};
 
 /// The seed of every boot.
@@ -35,36 +35,9 @@ pub(crate) struct Original {
     manifest: Manifest,
     store: Store,
     state: Mutex<State>,
-    /// Forks that were made ahead, by seed.
-    ahead: Mutex<HashMap<u64, Ahead>>,
+    ahead: Ahead,
     /// Forks that were asked for.
     forks: AtomicU64,
-}
-
-/// A fork that is being made, or waits to be asked for.
-struct Ahead {
-    fork: JoinHandle<Result<TcgMachine, ForkError>>,
-    _place: Place,
-}
-
-/// One of the places for forks that were made ahead: a process keeps at most one for each host CPU.
-struct Place;
-
-static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
-
-impl Place {
-    fn take() -> Option<Place> {
-        let most = thread::available_parallelism().map_or(1, usize::from);
-        let one_more = |taken| (taken < most).then_some(taken + 1);
-        let taken = PLACES_TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.is_ok().then_some(Place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        PLACES_TAKEN.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// What is known of it in this process.
@@ -123,7 +96,7 @@ impl Original {
                 manifest,
                 store,
                 state: Mutex::default(),
-                ahead: Mutex::default(),
+                ahead: Ahead::default(),
                 forks: AtomicU64::new(0),
             })
         });
@@ -138,9 +111,7 @@ impl Original {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Forked, RigError> {
         self.forks.fetch_add(1, Ordering::Relaxed);
-        let ahead = lock(&self.ahead).remove(&seed);
-        // One that did not come up is made again here, where its error is told.
-        if let Some(Ok(Ok(machine))) = ahead.map(|ahead| ahead.fork.join()) {
+        if let Some(machine) = self.ahead.take(seed) {
             return Ok(Forked::Machine(Box::new(machine)));
         }
         let mut attempt = 0;
@@ -176,19 +147,8 @@ impl Original {
             Ok(state) => state.saved.clone(),
             Err(_) => None,
         };
-        let Some((_, saved)) = saved else { return };
-        let mut ahead = lock(&self.ahead);
-        if ahead.contains_key(&seed) {
-            return;
-        }
-        let Some(place) = Place::take() else { return };
-        let config = self.seeded(seed);
-        let fork = thread::Builder::new()
-            .name("fork-ahead".to_owned())
-            .spawn(move || TcgMachine::fork(&config, &saved));
-        match fork {
-            Ok(fork) => drop(ahead.insert(seed, Ahead { fork, _place: place })),
-            Err(error) => tracing::debug!(%error, "no fork ahead"),
+        if let Some((_, saved)) = saved {
+            self.ahead.make(seed, self.seeded(seed), saved);
         }
     }
 

@@ -7,7 +7,6 @@ use std::time::Instant;
 use machine_tcg::{Qemu, TcgConfig};
 use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan};
 use session::{Program, Session};
-use sha2::{Digest as _, Sha256};
 
 use crate::kernel::PreparedKernel;
 use crate::original::{BOOT_SEED, Forked, Original};
@@ -239,7 +238,9 @@ fn manifest(config: &TcgConfig, qemu: &Qemu, kernel: &PreparedKernel) -> Manifes
         backend: machine::Backend::Tcg.to_string(),
         qemu: qemu.version.clone(),
         recipe: machine_tcg::RECIPE,
-        plugin_sha256: PLUGIN.get_or_init(|| hex_digest(machine_tcg::PLUGIN)).clone(),
+        plugin_sha256: PLUGIN
+            .get_or_init(|| disk::files::sha256(machine_tcg::PLUGIN))
+            .clone(),
         kernel_release: kernel.files.release.clone(),
         kernel_build_id: kernel.files.build_id.clone(),
         entry: if kernel.boot == kernel.files.vmlinux {
@@ -248,7 +249,7 @@ fn manifest(config: &TcgConfig, qemu: &Qemu, kernel: &PreparedKernel) -> Manifes
             "bzimage"
         }
         .to_owned(),
-        initrd_sha256: hex_digest(&config.initrd),
+        initrd_sha256: disk::files::sha256(&config.initrd),
         cmdline: config.cmdline.clone(),
         topology: config.topology,
         memory_mib: config.memory_mib,
@@ -283,11 +284,4 @@ fn prepare_scheduler(
             .unwrap_or_default(),
     };
     Ok(Some(PreparedScheduler { program, plan }))
-}
-
-fn hex_digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

@@ -9,8 +9,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use disk::files::sha256;
 use record::{FileSum, HostProgram};
-use sha2::{Digest as _, Sha256};
 
 /// A file for the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,13 +137,6 @@ impl Program {
             files: self.files.iter().map(sum).collect(),
         }
     }
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// The interpreter and the shared libraries of the program at `path`.

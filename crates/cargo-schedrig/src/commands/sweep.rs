@@ -88,7 +88,11 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         Ok(setup)
     });
     line.done();
-    let setup = Arc::new(setup?);
+    let setup = match setup {
+        // What was under way, a download for example, got the signal, too.
+        Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(Exit::Interrupted),
+        setup => Arc::new(setup?),
+    };
     let title = run.title(setup.manifest());
 
     let began = Instant::now();

@@ -2,9 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 
-use crate::stage::{Ended, Stage, assert_gone, ended, kill, names_in, qemu_of};
+use crate::stage::{Ended, SmallDisk, Stage, assert_gone, ended, kill, names_in, qemu_of};
 
 /// A run that would take minutes.
 const LONG: [&str; 7] = [
@@ -124,18 +123,12 @@ fn a_kernel_without_sched_ext_is_refused_for_a_scheduler_by_name() {
 #[test]
 fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
     let stage = Stage::new();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=8k", "schedrig-full-disk"])
-        .arg(stage.records.path())
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: a small file system can be mounted only as root");
+    let Some(disk) = SmallDisk::over(stage.records.path(), "8k") else {
         return;
-    }
+    };
     let ended = run_with(&stage, &[]);
     let left = names_in(stage.records.path());
-    let unmounted = Command::new("umount").arg(stage.records.path()).status().unwrap();
-    assert!(unmounted.success());
+    drop(disk);
     assert_eq!(ended.code, Some(70), "{ended:?}");
     assert!(
         ended.stderr.contains("is the disk full") && ended.stderr.contains("SCHEDRIG_RECORDS"),

@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::stage::{Ended, Stage, ended, kill, names_in, qemu_of};
+use crate::stage::{Ended, SmallDisk, Stage, ended, kill, names_in, qemu_of};
 
 /// The machine that boots fastest.
 const TINY: [&str; 9] = [
@@ -123,20 +122,14 @@ fn a_bound_that_is_no_number_is_an_error_that_says_what_to_write() {
 #[test]
 fn a_disk_that_is_too_small_for_a_save_is_an_error_with_the_fix_and_leaves_no_half_save() {
     let stage = Stage::with_own_saves();
-    let mounted = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=16m", "schedrig-full-disk"])
-        .arg(own(&stage))
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("skipped: a small file system can be mounted only as root");
+    let Some(disk) = SmallDisk::over(own(&stage), "16m") else {
         return;
-    }
+    };
     let full = stage.run(&TINY);
     let sweep = [&["sweep", "--seeds", "0..50", "--"], &TINY[1..]].concat();
     let swept = stage.run(&sweep);
     let (left, saves) = (names_in(own(&stage)), listed(&stage));
-    let unmounted = Command::new("umount").arg(own(&stage)).status().unwrap();
-    assert!(unmounted.success());
+    drop(disk);
     assert_says_how_to_make_room(&stage, &full);
     assert_says_how_to_make_room(&stage, &swept);
     assert_eq!(swept.stdout, "", "there was no run at all");

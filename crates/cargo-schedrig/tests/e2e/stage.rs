@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -163,7 +164,7 @@ pub(crate) fn qemu_of(parent: u32) -> u32 {
         {
             return pid;
         }
-        std::thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(50));
     }
     panic!("no QEMU below process {parent} after 60 s");
 }
@@ -177,7 +178,7 @@ pub(crate) fn assert_gone(pid: u32) {
             "process {pid} ({}) is still there after 10 s",
             name(pid)
         );
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -186,7 +187,7 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(120);
     while !condition() {
         assert!(Instant::now() < deadline, "not within 120 s: {what}");
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -244,4 +245,31 @@ fn busy(pid: u32) -> bool {
         .nth(11)
         .and_then(|ticks| ticks.parse::<u64>().ok())
         .is_some_and(|ticks| ticks > 50)
+}
+
+/// A small file system over a directory, gone again when this is dropped, however the test ends.
+pub(crate) struct SmallDisk<'d>(&'d Path);
+
+impl SmallDisk<'_> {
+    /// Mounts it. `None`, and a word about it, where that is not allowed.
+    pub(crate) fn over<'d>(directory: &'d Path, size: &str) -> Option<SmallDisk<'d>> {
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "schedrig-full-disk"])
+            .arg(directory)
+            .status();
+        if mounted.is_ok_and(|status| status.success()) {
+            return Some(SmallDisk(directory));
+        }
+        println!("skipped: a small file system can be mounted only as root");
+        None
+    }
+}
+
+impl Drop for SmallDisk<'_> {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.0).status();
+        if !thread::panicking() {
+            assert!(unmounted.unwrap().success(), "umount {}", self.0.display());
+        }
+    }
 }
