@@ -13,4 +13,4 @@
 pub mod files;
 pub mod lock;
 
-pub use lock::LockError;
+pub use lock::{Lock, LockError};

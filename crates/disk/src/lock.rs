@@ -1,6 +1,8 @@
 //! Locks between processes and threads, with a deadline.
 //!
 //! A lock is a `flock(2)` on a file that is never removed; the kernel releases it with its holder, however that ends.
+//! Such a lock belongs to the open file, which a child has, too, from its `fork` to its `execve`. So a holder that goes on
+//! living gives it back explicitly: else a program that another thread starts just then would keep it for a while.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -32,15 +34,40 @@ pub enum LockError {
     },
 }
 
+/// A lock that is held, until this is dropped.
+#[derive(Debug)]
+#[must_use = "the lock is given back when this is dropped"]
+pub struct Lock(File);
+
+impl Lock {
+    /// The lock, of any kind, that was taken on an open file.
+    pub fn taken(file: File) -> Lock {
+        Lock(file)
+    }
+
+    /// The file that is locked.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // If this fails, the lock goes with the last copy of the file.
+        self.0.unlock().ok();
+    }
+}
+
 /// How often a lock that is held by another is tried again.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The lock at `path`, held until the file is dropped. `on_wait` is called once if it is not free.
+/// The lock at `path`, held until it is dropped. `on_wait` is called once if it is not free.
 ///
 /// # Errors
 /// [`LockError::Busy`] when it was not free for as long as `patience`; [`LockError::File`] when the file, whose directory
 /// must exist, cannot be made or locked.
-pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Result<File, LockError> {
+pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Result<Lock, LockError> {
     let file = open(path)?;
     let start = Instant::now();
     let mut told = false;
@@ -56,16 +83,16 @@ pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Re
         }
         thread::sleep(RETRY);
     }
-    Ok(file)
+    Ok(Lock(file))
 }
 
-/// The lock at `path` if it is free, held until the file is dropped; `None` if somebody holds it.
+/// The lock at `path` if it is free, held until it is dropped; `None` if somebody holds it.
 ///
 /// # Errors
 /// [`LockError::File`] when the file, whose directory must exist, cannot be made or locked.
-pub fn try_acquire(path: &Path) -> Result<Option<File>, LockError> {
+pub fn try_acquire(path: &Path) -> Result<Option<Lock>, LockError> {
     let file = open(path)?;
-    Ok(locked(&file, path)?.then_some(file))
+    Ok(locked(&file, path)?.then_some(Lock(file)))
 }
 
 fn open(path: &Path) -> Result<File, LockError> {
@@ -112,6 +139,17 @@ mod tests {
         thread::sleep(Duration::from_millis(50));
         drop(held);
         assert!(other.join().unwrap());
+    }
+
+    #[test]
+    fn a_lock_that_is_dropped_is_free_even_while_a_child_has_its_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(".lock");
+        let held = try_acquire(&path).unwrap().unwrap();
+        let of_a_child = held.file().try_clone().unwrap();
+        drop(held);
+        assert!(try_acquire(&path).unwrap().is_some());
+        drop(of_a_child);
     }
 
     #[test]

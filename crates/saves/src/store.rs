@@ -2,14 +2,14 @@
 
 use std::error::Error;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use disk::files::{self, ASIDE};
-use disk::lock;
+use disk::lock::{self, Lock};
 use etcetera::BaseStrategy;
 use serde::Serialize;
 
@@ -38,7 +38,7 @@ pub struct Entry {
     /// Whether it was made just now, by this call.
     pub made: bool,
     /// The lock that keeps it from eviction; `None` where none can be had.
-    pub(crate) hold: Option<Arc<File>>,
+    pub(crate) hold: Option<Arc<Lock>>,
 }
 
 /// One step of progress, told on the caller's own thread.
@@ -58,7 +58,7 @@ pub enum Progress {
 enum Look {
     Whole(Entry),
     /// A directory that is not the wanted save, with the lock that keeps others from evicting it.
-    Damaged(Damage, Option<File>),
+    Damaged(Damage, Option<Lock>),
     Absent,
     Leaving,
 }
@@ -174,7 +174,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`] when it cannot be removed.
     pub fn discard(&self, entry: &Entry) -> Result<(), StoreError> {
-        let replaced = |hold: &Arc<File>| !usage::is_of(hold, &entry.directory);
+        let replaced = |hold: &Arc<Lock>| !usage::is_of(hold, &entry.directory);
         if entry.hold.as_ref().is_some_and(replaced) {
             return Ok(());
         }
@@ -186,7 +186,7 @@ impl Store {
         name: &str,
         patience: Duration,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<File, StoreError> {
+    ) -> Result<Lock, StoreError> {
         let path = self.lock_path(name)?;
         Ok(lock::acquire(&path, patience, &mut || {
             progress(Progress::Waiting { lock: path.clone() });

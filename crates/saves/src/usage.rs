@@ -16,10 +16,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use disk::Lock;
+
 /// What came of the wish to use what is in a directory.
 pub(crate) enum Claim {
-    /// It is not evicted before the file is dropped.
-    Held(File),
+    /// It is not evicted before this is dropped.
+    Held(Lock),
     /// There is no such directory.
     Absent,
     /// It is being evicted.
@@ -36,35 +38,41 @@ pub(crate) fn claim(directory: &Path) -> Claim {
         Err(error) => return Claim::Untold(error),
     };
     match file.try_lock_shared() {
-        Ok(()) if !is_of(&file, directory) => Claim::Leaving,
         Ok(()) => {
-            if let Err(error) = file.set_modified(SystemTime::now()) {
+            let lock = Lock::taken(file);
+            if !is_of(&lock, directory) {
+                return Claim::Leaving;
+            }
+            if let Err(error) = lock.file().set_modified(SystemTime::now()) {
                 tracing::debug!(directory = %directory.display(), %error, "use not noted");
             }
-            Claim::Held(file)
+            Claim::Held(lock)
         }
         Err(TryLockError::WouldBlock) => Claim::Leaving,
         Err(TryLockError::Error(error)) => Claim::Untold(error),
     }
 }
 
-/// The right to evict a directory, until the file is dropped; `None` if it is used, or not there any more.
-pub(crate) fn release(directory: &Path) -> io::Result<Option<File>> {
+/// The right to evict a directory, until it is dropped; `None` if it is used, or not there any more.
+pub(crate) fn release(directory: &Path) -> io::Result<Option<Lock>> {
     let file = match open(directory) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     match file.try_lock() {
-        Ok(()) => Ok(is_of(&file, directory).then_some(file)),
+        Ok(()) => {
+            let lock = Lock::taken(file);
+            Ok(is_of(&lock, directory).then_some(lock))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(error),
     }
 }
 
 /// Whether the file is the `.used` that is in the directory now.
-pub(crate) fn is_of(file: &File, directory: &Path) -> bool {
-    let (Ok(held), Ok(there)) = (file.metadata(), fs::metadata(directory.join(USED))) else {
+pub(crate) fn is_of(lock: &Lock, directory: &Path) -> bool {
+    let (Ok(held), Ok(there)) = (lock.file().metadata(), fs::metadata(directory.join(USED))) else {
         return false;
     };
     (held.dev(), held.ino()) == (there.dev(), there.ino())

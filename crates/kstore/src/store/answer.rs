@@ -1,11 +1,11 @@
 //! How a request finds its kernel: in the cache, on this machine, or from apt.
 
 use std::convert::Infallible;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use disk::files::Stamp;
-use disk::lock;
+use disk::lock::{self, Lock};
 
 use super::Store;
 use crate::apt::{self, Newest};
@@ -98,20 +98,21 @@ impl Store {
     fn fetch(
         &self,
         state: &Path,
-        lock: &File,
+        lock: &Lock,
         apt: &AptRequest,
         request: &KernelRequest,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Kernel, StoreError> {
         let key = request.to_string();
         let known = |package: &str| self.entry_of_package(package);
-        let fetched = match apt::fetch(&self.programs, state, lock, apt, &known, progress)? {
+        let fetched = match apt::fetch(&self.programs, state, lock.file(), apt, &known, progress)? {
             Newest::Known(id) => {
                 if let Some(kernel) = self.adopt(&key, request, &id, progress)? {
                     return Ok(kernel);
                 }
                 // It was removed in this moment.
-                match apt::fetch::<Infallible>(&self.programs, state, lock, apt, &|_| None, progress)? {
+                match apt::fetch::<Infallible>(&self.programs, state, lock.file(), apt, &|_| None, progress)?
+                {
                     Newest::Known(never) => match never {},
                     Newest::Fetched(fetched) => fetched,
                 }

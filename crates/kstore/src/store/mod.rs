@@ -18,11 +18,11 @@ mod answer;
 mod listing;
 mod publish;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use disk::lock;
+use disk::lock::{self, Lock};
 use etcetera::BaseStrategy;
 
 pub use listing::Entry;
@@ -115,7 +115,7 @@ impl Store {
     }
 
     /// The lock that is held while entries or index change.
-    fn lock(&self, progress: &mut dyn FnMut(Progress)) -> Result<File, StoreError> {
+    fn lock(&self, progress: &mut dyn FnMut(Progress)) -> Result<Lock, StoreError> {
         let path = self.directory.join(".lock");
         Ok(lock::acquire(&path, self.patience, &mut || {
             progress(Progress::Waiting { lock: path.clone() });
