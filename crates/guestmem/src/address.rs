@@ -17,6 +17,12 @@ macro_rules! address {
             pub fn checked_add(self, bytes: u64) -> Option<Self> {
                 self.0.checked_add(bytes).map(Self)
             }
+
+            /// The address `bytes` further on, as the guest's own arithmetic does it.
+            #[must_use]
+            pub fn wrapping_add(self, bytes: u64) -> Self {
+                Self(self.0.wrapping_add(bytes))
+            }
         }
 
         impl fmt::Display for $name {

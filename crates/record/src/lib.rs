@@ -21,6 +21,7 @@ mod plan;
 mod remake;
 mod script;
 mod store;
+mod value;
 mod verdict;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,7 @@ pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
 pub use script::{Content, FileSum, HostProgram, Step};
 pub use store::{RecordId, StoreError, find, load, save};
+pub use value::{Name, Value};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.

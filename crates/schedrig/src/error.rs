@@ -97,6 +97,12 @@ pub enum RigError {
     /// A cpuset is not a list of CPUs.
     #[error(transparent)]
     CpuSet(#[from] spec::CpuSetError),
+    /// The guest's kernel cannot be found in its memory.
+    #[error("find the kernel in the guest's memory")]
+    Placement(#[from] introspect::PlacementError),
+    /// A value of the guest's kernel cannot be read.
+    #[error(transparent)]
+    Guest(#[from] introspect::ReadError),
     /// The running session refused.
     #[error(transparent)]
     Session(#[from] session::SessionError),

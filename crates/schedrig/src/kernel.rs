@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use introspect::DebugInfo;
 use kimage::KernelImage;
 use kstore::{Kernel, KernelRequest, Store};
 use session::GuestClock;
 
-use crate::RigError;
+use crate::{BodyError, RigError};
 
 /// The kernel where none is asked for: Debian's newest for its unstable suite, with sched_ext and BTF.
 pub const DEFAULT_KERNEL: &str = "apt:sid";
@@ -25,6 +26,7 @@ pub struct PreparedKernel {
     pub config: Option<Arc<str>>,
     /// Where guest time is read; `None` where the kernel does not tell.
     pub clock: Option<GuestClock>,
+    info: OnceLock<Arc<DebugInfo>>,
 }
 
 impl PreparedKernel {
@@ -54,10 +56,29 @@ impl PreparedKernel {
         prepared.insert(request.clone(), Arc::clone(&kernel));
         Ok(kernel)
     }
+
+    /// Its symbols and types, read at the first call.
+    ///
+    /// # Errors
+    /// [`RigError::Kernel`] for a kernel without types.
+    pub fn debug_info(&self) -> Result<Arc<DebugInfo>, RigError> {
+        if let Some(info) = self.info.get() {
+            return Ok(Arc::clone(info));
+        }
+        let read = || -> Result<_, BodyError> {
+            Ok(DebugInfo::of_kernel(&KernelImage::read(&self.files.vmlinux)?)?)
+        };
+        let info = read().map_err(|source| RigError::Kernel {
+            request: self.files.release.clone(),
+            source,
+        })?;
+        Ok(Arc::clone(self.info.get_or_init(|| info)))
+    }
 }
 
 fn prepare(files: Kernel) -> Result<PreparedKernel, Box<dyn std::error::Error + Send + Sync>> {
     let image = KernelImage::read(&files.vmlinux)?;
+    image.require_x86_64()?;
     let boot = if image.has_pvh_entry() {
         files.vmlinux.clone()
     } else {
@@ -73,6 +94,7 @@ fn prepare(files: Kernel) -> Result<PreparedKernel, Box<dyn std::error::Error + 
         boot,
         config,
         clock,
+        info: OnceLock::new(),
     })
 }
 

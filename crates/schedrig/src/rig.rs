@@ -1,5 +1,8 @@
 //! The rig: what a test's body plays with.
 
+use std::sync::Arc;
+
+use introspect::{DebugInfo, GuestKernel, Hints, Placement};
 use record::{Expectation, Window};
 use session::{Program, Session};
 use spec::{
@@ -7,13 +10,16 @@ use spec::{
 };
 
 use crate::work::Workers;
-use crate::{Outcome, RigError};
+use crate::{Outcome, PreparedKernel, RigError};
 
 /// A booted machine with its scheduler attached. Between two calls the guest stands still.
 pub struct Rig {
     session: Session,
     topology: Topology,
     asked: Asked,
+    kernel: Arc<PreparedKernel>,
+    /// Names, types and place of the kernel, once somebody has asked for them.
+    found: Option<(Arc<DebugInfo>, Placement)>,
 }
 
 /// What the body wants the run to be judged by, beside the defaults.
@@ -52,11 +58,13 @@ impl Group {
 }
 
 impl Rig {
-    pub(crate) fn new(session: Session, topology: Topology) -> Rig {
+    pub(crate) fn new(session: Session, topology: Topology, kernel: Arc<PreparedKernel>) -> Rig {
         Rig {
             session,
             topology,
             asked: Asked::default(),
+            kernel,
+            found: None,
         }
     }
 
@@ -77,6 +85,23 @@ impl Rig {
     /// The session below, for what this surface does not offer.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
+    }
+
+    /// The guest's kernel, as it stands now: between two calls nothing in it moves.
+    ///
+    /// # Errors
+    /// [`RigError::Kernel`] for a kernel without types, [`RigError::Placement`] when it is not found in the guest's memory.
+    pub fn kernel(&mut self) -> Result<GuestKernel<'_>, RigError> {
+        let memory = self.session.memory();
+        if self.found.is_none() {
+            let info = self.kernel.debug_info()?;
+            let place = Placement::find(&info, memory, &Hints::default())?;
+            self.found = Some((info, place));
+        }
+        match &self.found {
+            Some((info, place)) => Ok(GuestKernel::frozen(info, memory, *place)),
+            None => unreachable!("found above"),
+        }
     }
 
     /// Begins a cgroup below the root.

@@ -137,7 +137,7 @@ pub(crate) fn play<F>(
     mut session: Session,
     spec: &RunSpec,
     seed: u64,
-    kernel: &PreparedKernel,
+    kernel: &Arc<PreparedKernel>,
     scheduler: Option<&PreparedScheduler>,
     body: Body<'_, F>,
 ) -> Played
@@ -147,7 +147,7 @@ where
     let ready = set_the_stage(&mut session, seed, kernel, scheduler);
     session.begin_script();
     let (mut session, expectations) = match body {
-        Body::Test(body) => play_test(session, spec, ready, body),
+        Body::Test(body) => play_test(session, spec, kernel, ready, body),
         Body::Script(actor, expectations) => {
             // What went wrong before the body began made it give up, and that is the script's only step.
             actor.play(&mut session);
@@ -169,10 +169,11 @@ where
 fn play_test(
     session: Session,
     spec: &RunSpec,
+    kernel: &Arc<PreparedKernel>,
     ready: Result<(), session::SessionError>,
     body: impl FnOnce(&mut Rig) -> Outcome,
 ) -> (Session, Vec<Expectation>) {
-    let mut rig = Rig::new(session, spec.topology);
+    let mut rig = Rig::new(session, spec.topology, Arc::clone(kernel));
     let outcome = match ready {
         Err(error) => Err(error.into()),
         Ok(()) => catch_unwind(AssertUnwindSafe(|| body(&mut rig)))

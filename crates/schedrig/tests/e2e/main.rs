@@ -5,6 +5,7 @@
 mod ahead;
 mod determinism;
 mod fairness;
+mod introspect;
 mod misbehaviour;
 mod processes;
 mod replay;
