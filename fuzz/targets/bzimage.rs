@@ -1,8 +1,8 @@
-//! Any file as a kernel: setup header, all decompressors, ELF headers, notes, banner.
+//! Any file as a kernel: setup header, all decompressors, ELF headers, notes, banner; arm64 images.
 #![no_main]
 
 use kimage::bzimage::SetupHeader;
-use kimage::testing::{TinyKernel, pack};
+use kimage::testing::{TinyImage, TinyKernel, pack};
 use kimage::{Compression, KernelImage};
 use libfuzzer_sys::fuzz_target;
 use schedrig_fuzz::{MAX_UNPACKED, plant};
@@ -12,7 +12,7 @@ fuzz_target!(init: plant(seeds()), |file: &[u8]| {
         assert!(header.payload.end <= file.len());
     }
     let Ok(image) = KernelImage::from_bytes_within(file, MAX_UNPACKED) else { return };
-    assert!(image.elf().len() <= MAX_UNPACKED);
+    assert!(image.unpacked().len() <= MAX_UNPACKED);
     assert!(image.banner().contains(image.release()));
     for segment in image.segments() {
         let found = image.bytes_at(segment.address, segment.bytes.len());
@@ -37,7 +37,9 @@ fn seeds() -> Vec<Vec<u8>> {
         }
         .elf(),
     ];
+    let arm64 = TinyImage::default();
     for compression in packers {
+        seeds.push(arm64.zboot(compression));
         seeds.push(tiny.bzimage(compression));
         seeds.push(pack(compression, &tiny.elf()));
         seeds.push(pack(compression, &[0; 1 << 16]));

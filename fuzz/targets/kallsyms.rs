@@ -1,17 +1,19 @@
-//! Symbols of an ELF file, or of bare tables at a fixed address.
+//! Symbols of an ELF file or an EFI image of arm64, or of bare tables at a fixed address.
 #![no_main]
 
 use kimage::kallsyms::{self, Region};
-use kimage::testing::{KallsymsWriter, OffsetRule, RODATA, TEXT, TableOrder, TinyKernel};
-use kimage::{KernelImage, Symbols};
+use kimage::testing::{KallsymsWriter, OffsetRule, RODATA, TEXT, TableOrder, TinyImage, TinyKernel};
+use kimage::{Arch, Compression, KernelImage, Symbols};
 use libfuzzer_sys::fuzz_target;
 use schedrig_fuzz::{MAX_UNPACKED, plant};
 
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
-    let symbols = if bytes.starts_with(b"\x7fELF") {
+    let symbols = if bytes.starts_with(b"\x7fELF") || bytes.starts_with(b"MZ") {
         KernelImage::from_bytes_within(bytes, MAX_UNPACKED).ok().and_then(|image| image.symbols().ok())
     } else {
-        kallsyms::decode(&[Region { address: RODATA, bytes }]).ok().map(|tables| tables.symbols)
+        let region = Region { address: RODATA, bytes };
+        let _ = kallsyms::decode(Arch::Aarch64, &[region]);
+        kallsyms::decode(Arch::X86_64, &[region]).ok().map(|tables| tables.symbols)
     };
     if let Some(symbols) = symbols {
         check(&symbols);
@@ -33,6 +35,8 @@ fn seeds() -> Vec<Vec<u8>> {
         .map(|i| (format!("sched_{}", i / 2), TEXT + 64 * i, 't'))
         .collect();
     let mut seeds = vec![
+        // Packed: as it is, it would be longer than inputs may be.
+        TinyImage::default().zboot(Compression::Gzip),
         TinyKernel::default().elf(),
         TinyKernel {
             kallsyms: None,

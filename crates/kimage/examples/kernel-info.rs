@@ -1,5 +1,5 @@
-//! Prints what a kernel file says about itself: `kernel-info FILE [--elf OUT] [--map OUT] [SYMBOL…]`.
-//! `--elf` writes the unpacked ELF file, `--map` the symbols as `/proc/kallsyms` shows them.
+//! Prints what a kernel file says about itself: `kernel-info FILE [--unpacked OUT] [--map OUT] [SYMBOL…]`.
+//! `--unpacked` writes the kernel as it was inside, `--map` the symbols as `/proc/kallsyms` shows them.
 
 use std::error::Error;
 use std::fs::File;
@@ -14,15 +14,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut args = std::env::args().skip(1);
     let file = args
         .next()
-        .ok_or("usage: kernel-info FILE [--elf OUT] [--map OUT] [SYMBOL…]")?;
+        .ok_or("usage: kernel-info FILE [--unpacked OUT] [--map OUT] [SYMBOL…]")?;
     let start = Instant::now();
     let image = KernelImage::read(Path::new(&file))?;
     println!("release    {}", image.release());
     println!("banner     {}", image.banner());
+    println!("built for  {}", image.architecture());
     println!("build id   {}", image.build_id());
     println!(
-        "ELF        {} bytes, _text at {:x?}",
-        image.elf().len(),
+        "unpacked   {} bytes, _text at {:x?}",
+        image.unpacked().len(),
         image.text_address()
     );
     println!("BTF        {} bytes", image.btf().map_or(0, <[u8]>::len));
@@ -40,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .collect();
     println!(
         "kallsyms   {:x?}",
-        kallsyms::decode(&regions).map(|tables| tables.encoding)
+        kallsyms::decode(image.architecture(), &regions).map(|tables| tables.encoding)
     );
     println!("sched_ext  {}", has_sched_ext(&symbols));
     println!(
@@ -48,9 +49,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         start.elapsed()
     );
     while let Some(name) = args.next() {
-        if name == "--elf" {
-            let out = args.next().ok_or("--elf needs a file")?;
-            std::fs::write(out, image.elf())?;
+        if name == "--unpacked" {
+            let out = args.next().ok_or("--unpacked needs a file")?;
+            std::fs::write(out, image.unpacked())?;
             continue;
         }
         if name == "--map" {

@@ -1,4 +1,4 @@
-//! `linux_banner`: the line a kernel prints first, and the surest mark that an ELF file is one.
+//! `linux_banner`: the line a kernel prints first, and the surest mark that a file is one.
 
 use memchr::memmem;
 
@@ -7,7 +7,7 @@ const PREFIX: &[u8] = b"Linux version ";
 /// Longer banners are not believed, in bytes; `COMMAND_LINE_SIZE`-long ones would be a compiler's joke.
 const MAX_BANNER: usize = 1024;
 
-/// What an ELF file tells about itself in text.
+/// What a kernel tells about itself in text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Banner {
     /// The whole line without its line feed: `Linux version 6.12.1 (builder@host) (gcc …) #1 SMP …`.
@@ -16,23 +16,35 @@ pub(crate) struct Banner {
     pub(crate) release: String,
 }
 
-/// Finds the first banner in `elf`: the prefix, a release that starts with a digit, printable text, a line feed.
+/// Finds the banner in `kernel`: the prefix, a release that starts with a digit, printable text, a line feed.
 /// (`linux_proc_banner` has `%s` for the release.)
-pub(crate) fn find(elf: &[u8]) -> Option<Banner> {
-    memmem::find_iter(elf, PREFIX).find_map(|at| {
-        let line = &elf[at..];
-        let line = &line[..line.len().min(MAX_BANNER)];
-        let end = line.iter().position(|byte| *byte == b'\n' || *byte == 0)?;
-        let line = std::str::from_utf8(&line[..end]).ok()?;
-        let release = line.split(' ').nth(2)?;
-        let plausible = release.starts_with(|first: char| first.is_ascii_digit())
-            && release
-                .bytes()
-                .all(|byte| byte.is_ascii_graphic() && byte != b'/');
-        plausible.then(|| Banner {
-            line: line.to_owned(),
-            release: release.to_owned(),
-        })
+///
+/// Since 6.1 there are two: that of init/version.c was compiled before the build had a number, says `# SMP …`, and
+/// gives way at link time to that of init/version-timestamp.c with its `#1 SMP …`, but its text stays.
+pub(crate) fn find(kernel: &[u8]) -> Option<Banner> {
+    let unnumbered = |banner: &Banner| banner.line.contains(" # ");
+    let mut first = None;
+    for banner in memmem::find_iter(kernel, PREFIX).filter_map(|at| at_prefix(&kernel[at..])) {
+        if !unnumbered(&banner) {
+            return Some(banner);
+        }
+        first.get_or_insert(banner);
+    }
+    first
+}
+
+fn at_prefix(line: &[u8]) -> Option<Banner> {
+    let line = &line[..line.len().min(MAX_BANNER)];
+    let end = line.iter().position(|byte| *byte == b'\n' || *byte == 0)?;
+    let line = std::str::from_utf8(&line[..end]).ok()?;
+    let release = line.split(' ').nth(2)?;
+    let plausible = release.starts_with(|first: char| first.is_ascii_digit())
+        && release
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'/');
+    plausible.then(|| Banner {
+        line: line.to_owned(),
+        release: release.to_owned(),
     })
 }
 
@@ -62,5 +74,18 @@ mod tests {
         check(b"Linux version 6/../1 (x)\n", None);
         check(b"Linux version \xff6.1.0 (x)\n", None);
         check(b"Linux", None);
+    }
+
+    #[test]
+    fn the_banner_without_a_build_number_gives_way() {
+        let check = |text: &[u8], expected: &str| assert_eq!(find(text).unwrap().line, expected);
+        check(
+            b"Linux version 6.1.0 (a@b) (cc) # SMP x\n\0Linux version 6.1.0 (a@b) (cc) #1 SMP x\n\0",
+            "Linux version 6.1.0 (a@b) (cc) #1 SMP x",
+        );
+        check(
+            b"Linux version 6.1.0 (a@b) (cc) # SMP x\n\0",
+            "Linux version 6.1.0 (a@b) (cc) # SMP x",
+        );
     }
 }

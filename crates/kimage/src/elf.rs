@@ -15,7 +15,7 @@ use crate::build_id::BuildId;
 pub struct Segment<'a> {
     /// Link address of the first byte.
     pub address: u64,
-    /// Physical link address of the first byte.
+    /// Physical link address of the first byte; 0 for a flat image, whose place the boot loader chooses.
     pub physical: u64,
     /// Size in memory, in bytes; what exceeds `bytes` is zero.
     pub memory_size: u64,
@@ -27,9 +27,9 @@ pub struct Segment<'a> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) segments: Vec<SegmentPlace>,
-    /// Address of the section `.text`, where `_text` is.
+    /// Address of the section where `_text` is: `.text`, or before it `.head.text` (arm64).
     pub(crate) text: Option<u64>,
-    /// The section `.BTF`.
+    /// Where the file has the contents of `.BTF`.
     pub(crate) btf: Option<Range<usize>>,
     pub(crate) build_id: Option<BuildId>,
     /// What the Xen PVH note says: the physical address of the 32-bit entry point.
@@ -57,7 +57,7 @@ pub(crate) enum ElfError {
 const XEN_ELFNOTE_PHYS32_ENTRY: u32 = 18;
 
 impl Layout {
-    /// Reads the headers of the x86-64 ELF file `elf`.
+    /// Reads the headers of the 64-bit, little-endian ELF file `elf`.
     pub(crate) fn parse(elf: &[u8]) -> Result<Layout, ElfError> {
         let header = FileHeader64::<LE>::parse(elf)?;
         let endian = header.endian()?;
@@ -91,7 +91,9 @@ impl Layout {
         section: &object::elf::SectionHeader64<LE>,
     ) -> Result<(), ElfError> {
         match sections.section_name(endian, section)? {
-            b".text" => self.text = Some(section.sh_addr(endian)),
+            b".head.text" | b".text" if self.text.is_none_or(|text| section.sh_addr(endian) < text) => {
+                self.text = Some(section.sh_addr(endian));
+            }
             b".BTF" if section.sh_type(endian) != SHT_NOBITS => {
                 let range = place(elf, section.sh_offset(endian), section.sh_size(endian));
                 self.btf = Some(range.ok_or(ElfError::Cut { what: ".BTF section" })?);
@@ -105,6 +107,13 @@ impl Layout {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Reads notes that stand outside of any ELF file.
+    pub(crate) fn take_bare_notes(&mut self, notes: &[u8]) {
+        if let Ok(notes) = NoteIterator::new(LE, 4, notes) {
+            self.take_notes(LE, notes);
+        }
     }
 
     /// Damaged notes end the walk and cost only what stands behind them.

@@ -5,14 +5,27 @@ use std::fmt;
 use crate::bytes::{has, u16_at, u32_at};
 use crate::unpack::Compression;
 
+/// A machine whose kernels can be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Arch {
+    /// 64-bit x86. These kernels can be booted, too.
+    X86_64,
+    /// 64-bit Arm, little-endian.
+    Aarch64,
+}
+
 /// What a file looks like from its magic numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// An x86-64 boot image with a setup header.
     BzImage,
-    /// An ELF file for x86-64.
-    Elf,
-    /// A compressed file, say `vmlinux.xz`.
+    /// An arm64 boot image (`Image`): the kernel itself, as it lies in memory.
+    Arm64Image,
+    /// An EFI program that unpacks a kernel (`CONFIG_EFI_ZBOOT`), of whatever machine.
+    Zboot,
+    /// An ELF file.
+    Elf(Arch),
+    /// A compressed file, say `vmlinux.xz` or `Image.gz`.
     Compressed(Compression),
     /// A kernel or program for another machine.
     Foreign(Architecture),
@@ -20,11 +33,13 @@ pub(crate) enum Format {
     Unknown,
 }
 
-/// The machine that a file was built for, when it is not x86-64.
+/// The machine that a file was built for, when it is not the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// 64-bit Arm: `Image`, or an EFI image around it.
+    /// 64-bit Arm: only x86-64 will do here; or a program of EFI, not a kernel of its own.
     Aarch64,
+    /// 64-bit Arm, big-endian.
+    Aarch64BigEndian,
     /// 64-bit RISC-V.
     Riscv64,
     /// 64-bit LoongArch.
@@ -37,10 +52,20 @@ pub enum Architecture {
     OtherPe(u16),
 }
 
+impl fmt::Display for Arch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Arch::X86_64 => "x86-64",
+            Arch::Aarch64 => "aarch64",
+        })
+    }
+}
+
 impl fmt::Display for Architecture {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Architecture::Aarch64 => f.write_str("aarch64"),
+            Architecture::Aarch64BigEndian => f.write_str("big-endian aarch64"),
             Architecture::Riscv64 => f.write_str("riscv64"),
             Architecture::LoongArch64 => f.write_str("loongarch64"),
             Architecture::I386 => f.write_str("32-bit x86"),
@@ -54,19 +79,31 @@ impl fmt::Display for Architecture {
 const SETUP_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
 /// `magic` of the arm64 image header (Documentation/arch/arm64/booting.rst).
 const ARM64_MAGIC: (usize, &[u8]) = (56, b"ARM\x64");
+/// Bit 0 of `flags` in the arm64 image header: the kernel is big-endian.
+const ARM64_FLAGS: usize = 24;
+/// `image type` of a self-unpacking EFI image (drivers/firmware/efi/libstub/zboot-header.S).
+const ZBOOT_MAGIC: (usize, &[u8]) = (4, b"zimg");
 /// `magic2` of the RISC-V image header (Documentation/arch/riscv/boot-image-header.rst).
 const RISCV_MAGIC: (usize, &[u8]) = (56, b"RSC\x05");
 
 /// Looks at the magic numbers of `bytes`.
 pub(crate) fn detect(bytes: &[u8]) -> Format {
     if bytes.starts_with(b"\x7fELF") {
-        return elf_machine(bytes).map_or(Format::Elf, Format::Foreign);
+        return elf_format(bytes);
     }
     if has(bytes, SETUP_MAGIC.0, SETUP_MAGIC.1) {
         return Format::BzImage;
     }
     if has(bytes, ARM64_MAGIC.0, ARM64_MAGIC.1) {
-        return Format::Foreign(Architecture::Aarch64);
+        let big_endian = bytes.get(ARM64_FLAGS).is_some_and(|flags| flags & 1 != 0);
+        return if big_endian {
+            Format::Foreign(Architecture::Aarch64BigEndian)
+        } else {
+            Format::Arm64Image
+        };
+    }
+    if bytes.starts_with(b"MZ") && has(bytes, ZBOOT_MAGIC.0, ZBOOT_MAGIC.1) {
+        return Format::Zboot;
     }
     if has(bytes, RISCV_MAGIC.0, RISCV_MAGIC.1) {
         return Format::Foreign(Architecture::Riscv64);
@@ -77,28 +114,27 @@ pub(crate) fn detect(bytes: &[u8]) -> Format {
     Compression::of(bytes).map_or(Format::Unknown, Format::Compressed)
 }
 
-/// The architecture of an ELF file unless it is x86-64 (or cut off before it says).
-fn elf_machine(bytes: &[u8]) -> Option<Architecture> {
+/// Tells ELF files apart; one that is cut off before it says is left to the parser.
+fn elf_format(bytes: &[u8]) -> Format {
     const EI_DATA: usize = 5;
     const BIG_ENDIAN: u8 = 2;
-    let machine = u16_at(bytes, 18)?;
-    let machine = if bytes[EI_DATA] == BIG_ENDIAN {
-        machine.swap_bytes()
-    } else {
-        machine
+    let Some(machine) = u16_at(bytes, 18) else {
+        return Format::Elf(Arch::X86_64);
     };
+    let big_endian = bytes[EI_DATA] == BIG_ENDIAN;
+    let machine = if big_endian { machine.swap_bytes() } else { machine };
     match machine {
-        62 => None,
-        3 => Some(Architecture::I386),
-        183 => Some(Architecture::Aarch64),
-        243 => Some(Architecture::Riscv64),
-        258 => Some(Architecture::LoongArch64),
-        other => Some(Architecture::OtherElf(other)),
+        62 => Format::Elf(Arch::X86_64),
+        183 if !big_endian => Format::Elf(Arch::Aarch64),
+        183 => Format::Foreign(Architecture::Aarch64BigEndian),
+        3 => Format::Foreign(Architecture::I386),
+        243 => Format::Foreign(Architecture::Riscv64),
+        258 => Format::Foreign(Architecture::LoongArch64),
+        other => Format::Foreign(Architecture::OtherElf(other)),
     }
 }
 
-/// The architecture of an EFI image without an x86 setup header: the compressed kernels of Arm, RISC-V and
-/// LoongArch (`CONFIG_EFI_ZBOOT`).
+/// The architecture of an EFI program that is none of the above: a boot loader, or a kernel in one with its initramfs.
 fn pe_machine(bytes: &[u8]) -> Option<Architecture> {
     const E_LFANEW: usize = 0x3c;
     let header = u32_at(bytes, E_LFANEW)? as usize;
@@ -140,15 +176,18 @@ mod tests {
         };
         let pe = |machine: &[u8]| with(256, &[(0, b"MZ"), (0x3c, &[64]), (64, b"PE\0\0"), (68, machine)]);
         let cases = [
-            (elf(62, 1), Format::Elf),
-            (elf(183, 1), Format::Foreign(Aarch64)),
+            (elf(62, 1), Format::Elf(Arch::X86_64)),
+            (elf(183, 1), Format::Elf(Arch::Aarch64)),
+            (elf(183, 2), Format::Foreign(Aarch64BigEndian)),
             (elf(3, 1), Format::Foreign(I386)),
             (elf(22, 2), Format::Foreign(OtherElf(22))),
             (with(0x206, &[(0x202, b"HdrS")]), Format::BzImage),
+            (with(64, &[(0, b"MZ"), (56, b"ARM\x64")]), Format::Arm64Image),
             (
-                with(64, &[(0, b"MZ"), (56, b"ARM\x64")]),
-                Format::Foreign(Aarch64),
+                with(64, &[(24, &[1]), (56, b"ARM\x64")]),
+                Format::Foreign(Aarch64BigEndian),
             ),
+            (with(64, &[(0, b"MZ"), (4, b"zimg")]), Format::Zboot),
             (with(64, &[(56, b"RSC\x05")]), Format::Foreign(Riscv64)),
             (pe(&[0x64, 0xaa]), Format::Foreign(Aarch64)),
             (pe(&[0x34, 0x12]), Format::Foreign(OtherPe(0x1234))),

@@ -7,19 +7,25 @@ use std::path::{Path, PathBuf};
 
 use crate::banner::{self, Banner};
 use crate::build_id::BuildId;
-use crate::bzimage::{SetupError, SetupHeader};
+use crate::bzimage::SetupError;
 use crate::elf::{ElfError, Layout, Segment};
-use crate::format::{self, Architecture, Format};
+use crate::flat;
+use crate::format::{Arch, Architecture};
 use crate::kallsyms::{self, KallsymsError, Region};
 use crate::sched_ext::has_sched_ext;
 use crate::symbols::Symbols;
 use crate::symtab;
 use crate::unpack::{Compression, MAX_UNPACKED, UnpackError};
+use crate::wrapping::{self, Form, Unwrapped};
+use crate::zboot::ZbootError;
 
-/// An x86-64 Linux kernel, unpacked to its ELF file.
+/// A Linux kernel, unpacked: of x86-64, an ELF file; of aarch64, an ELF file or a flat image.
 pub struct KernelImage {
-    elf: Vec<u8>,
+    unpacked: Vec<u8>,
+    arch: Arch,
     layout: Layout,
+    /// The symbols of a flat image, from which its layout was made.
+    symbols: Option<Result<Symbols, KallsymsError>>,
     banner: Banner,
     build_id: BuildId,
     /// The file it was read from, for messages.
@@ -42,7 +48,7 @@ pub enum ImageError {
     Read(io::Error),
     /// The magic numbers are no kernel's.
     #[error(
-        "not a kernel (it begins with {start}): give a bzImage, as /boot/vmlinuz-* are, or an ELF vmlinux"
+        "not a kernel (it begins with {start}): give a bzImage or an arm64 Image, as /boot/vmlinuz-* are, or an ELF vmlinux"
     )]
     NotAKernel {
         /// The first bytes, printable.
@@ -57,6 +63,9 @@ pub enum ImageError {
     /// The setup header of a boot image is damaged or too old.
     #[error("the boot image cannot be read: {0}")]
     Setup(#[from] SetupError),
+    /// The header of a self-unpacking EFI image leads nowhere.
+    #[error("the EFI image cannot be read: {0}")]
+    Zboot(#[from] ZbootError),
     /// The payload of a boot image is compressed in an unknown way.
     #[error("the boot image's payload has an unknown compression (it begins with {start})")]
     UnknownCompression {
@@ -97,8 +106,8 @@ pub enum ImageError {
         /// The bound, in bytes.
         limit: usize,
     },
-    /// The payload was unpacked, and is no ELF file.
-    #[error("what it unpacks to is not an ELF file (it begins with {start})")]
+    /// The payload was unpacked, and is no kernel.
+    #[error("what it unpacks to is neither an ELF file nor an arm64 Image (it begins with {start})")]
     NotElf {
         /// The first bytes, printable.
         start: String,
@@ -109,8 +118,8 @@ pub enum ImageError {
         /// What the ELF reader said.
         reason: String,
     },
-    /// An ELF file without `linux_banner`: some other program.
-    #[error("an ELF file without a 'Linux version' banner: not a kernel")]
+    /// No `linux_banner`: some other program.
+    #[error("no 'Linux version' banner in it: not a kernel")]
     NoBanner,
     /// No GNU build id, which names everything that is derived from a kernel.
     #[error("it has no GNU build id: link it with --build-id (kernels are by default)")]
@@ -140,7 +149,7 @@ pub enum FeatureError {
 }
 
 impl KernelImage {
-    /// Opens a kernel: a bzImage, or an ELF vmlinux, compressed or not.
+    /// Opens a kernel: a bzImage, an arm64 `Image` or its EFI form, or an ELF vmlinux, compressed or not.
     ///
     /// # Errors
     /// [`ImageError`], never [`ImageError::InFile`] or [`ImageError::Read`].
@@ -154,7 +163,7 @@ impl KernelImage {
     /// # Errors
     /// As for [`KernelImage::from_bytes`].
     pub fn from_bytes_within(bytes: &[u8], limit: usize) -> Result<KernelImage, ImageError> {
-        KernelImage::from_elf(to_elf(bytes, limit)?)
+        KernelImage::of(wrapping::unwrap(bytes.into(), limit)?)
     }
 
     /// Opens the kernel in the file `path`.
@@ -167,19 +176,41 @@ impl KernelImage {
             problem: Box::new(problem),
         };
         let bytes = read_file(path).map_err(in_file)?;
-        let image = match format::detect(&bytes) {
-            // As it is: a kernel is large enough that a copy of it is felt.
-            Format::Elf => expect_elf(bytes).and_then(KernelImage::from_elf),
-            _ => KernelImage::from_bytes(&bytes),
-        };
-        let mut image = image.map_err(in_file)?;
+        // Given away: a kernel is large enough that a copy of it is felt.
+        let unwrapped = wrapping::unwrap(bytes.into(), MAX_UNPACKED).map_err(in_file)?;
+        let mut image = KernelImage::of(unwrapped).map_err(in_file)?;
         image.path = Some(path.to_owned());
         Ok(image)
     }
 
-    /// The unpacked ELF file. What came from a bzImage ends in the relocations that its decompressor applies.
-    pub fn elf(&self) -> &[u8] {
-        &self.elf
+    /// The unpacked kernel: an ELF file, or the flat image of an arm64 kernel. What came from a bzImage ends in the
+    /// relocations that its decompressor applies.
+    pub fn unpacked(&self) -> &[u8] {
+        &self.unpacked
+    }
+
+    /// The machine that it was built for.
+    pub fn architecture(&self) -> Arch {
+        self.arch
+    }
+
+    /// Checks that it is a kernel which a machine of ours can boot, not only one whose memory can be read.
+    ///
+    /// # Errors
+    /// [`ImageError::WrongArchitecture`], in [`ImageError::InFile`] when it came from a file.
+    pub fn require_x86_64(&self) -> Result<(), ImageError> {
+        let found = match self.arch {
+            Arch::X86_64 => return Ok(()),
+            Arch::Aarch64 => Architecture::Aarch64,
+        };
+        let problem = ImageError::WrongArchitecture { found };
+        Err(match &self.path {
+            Some(path) => ImageError::InFile {
+                path: path.clone(),
+                problem: Box::new(problem),
+            },
+            None => problem,
+        })
     }
 
     /// The release, as `uname -r` tells it: `7.2.13+deb14-cloud-amd64`.
@@ -197,9 +228,10 @@ impl KernelImage {
         self.build_id
     }
 
-    /// The `.BTF` section, if there is one.
+    /// The `.BTF` section, if there is one. In a flat image it is found by the symbols around it, which are there with
+    /// `CONFIG_KALLSYMS_ALL`.
     pub fn btf(&self) -> Option<&[u8]> {
-        self.elf.get(self.layout.btf.clone()?)
+        self.unpacked.get(self.layout.btf.clone()?)
     }
 
     /// [`KernelImage::btf`] for callers who cannot do without.
@@ -221,14 +253,15 @@ impl KernelImage {
         self.layout.pvh_entry
     }
 
-    /// Link address of `_text`, where the kernel's image begins: what KASLR moves is measured from here.
+    /// Link address of `_text`, where the kernel's image begins: what KASLR moves is measured from here. A flat image
+    /// without any trace of where it was linked counts as linked at 0, as do its symbols and segments.
     pub fn text_address(&self) -> Option<u64> {
         self.layout.text
     }
 
     /// The loaded segments, in the order of the file.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = Segment<'_>> {
-        self.layout.segments.iter().map(|place| place.of(&self.elf))
+        self.layout.segments.iter().map(|place| place.of(&self.unpacked))
     }
 
     /// The `len` bytes that are linked at `address`; `None` when a segment's file part does not hold them all.
@@ -262,13 +295,21 @@ impl KernelImage {
         Err(FeatureError::NoSchedExt { kernel: self.name() })
     }
 
-    fn from_elf(elf: Vec<u8>) -> Result<KernelImage, ImageError> {
-        let layout = Layout::parse(&elf)?;
-        let banner = banner::find(&elf).ok_or(ImageError::NoBanner)?;
+    fn of(Unwrapped { bytes, form }: Unwrapped) -> Result<KernelImage, ImageError> {
+        let (arch, layout, symbols) = match form {
+            Form::Elf(arch) => (arch, Layout::parse(&bytes)?, None),
+            Form::Flat => {
+                let (layout, symbols) = flat::read(&bytes);
+                (Arch::Aarch64, layout, Some(symbols))
+            }
+        };
+        let banner = banner::find(&bytes).ok_or(ImageError::NoBanner)?;
         let build_id = layout.build_id.ok_or(ImageError::NoBuildId)?;
         Ok(KernelImage {
-            elf,
+            unpacked: bytes,
+            arch,
             layout,
+            symbols,
             banner,
             build_id,
             path: None,
@@ -276,7 +317,10 @@ impl KernelImage {
     }
 
     fn decode_symbols(&self) -> Result<Symbols, KallsymsError> {
-        let symtab = symtab::read(&self.elf).map_err(|e| KallsymsError::Symtab {
+        if let Some(symbols) = &self.symbols {
+            return symbols.clone();
+        }
+        let symtab = symtab::read(&self.unpacked).map_err(|e| KallsymsError::Symtab {
             reason: e.to_string(),
         })?;
         if let Some(symbols) = symtab {
@@ -289,7 +333,7 @@ impl KernelImage {
                 bytes: segment.bytes,
             })
             .collect();
-        Ok(kallsyms::decode(&regions)?.symbols)
+        Ok(kallsyms::decode(self.arch, &regions)?.symbols)
     }
 
     /// The file, or else the release.
@@ -305,6 +349,7 @@ impl fmt::Debug for KernelImage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KernelImage")
             .field("release", &self.banner.release)
+            .field("arch", &self.arch)
             .field("build_id", &self.build_id)
             .field("path", &self.path)
             .finish_non_exhaustive()
@@ -320,7 +365,7 @@ impl ImageError {
         }
     }
 
-    fn unpack(compression: Compression, error: UnpackError) -> ImageError {
+    pub(crate) fn unpack(compression: Compression, error: UnpackError) -> ImageError {
         match error {
             UnpackError::TooBig { limit } => ImageError::TooBig { limit },
             UnpackError::Unsupported(compression) => ImageError::UnsupportedCompression { compression },
@@ -352,81 +397,6 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
         return Err(ImageError::TooBig { limit: MAX_UNPACKED });
     }
     Ok(bytes)
-}
-
-/// Takes a kernel out of whatever is around it, to the bare ELF file for x86-64.
-fn to_elf(bytes: &[u8], limit: usize) -> Result<Vec<u8>, ImageError> {
-    match format::detect(bytes) {
-        Format::BzImage => payload_of(bytes, limit),
-        Format::Compressed(compression) => {
-            let unpacked = compression
-                .unpack(bytes, 0, limit)
-                .map_err(|e| ImageError::unpack(compression, e))?;
-            expect_elf(unpacked)
-        }
-        Format::Elf if bytes.len() > limit => Err(ImageError::TooBig { limit }),
-        Format::Elf => Ok(bytes.to_vec()),
-        Format::Foreign(found) => Err(ImageError::WrongArchitecture { found }),
-        Format::Unknown => Err(ImageError::NotAKernel {
-            start: start_of(bytes),
-        }),
-    }
-}
-
-/// Unpacks the payload of a boot image. Its last four bytes are the unpacked size: appended by the build, or gzip's own.
-fn payload_of(file: &[u8], limit: usize) -> Result<Vec<u8>, ImageError> {
-    let header = SetupHeader::parse(file)?;
-    if !header.is_64_bit {
-        return Err(ImageError::WrongArchitecture {
-            found: Architecture::I386,
-        });
-    }
-    let payload = file.get(header.payload).unwrap_or_default();
-    let Some(compression) = Compression::of(payload) else {
-        return match format::detect(payload) {
-            Format::Elf if payload.len() <= limit => Ok(payload.to_vec()),
-            _ => Err(ImageError::UnknownCompression {
-                start: start_of(payload),
-            }),
-        };
-    };
-    let (body, size) = payload.split_last_chunk::<4>().unwrap_or((payload, &[0; 4]));
-    let expected = u32::from_le_bytes(*size);
-    let packed = if compression == Compression::Gzip {
-        payload
-    } else {
-        body
-    };
-    let unpacked = compression
-        .unpack(packed, expected as usize, limit)
-        .map_err(|e| ImageError::unpack(compression, e))?;
-    if unpacked.len() != expected as usize {
-        return Err(ImageError::WrongSize {
-            compression,
-            unpacked: unpacked.len(),
-            expected,
-        });
-    }
-    expect_elf(unpacked)
-}
-
-fn expect_elf(unpacked: Vec<u8>) -> Result<Vec<u8>, ImageError> {
-    match format::detect(&unpacked) {
-        Format::Elf => Ok(unpacked),
-        Format::Foreign(found) => Err(ImageError::WrongArchitecture { found }),
-        _ => Err(ImageError::NotElf {
-            start: start_of(&unpacked),
-        }),
-    }
-}
-
-/// The first bytes for a message, printable.
-fn start_of(bytes: &[u8]) -> String {
-    const SHOWN: usize = 8;
-    match bytes {
-        [] => "nothing".to_owned(),
-        _ => format!("'{}'", bytes[..bytes.len().min(SHOWN)].escape_ascii()),
-    }
 }
 
 #[cfg(test)]

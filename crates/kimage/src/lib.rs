@@ -1,4 +1,4 @@
-//! Kernel files as bytes: from a `vmlinuz` to its ELF, release, build id, BTF and symbols.
+//! Kernel files as bytes: from a `vmlinuz` to its release, build id, BTF and symbols.
 //!
 //! Architecture invariant: this crate knows file formats only. It does not know where a kernel came from (no
 //! network, no package manager), nor what a running one looks like (no virtual machine, no relocation): every
@@ -6,8 +6,12 @@
 //!
 //! ```text
 //!  file ──format──► bzImage ──bzimage──► payload ──unpack──► ELF ──elf──► sections, notes, segments
-//!                   ELF ─────────────────────────────────────┘    ├─banner──► release
+//!                   ELF ─────────────────────────────────────┤    ├─banner──► release
 //!                   ELF.xz, .zst, .gz, .lz4 ──unpack─────────┘    └─symtab or kallsyms──► Symbols
+//!                                                                           │
+//!  (arm64)          Image ──────────────────────────────────► flat ─banner, kallsyms─► sections by their symbols
+//!                   Image.gz, .zst, … ──unpack───────────────┤
+//!                   EFI image ──zboot──► payload ──unpack────┘
 //! ```
 //!
 //! Whatever a file says is a claim: every offset is checked before it is followed, every size has a bound
@@ -19,6 +23,7 @@ mod build_id;
 mod bytes;
 pub mod bzimage;
 mod elf;
+mod flat;
 mod format;
 mod image;
 pub mod kallsyms;
@@ -28,12 +33,15 @@ mod symtab;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod unpack;
+mod wrapping;
+mod zboot;
 
 pub use build_id::{BuildId, BuildIdError};
 pub use elf::Segment;
-pub use format::Architecture;
+pub use format::{Arch, Architecture};
 pub use image::{FeatureError, ImageError, KernelImage};
 pub use kallsyms::KallsymsError;
 pub use sched_ext::has_sched_ext;
 pub use symbols::{MapError, Symbol, Symbols};
 pub use unpack::{Compression, MAX_UNPACKED};
+pub use zboot::ZbootError;

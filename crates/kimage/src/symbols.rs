@@ -145,6 +145,14 @@ impl Symbols {
         }
     }
 
+    /// The same symbols, `by` bytes further up; none may leave the address space.
+    pub(crate) fn moved(mut self, by: u64) -> Symbols {
+        for entry in &mut self.entries {
+            entry.address = entry.address.saturating_add(by);
+        }
+        self
+    }
+
     /// Adds a symbol if there is room for it; [`Symbols::finish`] must follow.
     pub(crate) fn push(&mut self, name: &str, address: u64, kind: char) {
         let (Ok(name_start), Ok(name_len)) = (u32::try_from(self.names.len()), u16::try_from(name.len()))

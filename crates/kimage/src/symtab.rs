@@ -21,12 +21,17 @@ pub(crate) fn read(elf: &[u8]) -> object::Result<Option<Symbols>> {
         let name = table
             .symbol_name(endian, symbol)
             .ok()
-            .filter(|name| named && !name.is_empty())?;
+            .filter(|name| named && !name.is_empty() && !is_mapping(name))?;
         let name = std::str::from_utf8(name).ok()?;
         Some((name, symbol.st_value(endian), letter(endian, &sections, symbol)))
     });
     let symbols: Symbols = symbols.collect();
     Ok((!symbols.is_empty()).then_some(symbols))
+}
+
+/// Arm's marks of where code and where data begins: `$x`, `$d`, or either with a `.` and more.
+fn is_mapping(name: &[u8]) -> bool {
+    matches!(name, [b'$', b'x' | b'd'] | [b'$', b'x' | b'd', b'.', ..])
 }
 
 /// The type letter that `nm` prints, as far as kernels need it.

@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::*;
-use crate::testing::{self, RODATA, TEXT, TinyKernel};
+use crate::testing::{self, RODATA, TEXT, TinyImage, TinyKernel};
 
 const PACKERS: [Compression; 4] = [
     Compression::Zstd,
@@ -27,7 +27,7 @@ fn reads_every_wrapping() {
     }
     for file in files {
         let image = KernelImage::from_bytes(&file).unwrap();
-        assert!(image.elf() == elf);
+        assert!(image.unpacked() == elf);
     }
 }
 
@@ -93,11 +93,11 @@ fn says_what_is_wrong_with_a_file() {
     let check = |file: &[u8], expected: &str| assert_eq!(error_of(file).to_string(), expected);
     check(
         b"",
-        "not a kernel (it begins with nothing): give a bzImage, as /boot/vmlinuz-* are, or an ELF vmlinux",
+        "not a kernel (it begins with nothing): give a bzImage or an arm64 Image, as /boot/vmlinuz-* are, or an ELF vmlinux",
     );
     check(
-        &with(183, &[1], "6"),
-        "built for aarch64, and only x86-64 kernels can be used: fetch the amd64 (x86_64) package",
+        &with(243, &[1], "6"),
+        "built for riscv64, and only x86-64 kernels can be used: fetch the amd64 (x86_64) package",
     );
     check(
         &with(62, &[], "6"),
@@ -105,7 +105,7 @@ fn says_what_is_wrong_with_a_file() {
     );
     check(
         &with(62, &[1], "%s"),
-        "an ELF file without a 'Linux version' banner: not a kernel",
+        "no 'Linux version' banner in it: not a kernel",
     );
     check(
         &testing::bzimage(b"", "6"),
@@ -121,15 +121,43 @@ fn says_what_is_wrong_with_a_file() {
     );
     check(
         &testing::pack(Compression::Gzip, b"#!/bin/sh"),
-        "what it unpacks to is not an ELF file (it begins with '#!/bin/s')",
+        "what it unpacks to is neither an ELF file nor an arm64 Image (it begins with '#!/bin/s')",
     );
-    let arm = testing::pack(Compression::Gzip, &[[0; 56].as_slice(), b"ARM\x64"].concat());
+    let riscv = testing::pack(Compression::Gzip, &[[0; 56].as_slice(), b"RSC\x05"].concat());
     assert!(matches!(
-        error_of(&arm),
+        error_of(&riscv),
         ImageError::WrongArchitecture {
-            found: Architecture::Aarch64
+            found: Architecture::Riscv64
         }
     ));
+}
+
+#[test]
+fn only_x86_64_kernels_are_for_booting() {
+    let tiny = TinyKernel::default();
+    let arm = TinyKernel {
+        machine: 183,
+        ..tiny.clone()
+    };
+    let of = |file: &[u8]| KernelImage::from_bytes(file).unwrap();
+    assert_eq!(of(&tiny.elf()).architecture(), Arch::X86_64);
+    of(&tiny.elf()).require_x86_64().unwrap();
+    for file in [arm.elf(), TinyImage::default().image()] {
+        let image = of(&file);
+        assert_eq!(image.architecture(), Arch::Aarch64);
+        assert_eq!(
+            image.require_x86_64().unwrap_err().to_string(),
+            "built for aarch64, and only x86-64 kernels can be used: fetch the amd64 (x86_64) package"
+        );
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("Image");
+    fs::write(&path, arm.elf()).unwrap();
+    let error = KernelImage::read(&path).unwrap().require_x86_64().unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("{}: ", path.display())),
+        "{error}"
+    );
 }
 
 #[test]

@@ -10,11 +10,12 @@ use super::names::Names;
 use super::tokens::Tokens;
 use super::{Region, align_up};
 use crate::bytes::{u32_at, u64_at};
+use crate::format::Arch;
 
 /// How addresses are encoded in `kallsyms_offsets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// `relative_base + (u32)offset`: kernels without the next, as x86 from 6.15.
+    /// `relative_base + (u32)offset`: kernels without the next, as arm64, and x86 from 6.15.
     FromBase {
         /// `kallsyms_relative_base`.
         base: u64,
@@ -27,7 +28,7 @@ pub enum Encoding {
     },
     /// `&offsets[i] + (s32)offset`, without a base: from 7.0.
     FromItself {
-        /// Link address of `kallsyms_offsets`.
+        /// Address of `kallsyms_offsets`, by what the caller said of its region.
         table: u64,
     },
 }
@@ -36,57 +37,105 @@ pub enum Encoding {
 /// in the base's place when there is none, can be mistaken for an address above it: that would be a symbol number of
 /// more than eight million.
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+/// Lowest kernel address of arm64, with the largest address space that there is (`PAGE_OFFSET` for 52 bits).
+const TTBR1_START: u64 = 0xfff0_0000_0000_0000;
+/// The image is linked, and its first symbol lies, at a multiple of this on arm64 (`SEGMENT_ALIGN`). With that, the two
+/// bytes that [`TTBR1_START`] asks for are enough to tell a base from other tables.
+const SEGMENT_ALIGN: u64 = 64 << 10;
 /// Highest address of a per-CPU variable that is linked at 0: no kernel has more of them, in bytes.
 const MAX_PERCPU: u64 = 64 << 20;
 
 /// Finds the addresses of `names`: their encoding, and one for each name.
-pub(super) fn find(region: Region<'_>, tokens: &Tokens<'_>, names: &Names) -> Option<(Encoding, Vec<u64>)> {
+pub(super) fn find(
+    arch: Arch,
+    region: Region<'_>,
+    tokens: &Tokens<'_>,
+    names: &Names,
+) -> Option<(Encoding, Vec<u64>)> {
     let size = names.count.checked_mul(4)?;
     let behind = align_up(tokens.index_end, 8);
     let below = names.num_syms.checked_sub(8);
-    from_base(region, names, behind, align_up(behind.checked_add(size)?, 8))
-        .or_else(|| from_base(region, names, below?.checked_sub(align_up(size, 8))?, below?))
-        .or_else(|| {
-            from_itself(
-                region,
-                names,
-                tokens.index_end,
-                tokens.index_end.checked_add(size)?,
-            )
-        })
+    from_base(
+        arch,
+        region,
+        names,
+        behind,
+        align_up(behind.checked_add(size)?, 8),
+    )
+    .or_else(|| {
+        from_base(
+            arch,
+            region,
+            names,
+            below?.checked_sub(align_up(size, 8))?,
+            below?,
+        )
+    })
+    .or_else(|| {
+        from_itself(
+            arch,
+            region,
+            names,
+            tokens.index_end,
+            tokens.index_end.checked_add(size)?,
+        )
+    })
 }
 
-fn from_base(region: Region<'_>, names: &Names, table: usize, base: usize) -> Option<(Encoding, Vec<u64>)> {
-    let base = u64_at(region.bytes, base).filter(|base| *base >= KERNEL_MAP)?;
+fn from_base(
+    arch: Arch,
+    region: Region<'_>,
+    names: &Names,
+    table: usize,
+    base: usize,
+) -> Option<(Encoding, Vec<u64>)> {
+    let base = u64_at(region.bytes, base).filter(|base| match arch {
+        Arch::X86_64 => *base >= KERNEL_MAP,
+        Arch::Aarch64 => *base >= TTBR1_START && base.is_multiple_of(SEGMENT_ALIGN),
+    })?;
     let offsets = offsets(region.bytes, table, names.count)?;
     // Nothing in a kernel is 2 GiB above its start, and most symbols of a kernel with absolute per-CPU ones are text.
-    let encoding = if offsets.clone().any(|offset| offset < 0) {
+    let encoding = if arch == Arch::X86_64 && offsets.clone().any(|offset| offset < 0) {
         Encoding::FromBaseOrAbsolute { base }
     } else {
         Encoding::FromBase { base }
     };
-    accept(encoding, offsets)
+    accept(arch, encoding, offsets)
 }
 
-fn from_itself(region: Region<'_>, names: &Names, table: usize, seqs: usize) -> Option<(Encoding, Vec<u64>)> {
+fn from_itself(
+    arch: Arch,
+    region: Region<'_>,
+    names: &Names,
+    table: usize,
+    seqs: usize,
+) -> Option<(Encoding, Vec<u64>)> {
     if !is_permutation(region.bytes, seqs, names.count) {
         return None;
     }
     let encoding = Encoding::FromItself {
         table: region.address.checked_add(table as u64)?,
     };
-    accept(encoding, offsets(region.bytes, table, names.count)?)
+    accept(arch, encoding, offsets(region.bytes, table, names.count)?)
 }
 
 /// The addresses, if they could be a kernel's.
-fn accept(encoding: Encoding, offsets: impl Iterator<Item = i32>) -> Option<(Encoding, Vec<u64>)> {
+fn accept(
+    arch: Arch,
+    encoding: Encoding,
+    offsets: impl Iterator<Item = i32>,
+) -> Option<(Encoding, Vec<u64>)> {
     let addresses: Vec<u64> = offsets
         .enumerate()
         .map(|(index, offset)| encoding.address(index, offset))
         .collect();
-    let plausible = addresses
-        .iter()
-        .all(|address| *address >= KERNEL_MAP || *address <= MAX_PERCPU);
+    let plausible = match arch {
+        Arch::X86_64 => addresses
+            .iter()
+            .all(|address| *address >= KERNEL_MAP || *address <= MAX_PERCPU),
+        // Of a flat image, link addresses are not known yet. What wraps around is not sorted.
+        Arch::Aarch64 => true,
+    };
     (plausible && addresses.is_sorted()).then_some((encoding, addresses))
 }
 

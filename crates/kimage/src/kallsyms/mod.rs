@@ -30,6 +30,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+use crate::format::Arch;
 use crate::symbols::Symbols;
 
 pub use addresses::Encoding;
@@ -95,17 +96,19 @@ pub enum KallsymsError {
     },
 }
 
-/// Finds and decodes the kallsyms tables in a kernel's loaded segments.
+/// Finds and decodes the kallsyms tables in the loaded segments of a kernel for `arch`.
+///
+/// Where the encoding has no base, addresses are as right as those of `regions`.
 ///
 /// Time is linear in the input's length but for a constant number of false starts.
 ///
 /// # Errors
 /// [`KallsymsError`], by how far the search came; with several token tables, that of the one which led farthest.
-pub fn decode(regions: &[Region<'_>]) -> Result<Tables, KallsymsError> {
+pub fn decode(arch: Arch, regions: &[Region<'_>]) -> Result<Tables, KallsymsError> {
     let mut failure = KallsymsError::NoTokenTable;
     for region in regions {
         for tokens in tokens::find(region.bytes) {
-            match decode_at(*region, &tokens) {
+            match decode_at(arch, *region, &tokens) {
                 Ok(tables) => return Ok(tables),
                 Err(closer @ KallsymsError::NoAddresses { .. }) => failure = closer,
                 Err(other) if failure == KallsymsError::NoTokenTable => failure = other,
@@ -116,13 +119,13 @@ pub fn decode(regions: &[Region<'_>]) -> Result<Tables, KallsymsError> {
     Err(failure)
 }
 
-fn decode_at(region: Region<'_>, tokens: &tokens::Tokens<'_>) -> Result<Tables, KallsymsError> {
+fn decode_at(arch: Arch, region: Region<'_>, tokens: &tokens::Tokens<'_>) -> Result<Tables, KallsymsError> {
     let address = |offset: usize| region.address.wrapping_add(offset as u64);
     let names = names::find(region.bytes, tokens).ok_or_else(|| KallsymsError::NoNames {
         token_table: address(tokens.table_start),
     })?;
     let (encoding, addresses) =
-        addresses::find(region, tokens, &names).ok_or_else(|| KallsymsError::NoAddresses {
+        addresses::find(arch, region, tokens, &names).ok_or_else(|| KallsymsError::NoAddresses {
             names: names.count,
             address: address(names.start),
         })?;

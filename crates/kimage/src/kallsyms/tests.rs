@@ -38,10 +38,13 @@ fn region_of(layout: KallsymsWriter, symbols: &List) -> Vec<u8> {
 }
 
 fn decode_bytes(bytes: &[u8]) -> Result<Tables, KallsymsError> {
-    decode(&[Region {
-        address: RODATA,
-        bytes,
-    }])
+    decode(
+        Arch::X86_64,
+        &[Region {
+            address: RODATA,
+            bytes,
+        }],
+    )
 }
 
 fn list_of(symbols: &Symbols) -> List {
@@ -161,7 +164,7 @@ fn says_how_far_it_came() {
         address: 0x1000_0000,
         bytes: &whole,
     }];
-    let error = decode(&elsewhere).unwrap_err();
+    let error = decode(Arch::X86_64, &elsewhere).unwrap_err();
     assert_eq!(
         error,
         KallsymsError::NoAddresses {

@@ -1,16 +1,18 @@
 //! Writers of small kernels, for tests and fuzz seeds (feature `testing`).
 //!
 //! Written from the formats' descriptions and not from the readers above, so that the two check each other.
-//! [`TinyKernel`] is the whole thing; its parts are public for tests that want them broken.
+//! [`TinyKernel`] is the whole thing, and [`TinyImage`] that of arm64; their parts are public for tests that want them broken.
 #![allow(
     clippy::unwrap_used,
     reason = "test code: a writer that fails is a failed test"
 )]
 
+mod arm64;
 mod elf;
 mod kallsyms;
 mod pack;
 
+pub use arm64::{ARM64_TEXT, TinyImage, zboot};
 pub use elf::ElfWriter;
 pub use kallsyms::{KallsymsWriter, OffsetRule, TableOrder};
 pub use pack::pack;

@@ -41,8 +41,8 @@ impl Store {
             release: image.release().to_owned(),
         });
 
-        let mut contents = Contents::from([(ELF, Cow::from(image.elf()))]);
-        if image.elf() != found.image {
+        let mut contents = Contents::from([(ELF, Cow::from(image.unpacked()))]);
+        if image.unpacked() != found.image {
             contents.insert(IMAGE, Cow::from(&found.image));
         }
         if let Some(config) = &found.config {

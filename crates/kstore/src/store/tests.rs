@@ -484,12 +484,27 @@ fn files_that_are_no_kernels_are_refused_with_their_name() {
     for length in (1..whole.len()).step_by(97) {
         check(&format!("cut-{length}"), &whole[..length]);
     }
-    let arm = kimage::testing::TinyKernel {
-        machine: 183,
+    let riscv = kimage::testing::TinyKernel {
+        machine: 243,
         ..kernel(OLD)
     };
-    check("arm64", &arm.elf());
+    check("riscv64", &riscv.elf());
     assert!(world.store.list().unwrap().is_empty());
+}
+
+#[test]
+fn a_kernel_for_arm64_is_kept_as_the_flat_image_that_it_is() {
+    let world = world();
+    let tiny = kimage::testing::TinyImage::default();
+    let path = world.file(
+        "Image.gz",
+        &kimage::testing::pack(Compression::Gzip, &tiny.image()),
+    );
+    let got = world.resolve(&format!("path:{}", path.display())).unwrap();
+    assert_eq!(got.release, tiny.release);
+    assert_eq!(fs::read(&got.vmlinux).unwrap(), tiny.image());
+    assert_eq!(fs::read(&got.image).unwrap(), fs::read(&path).unwrap());
+    got.require_btf().unwrap();
 }
 
 #[test]
