@@ -34,7 +34,7 @@ pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
 pub use script::{Content, FileSum, HostProgram, Step};
 pub use store::{RecordId, StoreError, find, load, save};
-pub use value::{Name, Value};
+pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.

@@ -1,10 +1,19 @@
 //! What was seen in a guest, as a tree: made to be read, compared and searched, by people and by scripts.
 
+mod json;
+mod lookup;
+mod text;
+
+#[cfg(test)]
+mod testing;
+
 use std::borrow::Cow;
 use std::error::Error;
 
-/// A value, or why there is none.
-#[derive(Debug, Clone, PartialEq)]
+pub use lookup::NoSuchValue;
+
+/// A value, or why there is none. Numbers are equal when they are the same number, whichever variant holds them.
+#[derive(Debug, Clone)]
 pub enum Value {
     /// Yes or no.
     Bool(bool),
@@ -70,6 +79,28 @@ impl Value {
         Value::Missing(why)
     }
 }
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Value) -> bool {
+        match (self, other) {
+            (Value::Bool(one), Value::Bool(other)) => one == other,
+            (Value::Int(one), Value::Int(other)) | (Value::Time(one), Value::Time(other)) => one == other,
+            (Value::Unsigned(one), Value::Unsigned(other)) | (Value::Hex(one), Value::Hex(other)) => {
+                one == other
+            }
+            (Value::Int(signed), Value::Unsigned(unsigned))
+            | (Value::Unsigned(unsigned), Value::Int(signed)) => u64::try_from(*signed) == Ok(*unsigned),
+            (Value::Text(one), Value::Text(other)) | (Value::Missing(one), Value::Missing(other)) => {
+                one == other
+            }
+            (Value::List(one), Value::List(other)) => one == other,
+            (Value::Tree(one), Value::Tree(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
 
 macro_rules! from {
     ($($from:ty => $variant:ident),*) => {
