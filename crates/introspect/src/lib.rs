@@ -26,6 +26,7 @@ mod error;
 pub mod kernel;
 mod object;
 mod percpu;
+pub mod sched;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
