@@ -27,6 +27,8 @@ pub mod kernel;
 mod object;
 mod percpu;
 pub mod sched;
+#[cfg(test)]
+mod testing;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
