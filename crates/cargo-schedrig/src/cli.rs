@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, kernel, replay, run, saves, sweep};
+use crate::commands::{doctor, inspect, kernel, replay, run, saves, sweep};
 use crate::exit::Exit;
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
@@ -30,6 +30,7 @@ enum Command {
     Run(Box<run::Run>),
     Sweep(sweep::Sweep),
     Replay(replay::ReplayArgs),
+    Inspect(inspect::Inspect),
     #[command(subcommand)]
     Kernel(kernel::Kernel),
     #[command(subcommand)]
@@ -54,6 +55,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => run::execute(run),
         Command::Sweep(sweep) => sweep::execute(sweep),
         Command::Replay(replay) => replay::execute(replay),
+        Command::Inspect(inspect) => inspect::execute(inspect),
         Command::Kernel(kernel) => kernel::execute(kernel),
         Command::Saves(saves) => saves::execute(saves),
         Command::Doctor(doctor) => doctor::execute(doctor),

@@ -44,6 +44,7 @@ impl Exit {
                 | RigError::Qemu(_)
                 | RigError::Replay(_)
                 | RigError::Saves(_)
+                | RigError::Live(_)
                 | RigError::NoHome,
             ) => Exit::Unavailable,
             _ if error.is::<kstore::StoreError>()

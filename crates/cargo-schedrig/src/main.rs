@@ -1,4 +1,4 @@
-//! The command line of schedrig: `cargo schedrig run`, `sweep`, `replay`, `kernel`, `saves`, `doctor`.
+//! The command line of schedrig: `cargo schedrig run`, `sweep`, `replay`, `inspect`, `kernel`, `saves`, `doctor`.
 //!
 //! One file a subcommand, each with its arguments and its `execute`. Standard output holds results, the same for
 //! the same execution; host times and progress go to standard error.
@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod exit;
 mod group;
+mod look;
 mod progress;
 mod seeds;
 mod shell;

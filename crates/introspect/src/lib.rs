@@ -26,6 +26,7 @@ mod error;
 pub mod kernel;
 mod object;
 mod percpu;
+mod question;
 pub mod sched;
 #[cfg(test)]
 mod testing;
@@ -35,3 +36,4 @@ pub use error::ReadError;
 pub use kernel::{GuestKernel, Hints, Placement, PlacementError};
 pub use object::Object;
 pub use percpu::{NAMED as NAMED_PER_CPU, PerCpuError};
+pub use question::{Question, QuestionError};

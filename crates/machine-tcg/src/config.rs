@@ -60,9 +60,7 @@ impl TcgConfig {
 
     /// Where q35 puts RAM.
     pub(crate) fn ram_layout(&self) -> RamLayout {
-        let len = self.memory_bytes();
-        let low = if len >= Q35_SPLIT_FROM { Q35_LOW } else { len };
-        RamLayout::split_below_4g(len, low)
+        ram_layout(self.memory_bytes())
     }
 
     /// RAM of each node in MiB: even, what is left over goes to the first nodes.
@@ -71,6 +69,12 @@ impl TcgConfig {
         let (share, rest) = (self.memory_mib / nodes, self.memory_mib % nodes);
         (0..nodes).map(|node| share + u32::from(node < rest)).collect()
     }
+}
+
+/// Where q35 puts that many bytes of RAM.
+pub(crate) fn ram_layout(len: u64) -> RamLayout {
+    let low = if len >= Q35_SPLIT_FROM { Q35_LOW } else { len };
+    RamLayout::split_below_4g(len, low)
 }
 
 #[cfg(test)]

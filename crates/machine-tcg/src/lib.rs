@@ -39,6 +39,7 @@ mod memfd;
 mod process;
 mod qemu;
 mod qmp;
+mod running;
 mod saved;
 mod tcg;
 
@@ -48,5 +49,6 @@ pub use fork::{ForkCost, ForkError};
 pub use launch::{LaunchError, PLUGIN};
 pub use qemu::{Qemu, QemuError};
 pub use qmp::QmpError;
+pub use running::{Running, RunningError};
 pub use saved::{SaveError, Saved, SavedError};
 pub use tcg::TcgMachine;

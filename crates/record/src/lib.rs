@@ -17,6 +17,7 @@ mod evidence;
 mod expectation;
 mod hash;
 mod manifest;
+mod observation;
 mod plan;
 mod remake;
 mod script;
@@ -30,6 +31,7 @@ pub use evidence::{End, Event, Evidence, Happening, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
 pub use manifest::Manifest;
+pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
 pub use script::{Content, FileSum, HostProgram, Step};
@@ -38,7 +40,7 @@ pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.
-pub const FORMAT: Format = Format { major: 1, minor: 1 };
+pub const FORMAT: Format = Format { major: 1, minor: 2 };
 
 /// A version of the format on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,9 @@ pub struct Record {
     pub evidence: Evidence,
     /// What was made of it.
     pub judgement: Judgement,
+    /// What was seen in the guest's kernel; not part of the execution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub observations: Vec<Observation>,
     /// Over evidence and judgement.
     pub hash: RecordHash,
     /// How it was made; not part of the execution.
@@ -79,6 +84,7 @@ impl Record {
             remake: None,
             evidence,
             judgement,
+            observations: Vec::new(),
             hash,
             host,
         }

@@ -97,12 +97,15 @@ pub enum RigError {
     /// A cpuset is not a list of CPUs.
     #[error(transparent)]
     CpuSet(#[from] spec::CpuSetError),
-    /// The guest's kernel cannot be found in its memory.
-    #[error("find the kernel in the guest's memory")]
-    Placement(#[from] introspect::PlacementError),
+    /// The guest's kernel cannot be looked at.
+    #[error(transparent)]
+    Look(#[from] session::LookError),
     /// A value of the guest's kernel cannot be read.
     #[error(transparent)]
     Guest(#[from] introspect::ReadError),
+    /// A machine of another process cannot be looked at.
+    #[error(transparent)]
+    Live(#[from] crate::live::LiveError),
     /// The running session refused.
     #[error(transparent)]
     Session(#[from] session::SessionError),

@@ -78,7 +78,6 @@ impl PreparedKernel {
 
 fn prepare(files: Kernel) -> Result<PreparedKernel, Box<dyn std::error::Error + Send + Sync>> {
     let image = KernelImage::read(&files.vmlinux)?;
-    image.require_x86_64()?;
     let boot = if image.has_pvh_entry() {
         files.vmlinux.clone()
     } else {

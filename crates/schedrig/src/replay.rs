@@ -9,6 +9,7 @@ use report::Difference;
 use session::{Actor, Limits, Program, read_program};
 
 use crate::run::Body;
+use crate::run::Look;
 use crate::scheduler::{self, SchedulerSpec};
 use crate::setup::{Finished, Setup};
 use crate::{Outcome, Progress, Rig, RigError, RunSpec};
@@ -26,6 +27,8 @@ pub struct ReplayOptions {
     pub saves: Option<PathBuf>,
     /// The directory in which the record of another execution is kept.
     pub records: Option<PathBuf>,
+    /// What is to be asked of the guest's kernel, and when.
+    pub looks: Vec<Look>,
     /// Go on where something is not what it was: then the execution may be another.
     pub anyway: bool,
 }
@@ -157,6 +160,7 @@ fn specify(
         qemu: options.qemu.clone(),
         saves: options.saves.clone(),
         keep: crate::Keep::None,
+        looks: options.looks.clone(),
         replay: std::sync::Arc::new(move |_| replay.clone()),
         records: options
             .records

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use introspect::{DebugInfo, GuestKernel, Hints, Placement};
+use introspect::GuestKernel;
 use record::{Expectation, Window};
 use session::{Program, Session};
 use spec::{
@@ -18,8 +18,6 @@ pub struct Rig {
     topology: Topology,
     asked: Asked,
     kernel: Arc<PreparedKernel>,
-    /// Names, types and place of the kernel, once somebody has asked for them.
-    found: Option<(Arc<DebugInfo>, Placement)>,
 }
 
 /// What the body wants the run to be judged by, beside the defaults.
@@ -64,7 +62,6 @@ impl Rig {
             topology,
             asked: Asked::default(),
             kernel,
-            found: None,
         }
     }
 
@@ -90,18 +87,10 @@ impl Rig {
     /// The guest's kernel, as it stands now: between two calls nothing in it moves.
     ///
     /// # Errors
-    /// [`RigError::Kernel`] for a kernel without types, [`RigError::Placement`] when it is not found in the guest's memory.
+    /// [`RigError::Kernel`] for a kernel without types, [`RigError::Look`] when it is not found in the guest's memory.
     pub fn kernel(&mut self) -> Result<GuestKernel<'_>, RigError> {
-        let memory = self.session.memory();
-        if self.found.is_none() {
-            let info = self.kernel.debug_info()?;
-            let place = Placement::find(&info, memory, &Hints::default())?;
-            self.found = Some((info, place));
-        }
-        match &self.found {
-            Some((info, place)) => Ok(GuestKernel::frozen(info, memory, *place)),
-            None => unreachable!("found above"),
-        }
+        self.session.set_debug_info(self.kernel.debug_info()?);
+        Ok(self.session.kernel()?)
     }
 
     /// Begins a cgroup below the root.

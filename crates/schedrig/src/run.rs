@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
-use record::{Evidence, Expectation, Step};
+use introspect::Question;
+use record::{Evidence, Expectation, Observation, Step};
 use session::{Actor, Limits, Session, chain};
-use spec::Topology;
+use spec::{Nanos, Topology};
 
 use crate::kernel::{DEFAULT_KERNEL, PreparedKernel};
 use crate::scheduler::SchedulerSpec;
@@ -46,8 +47,19 @@ pub struct RunSpec {
     /// From the second run of a machine in this process on, have the next fork of the same seed made while this one
     /// runs. Changes no result.
     pub warm: bool,
+    /// What is to be asked of the guest's kernel, and when.
+    pub looks: Vec<Look>,
     /// The command that replays the run of a seed, for the report.
     pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
+}
+
+/// A question to the guest's kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// How long the workers have run then, in all windows together; `None` = when the test's body is done.
+    pub at: Option<Nanos>,
+    /// The question.
+    pub question: Question,
 }
 
 /// Which records are kept.
@@ -84,6 +96,7 @@ impl RunSpec {
             keep: Keep::All,
             saves: None,
             warm: false,
+            looks: Vec::new(),
             replay: Arc::new(|_| String::new()),
         })
     }
@@ -130,6 +143,7 @@ pub(crate) struct Played {
     pub(crate) evidence: Evidence,
     pub(crate) expectations: Vec<Expectation>,
     pub(crate) script: Vec<Step>,
+    pub(crate) observations: Vec<Observation>,
 }
 
 /// Brings the guest to where the body begins, plays the body, and takes the evidence.
@@ -145,6 +159,18 @@ where
     F: FnOnce(&mut Rig) -> Outcome,
 {
     let ready = set_the_stage(&mut session, seed, kernel, scheduler);
+    if !spec.looks.is_empty() {
+        match kernel.debug_info() {
+            Ok(info) => session.set_debug_info(info),
+            // Every question will be answered by that.
+            Err(error) => tracing::debug!(%error, "no debug info"),
+        }
+    }
+    for look in &spec.looks {
+        if let Some(at) = look.at {
+            session.look_at(at, look.question.clone());
+        }
+    }
     session.begin_script();
     let (mut session, expectations) = match body {
         Body::Test(body) => play_test(session, spec, kernel, ready, body),
@@ -155,6 +181,10 @@ where
         }
     };
     let script = session.take_script();
+    for look in spec.looks.iter().filter(|look| look.at.is_none()) {
+        session.observe(&look.question);
+    }
+    let observations = session.take_observations();
     if session.scheduler_runs() {
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
         let _ = session.stop_scheduler();
@@ -163,6 +193,7 @@ where
         evidence: session.finish(),
         expectations,
         script,
+        observations,
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use machine_tcg::{Qemu, TcgConfig};
 use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan};
-use session::{Program, Session};
+use session::{GuestClock, Program, Session};
 
 use crate::kernel::PreparedKernel;
 use crate::original::{BOOT_SEED, Forked, Original};
@@ -145,7 +145,7 @@ impl Setup {
         let (played, boot_seconds) = match forked {
             Forked::Dead(evidence) => (Played::nothing(evidence), started.elapsed().as_secs_f64()),
             Forked::Machine(machine) => {
-                let begun = Session::start(machine, self.kernel.clock, self.spec.limits);
+                let begun = Session::start(machine, self.clock(), self.spec.limits);
                 let boot_seconds = started.elapsed().as_secs_f64();
                 let played = match begun {
                     Err(failed) => Played::nothing(failed.evidence),
@@ -171,6 +171,15 @@ impl Setup {
         Ok(Finished { record, place })
     }
 
+    /// The guest's clock, looked at in every tick if something is to happen at a time.
+    fn clock(&self) -> Option<GuestClock> {
+        let clock = self.kernel.clock;
+        if self.spec.looks.iter().any(|look| look.at.is_some()) {
+            return clock.map(GuestClock::finely);
+        }
+        clock
+    }
+
     fn play<F>(&self, session: Session, seed: u64, body: Body<'_, F>) -> Played
     where
         F: FnOnce(&mut crate::Rig) -> crate::Outcome,
@@ -191,6 +200,7 @@ impl Setup {
             evidence,
             expectations,
             script,
+            observations,
         } = played;
         let judgement = check::judge(&evidence, &expectations);
         let spec = &self.spec;
@@ -217,6 +227,7 @@ impl Setup {
         };
         Record {
             remake: Some(remake),
+            observations,
             ..Record::new(plan, evidence, judgement, host)
         }
     }
@@ -228,6 +239,7 @@ impl Played {
             evidence,
             expectations: record::Expectation::defaults(),
             script: Vec::new(),
+            observations: Vec::new(),
         }
     }
 }

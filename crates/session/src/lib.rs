@@ -12,7 +12,7 @@
 //!  (machine) ─────► frozen in call ──answer──► running ──► Reply ──► frozen in call …
 //!                                              │  ▲
 //!                                              │  └─ Ack ── Notice: into the evidence
-//!                                              ├─ watchdog hook: guest time, is it silent?
+//!                                              ├─ hook on the tick: guest time; is it silent? is a question due?
 //!                                              └─ Exit, Deadline ──► over: every later command says why
 //! ```
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@ mod agent;
 mod chain;
 mod closure;
 mod exchange;
+mod lookout;
 mod replay;
 mod session;
 mod watchdog;
@@ -29,6 +30,7 @@ pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
 pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
+pub use lookout::LookError;
 pub use replay::{Actor, ReplayError, read_program};
 pub use session::{Failed, Limits, Session, SessionError};
 pub use watchdog::{GuestClock, WatchdogError};

@@ -1,17 +1,20 @@
 //! The owner loop of one run.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guestmem::PhysMem;
+use introspect::{DebugInfo, GuestKernel, Question};
 use machine::{Call, Event as MachineEvent, ExitReason, HookId, Machine, MachineError};
-use record::{Content, End, Event, Evidence, GuestLimits, Happening, SchedExt, Step, Window};
+use record::{Content, End, Event, Evidence, GuestLimits, Happening, Observation, SchedExt, Step, Window};
 use spec::{CgroupSpec, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId};
 use wire::{AgentError, Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
 use crate::chain::chain;
 use crate::closure::Program;
 use crate::exchange::{self, ExchangeError};
+use crate::lookout::{LookError, Lookout};
 use crate::watchdog::GuestClock;
 
 /// How long a run may take.
@@ -99,6 +102,7 @@ pub struct Session {
     calls: u64,
     /// What was asked of this session since somebody wanted it noted.
     script: Option<Vec<Step>>,
+    lookout: Lookout,
 }
 
 /// Where the scheduler's program is in its life.
@@ -136,6 +140,7 @@ impl Session {
             file: Vec::new(),
             calls: 0,
             script: None,
+            lookout: Lookout::default(),
         };
         let hello = match hooked {
             Ok(hook) => {
@@ -156,6 +161,35 @@ impl Session {
     /// Guest RAM; the guest stands still whenever this can be called.
     pub fn memory(&self) -> &dyn PhysMem {
         self.machine.memory()
+    }
+
+    /// Tells names and types of the guest's kernel, without which it cannot be looked at.
+    pub fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
+        self.lookout.set_debug_info(info);
+    }
+
+    /// The guest's kernel as it stands now: between two commands nothing in it moves.
+    ///
+    /// # Errors
+    /// [`LookError`] when it is not found in the guest's memory.
+    pub fn kernel(&mut self) -> Result<GuestKernel<'_>, LookError> {
+        self.lookout.kernel(self.machine.memory())
+    }
+
+    /// Has the question asked when the workers have run for that much guest time, in all windows together; to the tick,
+    /// if the clock is a fine one ([`GuestClock::finely`]).
+    pub fn look_at(&mut self, when: Nanos, question: Question) {
+        self.lookout.look_at(when, question);
+    }
+
+    /// Asks now.
+    pub fn observe(&mut self, question: &Question) {
+        self.lookout.observe(self.machine.memory(), self.now, question);
+    }
+
+    /// What was seen so far. A question whose time has not come is answered by that.
+    pub fn take_observations(&mut self) -> Vec<Observation> {
+        self.lookout.take(self.now)
     }
 
     /// The last guest time that the guest has told.
@@ -349,7 +383,9 @@ impl Session {
     pub fn run_for(&mut self, span: Nanos) -> Result<&Window, SessionError> {
         self.step(|| Step::RunFor { span });
         let under_scheduler = self.scheduler_runs();
-        match self.command(Command::RunFor { span }, span)? {
+        self.lookout.open();
+        let reply = self.command(Command::RunFor { span }, span);
+        match reply? {
             Reply::Ran {
                 from,
                 to,
@@ -357,6 +393,7 @@ impl Session {
                 sched_ext,
             } => {
                 self.now = to;
+                self.lookout.close(to.since(from));
                 let sched_ext = sched_ext.map(|state| SchedExt {
                     state: state.state,
                     ops: state.ops,
@@ -496,11 +533,12 @@ impl Session {
                     }
                 }
                 MachineEvent::Hook(hit) => {
-                    let silent = self.clock.as_ref().is_some_and(|(clock, hook)| {
-                        let now = clock.now(self.machine.as_ref(), &hit);
-                        *hook == hit.hook && now.is_ok_and(|now| now > limit)
-                    });
-                    if silent {
+                    let clock = self.clock.as_ref().filter(|(_, hook)| *hook == hit.hook);
+                    let now = clock.and_then(|(clock, _)| clock.now(self.machine.as_ref(), &hit).ok());
+                    if let Some(now) = now {
+                        self.lookout.tick(self.machine.memory(), now);
+                    }
+                    if now.is_some_and(|now| now > limit) {
                         let during = format!("no call for {patience} of guest time while {doing}");
                         return Err(self.over(End::GuestSilent { during }));
                     }

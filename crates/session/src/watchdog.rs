@@ -21,6 +21,8 @@ pub struct GuestClock {
     tick: GuestVirt,
     jiffies_64: GuestVirt,
     hz: u64,
+    /// Ticks between two looks.
+    every: u64,
 }
 
 /// The guest's clock cannot be found.
@@ -41,6 +43,7 @@ impl GuestClock {
             tick,
             jiffies_64,
             hz: hz.max(1),
+            every: TICKS_PER_LOOK,
         }
     }
 
@@ -62,17 +65,19 @@ impl GuestClock {
             tick: address(TICK)?,
             jiffies_64: address("jiffies_64")?,
             hz,
+            every: TICKS_PER_LOOK,
         })
+    }
+
+    /// The same clock, looked at in every tick: it costs a stop of the machine each time.
+    #[must_use]
+    pub fn finely(self) -> GuestClock {
+        GuestClock { every: 1, ..self }
     }
 
     /// Asks the machine for a look every few hundred ticks.
     pub(crate) fn hook(&self, machine: &mut dyn Machine) -> Result<HookId, MachineError> {
-        machine.hook(
-            self.tick,
-            HookSpec {
-                every: TICKS_PER_LOOK,
-            },
-        )
+        machine.hook(self.tick, HookSpec { every: self.every })
     }
 
     /// Guest time since boot, to the tick, at a hit of that hook.
@@ -100,6 +105,7 @@ mod tests {
             tick: GuestVirt(0),
             jiffies_64: GuestVirt(0),
             hz: 250,
+            every: TICKS_PER_LOOK,
         };
         let initial = (-300i32 * 250) as u32;
         assert_eq!(clock.since_boot(initial.into()), GuestTime::default());

@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod doctor;
+pub(crate) mod inspect;
 pub(crate) mod kernel;
 pub(crate) mod replay;
 pub(crate) mod run;

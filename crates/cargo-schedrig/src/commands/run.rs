@@ -12,6 +12,7 @@ use schedrig::{
 
 use crate::exit::{Exit, Usage};
 use crate::group::GroupArg;
+use crate::look::{self, looks};
 use crate::progress::Line;
 use crate::shell;
 
@@ -47,6 +48,11 @@ pub(crate) struct Run {
     /// How long the workers run, in guest time.
     #[arg(long = "for", value_name = "TIME", default_value = "2s")]
     span: Nanos,
+
+    /// Ask the guest's kernel something when the workers have run that long; changes nothing. WHAT is as in
+    /// `cargo schedrig inspect`.
+    #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=6)]
+    looks: Vec<String>,
 
     /// The seed: the same one gives the same execution [default: 1].
     #[arg(long, value_name = "N")]
@@ -159,6 +165,9 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
         return Ok(());
     }
     print!("{}", report::detail(record));
+    for observation in &record.observations {
+        print!("{}", look::text(observation));
+    }
     let host = &record.host;
     eprintln!(
         "  host time {:.1} s, of it {:.2} s until the agent was there",
@@ -267,6 +276,7 @@ impl Run {
         spec.shift = self.shift;
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
+        spec.looks = looks(&self.looks)?;
         let words: Vec<String> = std::env::args().skip(1).collect();
         spec.replay = Arc::new(move |_| shell::line("cargo", &words));
         if let Some(records) = &self.records {
@@ -293,6 +303,9 @@ impl Run {
         };
         match self {
             Run { seed: Some(_), .. } => refuse("`--seeds`"),
+            Run { looks, .. } if !looks.is_empty() => Err(Usage(
+                "a sweep does not take `--at`: replay the run that is of interest".to_owned(),
+            )),
             Run { json: true, .. } => refuse("`--json`"),
             Run { repeat: Some(_), .. } => Err(Usage("a sweep does not take `--repeat`".to_owned())),
             _ => Ok(()),

@@ -1,0 +1,99 @@
+//! `cargo schedrig inspect`: a look into the kernel of a recorded run, or of one in progress.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use record::Observation;
+use schedrig::{Look, Nanos, Replay, ReplayOptions};
+
+use crate::exit::{Exit, Usage};
+use crate::look;
+use crate::progress::Line;
+
+/// Ask the kernel of a recorded run, or of a run in progress.
+///
+/// A recorded run is made again, which is the same execution, and asked at the time that `--at` says, else when its test
+/// was done. A run in progress is asked as it runs.
+#[derive(Debug, Args)]
+pub(crate) struct Inspect {
+    /// A record (its directory, its name, or the beginning of its hash), `running`, or `pid:N` of a run's QEMU.
+    which: String,
+
+    /// What to ask.
+    #[arg(required = true, value_name = "WHAT", help = schedrig::Question::HELP)]
+    question: Vec<String>,
+
+    /// Ask when the workers have run that long.
+    #[arg(long, value_name = "TIME")]
+    at: Option<Nanos>,
+
+    /// Where records are.
+    #[arg(long, value_name = "DIR", env = "SCHEDRIG_RECORDS")]
+    records: Option<PathBuf>,
+
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
+    let question = look::parse(&inspect.question)?;
+    let pid = match inspect.which.strip_prefix("pid:") {
+        Some(pid) => Some(
+            pid.parse()
+                .map_err(|_| Usage(format!("`{pid}` is no process id")))?,
+        ),
+        None => None,
+    };
+    if pid.is_some() || inspect.which == "running" {
+        if inspect.at.is_some() {
+            return Err(Usage("a run in progress is asked now: leave out `--at`".to_owned()).into());
+        }
+        let seen = schedrig::ask_running(pid, &question)?;
+        if inspect.json {
+            println!("{}", serde_json::to_string_pretty(&seen)?);
+        } else {
+            println!("{}", seen.to_text());
+        }
+        return Ok(Exit::Pass);
+    }
+    let look = Look {
+        at: inspect.at,
+        question,
+    };
+    let (observations, same) = observe_again(inspect, look)?;
+    for observation in &observations {
+        if inspect.json {
+            println!("{}", serde_json::to_string_pretty(observation)?);
+        } else {
+            print!("{}", look::text(observation));
+        }
+    }
+    if !same {
+        eprintln!("error: the run was another execution this time: what is shown is of that one");
+        return Ok(Exit::Fail);
+    }
+    Ok(Exit::Pass)
+}
+
+/// Makes a recorded run again with a look at its kernel. Tells, too, whether it was the same execution.
+fn observe_again(inspect: &Inspect, look: Look) -> anyhow::Result<(Vec<Observation>, bool)> {
+    let records = match &inspect.records {
+        Some(records) => records.clone(),
+        None => schedrig::default_records_dir()?,
+    };
+    let recorded = record::load(&record::find(&inspect.which, &records)?)?;
+    let options = ReplayOptions {
+        records: inspect.records.clone(),
+        looks: vec![look],
+        ..ReplayOptions::default()
+    };
+    let line = Line::new();
+    line.say(format!("making {} again", inspect.which));
+    let replayed = Replay::new(recorded, &options, &mut |step| line.step(step))
+        .and_then(|replay| replay.run(&mut |step| line.step(step)));
+    line.done();
+    let replayed = replayed?;
+    let same = replayed.difference.is_none();
+    Ok((replayed.finished.record.observations, same))
+}

@@ -1,0 +1,84 @@
+//! Looks at a guest's kernel, as they are asked for on the command line and shown.
+
+use record::Observation;
+use schedrig::{Look, Nanos, Question};
+
+use crate::exit::Usage;
+
+/// The looks in `2s inspect rq 500ms inspect task 12`: what several `--at` have brought together.
+pub(crate) fn looks(words: &[String]) -> Result<Vec<Look>, Usage> {
+    let mut looks = Vec::new();
+    let mut rest = words;
+    while let Some((time, after)) = rest.split_first() {
+        let at: Nanos = time
+            .parse()
+            .map_err(|error| Usage(format!("--at {time}: {error}")))?;
+        let question = match after.split_first() {
+            Some((word, question)) if word == "inspect" => question,
+            _ => {
+                return Err(Usage(format!(
+                    "--at {time} wants the word `inspect` next, as in `--at {time} inspect rq`"
+                )));
+            }
+        };
+        // The next look begins with a time and that word again.
+        let end = (1..question.len())
+            .find(|end| question.get(end + 1).is_some_and(|word| word == "inspect"))
+            .unwrap_or(question.len());
+        looks.push(Look {
+            at: Some(at),
+            question: parse(&question[..end])?,
+        });
+        rest = &question[end..];
+    }
+    Ok(looks)
+}
+
+/// The question in these words.
+pub(crate) fn parse(words: &[String]) -> Result<Question, Usage> {
+    words
+        .join(" ")
+        .parse()
+        .map_err(|error: schedrig::QuestionError| Usage(error.to_string()))
+}
+
+/// An observation as people read it.
+pub(crate) fn text(observation: &Observation) -> String {
+    format!(
+        "\n  {} at [{}]\n{}\n",
+        observation.asked,
+        observation.at,
+        observation.seen.to_text()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(words: &str) -> Result<Vec<Look>, Usage> {
+        looks(&words.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn several_looks_are_told_apart() {
+        let found = of("2s inspect sym jiffies_64 500ms inspect read 0x10 8").unwrap();
+        let shown: Vec<_> = found
+            .iter()
+            .map(|look| format!("{} {}", look.at.unwrap(), look.question))
+            .collect();
+        assert_eq!(shown, ["2s sym jiffies_64", "500ms read 0x10 8"]);
+    }
+
+    #[test]
+    fn wrong_words_are_told() {
+        let check = |words: &str, part: &str| {
+            let error = of(words).unwrap_err().0;
+            assert!(error.contains(part), "{error}");
+        };
+        check("2s rq now", "wants the word `inspect`");
+        check("soon inspect rq", "--at soon");
+        check("2s inspect everything", "no such question");
+        check("2s inspect sym", "too few");
+    }
+}

@@ -1,0 +1,139 @@
+//! What a person asks of a frozen kernel, in a few words: `rq`, `task 12`, `sym jiffies_64`, `read 0xffff… 64`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use guestmem::GuestVirt;
+use record::Value;
+
+use crate::{GuestKernel, ReadError};
+
+/// A question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// A symbol: its address and the 8 bytes there.
+    Sym(String),
+    /// Bytes at an address.
+    Read {
+        /// Where.
+        at: GuestVirt,
+        /// How many.
+        len: usize,
+    },
+}
+
+/// The words are no question.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("'{words}' cannot be asked: {why}; what can: {}", Question::HELP)]
+pub struct QuestionError {
+    words: String,
+    why: &'static str,
+}
+
+/// Bytes that `read` shows unless it is told how many, and at the most.
+const BYTES: usize = 64;
+const MOST_BYTES: usize = 1 << 20;
+
+impl Question {
+    /// The questions that there are.
+    pub const HELP: &'static str = "sym NAME, read ADDRESS [BYTES]";
+
+    /// How many words a question that begins with this word has at the least and at the most, itself included.
+    pub fn words(first: &str) -> Option<(usize, usize)> {
+        match first {
+            "sym" => Some((2, 2)),
+            "read" => Some((2, 3)),
+            _ => None,
+        }
+    }
+
+    /// The answer; what cannot be read is told in it.
+    pub fn answer(&self, kernel: &GuestKernel<'_>) -> Value {
+        let answer = match self {
+            Question::Sym(name) => symbol(kernel, name),
+            Question::Read { at, len } => bytes(kernel, *at, *len),
+        };
+        answer.unwrap_or_else(|error| Value::missing(&error))
+    }
+}
+
+fn symbol(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
+    let at = kernel.symbol(name)?;
+    Ok(Value::tree([
+        ("symbol", name.into()),
+        ("address", Value::Hex(at.0)),
+        ("u64", Value::hex(kernel.read_u64(at))),
+    ]))
+}
+
+fn bytes(kernel: &GuestKernel<'_>, at: GuestVirt, len: usize) -> Result<Value, ReadError> {
+    const ROW: usize = 16;
+    let bytes = kernel.read_chunked(at, len)?;
+    let row = |(index, row): (usize, &[u8])| {
+        let hex: Vec<String> = row.iter().map(|byte| format!("{byte:02x}")).collect();
+        let printable = |byte: &u8| {
+            if byte.is_ascii_graphic() {
+                char::from(*byte)
+            } else {
+                '.'
+            }
+        };
+        Value::tree([
+            ("address", Value::Hex(at.wrapping_add((index * ROW) as u64).0)),
+            ("bytes", hex.join(" ").into()),
+            ("text", row.iter().map(printable).collect::<String>().into()),
+        ])
+    };
+    Ok(bytes.chunks(ROW).enumerate().map(row).collect())
+}
+
+impl FromStr for Question {
+    type Err = QuestionError;
+
+    fn from_str(text: &str) -> Result<Question, QuestionError> {
+        let refuse = |why| QuestionError {
+            words: text.to_owned(),
+            why,
+        };
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let first = *words.first().ok_or_else(|| refuse("it is empty"))?;
+        let (least, most) = Question::words(first).ok_or_else(|| refuse("there is no such question"))?;
+        if !(least..=most).contains(&words.len()) {
+            return Err(refuse("it has too many words, or too few"));
+        }
+        let number = |index: usize| {
+            words
+                .get(index)
+                .map(|word| parse(word).ok_or_else(|| refuse("not a number")))
+        };
+        match first {
+            "sym" => Ok(Question::Sym(words[1].to_owned())),
+            "read" => {
+                let at = GuestVirt(number(1).unwrap_or_else(|| Err(refuse("no address")))?);
+                let len = number(2).transpose()?.map_or(BYTES, |len| len as usize);
+                if len > MOST_BYTES {
+                    return Err(refuse("too many bytes"));
+                }
+                Ok(Question::Read { at, len })
+            }
+            _ => Err(refuse("there is no such question")),
+        }
+    }
+}
+
+/// A number as C writes it, in decimal or hex.
+fn parse(word: &str) -> Option<u64> {
+    match word.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
+}
+
+impl fmt::Display for Question {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Question::Sym(name) => write!(f, "sym {name}"),
+            Question::Read { at, len } => write!(f, "read {at} {len}"),
+        }
+    }
+}
