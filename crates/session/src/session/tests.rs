@@ -40,7 +40,7 @@ fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
     })
 }
 
-fn start(script: Vec<Step>) -> (Session, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
+fn start(script: Vec<Step>) -> (Session, Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
     let machine = FakeMachine::new(script, "boot\r\n");
     let answers = machine.answers();
     let started = Session::start(Box::new(machine), None, Limits::default());
