@@ -36,6 +36,22 @@ impl<'k> CfsRq<'k> {
         group_path(self.0.follow("tg")?)
     }
 
+    /// `tg->se[cpu]`, from v7.2 on beside the queue: as what the group competes on this CPU; `None` for the root's.
+    pub fn group_entity(&self) -> Result<Option<Entity<'k>>, ReadError> {
+        let root = self.0.kernel().symbol("root_task_group")?;
+        if self.0.pointer("tg")? == root {
+            return Ok(None);
+        }
+        match self.0.container_of("cfs_tg_state", "cfs_rq") {
+            Err(error) if error.is_absent() => {
+                let cpu = self.0.u64("rq->cpu")?;
+                let entities = self.0.follow("tg->se")?;
+                Ok(Some(Entity(entities.element(cpu)?.deref()?)))
+            }
+            state => Ok(Some(Entity(state?.field("se")?))),
+        }
+    }
+
     /// `nr_queued` (`nr_running` before v6.14): tasks and groups of this level, the running one too.
     pub fn nr_queued(&self) -> Result<u64, ReadError> {
         either(&self.0, "nr_queued", "nr_running")?.bits()

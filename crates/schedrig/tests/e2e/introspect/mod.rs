@@ -1,5 +1,9 @@
 //! The guest's kernel read from outside, against what the guest itself reads of it.
 
+mod domains;
 mod placement;
-#[expect(dead_code, reason = "the first comparisons come with the next change")]
+mod rqs;
+mod sched_debug;
+mod schedstat;
+mod scx_dump;
 mod truth;
