@@ -45,7 +45,7 @@ pub(crate) fn parse(words: &[String]) -> Result<Question, Usage> {
 /// An observation as people read it.
 pub(crate) fn text(observation: &Observation) -> String {
     format!(
-        "\n  {} at [{}]\n{}\n",
+        "\n{} at {}\n{}\n",
         observation.asked,
         observation.at,
         observation.seen.to_text()

@@ -6,11 +6,15 @@ use std::str::FromStr;
 use guestmem::GuestVirt;
 use record::Value;
 
-use crate::{GuestKernel, ReadError};
+use crate::{GuestKernel, ReadError, sched};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Question {
+    /// The runqueues at a glance, or all of a CPU's.
+    Rq(Option<u32>),
+    /// sched_ext's schedulers, their dispatch queues and the tasks in them.
+    Dsq,
     /// A symbol: its address and the 8 bytes there.
     Sym(String),
     /// Bytes at an address.
@@ -36,11 +40,13 @@ const MOST_BYTES: usize = 1 << 20;
 
 impl Question {
     /// The questions that there are.
-    pub const HELP: &'static str = "sym NAME, read ADDRESS [BYTES]";
+    pub const HELP: &'static str = "rq [CPU], dsq, sym NAME, read ADDRESS [BYTES]";
 
     /// How many words a question that begins with this word has at the least and at the most, itself included.
     pub fn words(first: &str) -> Option<(usize, usize)> {
         match first {
+            "rq" => Some((1, 2)),
+            "dsq" => Some((1, 1)),
             "sym" => Some((2, 2)),
             "read" => Some((2, 3)),
             _ => None,
@@ -50,6 +56,9 @@ impl Question {
     /// The answer; what cannot be read is told in it.
     pub fn answer(&self, kernel: &GuestKernel<'_>) -> Value {
         let answer = match self {
+            Question::Rq(None) => sched::runqueues(kernel),
+            Question::Rq(Some(cpu)) => sched::runqueue(kernel, *cpu),
+            Question::Dsq => sched::dispatch_queues(kernel),
             Question::Sym(name) => symbol(kernel, name),
             Question::Read { at, len } => bytes(kernel, *at, *len),
         };
@@ -107,6 +116,11 @@ impl FromStr for Question {
                 .map(|word| parse(word).ok_or_else(|| refuse("not a number")))
         };
         match first {
+            "rq" => {
+                let cpu = number(1).transpose()?.map(u32::try_from).transpose();
+                Ok(Question::Rq(cpu.map_err(|_| refuse("no such CPU"))?))
+            }
+            "dsq" => Ok(Question::Dsq),
             "sym" => Ok(Question::Sym(words[1].to_owned())),
             "read" => {
                 let at = GuestVirt(number(1).unwrap_or_else(|| Err(refuse("no address")))?);
@@ -132,6 +146,9 @@ fn parse(word: &str) -> Option<u64> {
 impl fmt::Display for Question {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Question::Rq(None) => write!(f, "rq"),
+            Question::Rq(Some(cpu)) => write!(f, "rq {cpu}"),
+            Question::Dsq => write!(f, "dsq"),
             Question::Sym(name) => write!(f, "sym {name}"),
             Question::Read { at, len } => write!(f, "read {at} {len}"),
         }

@@ -62,9 +62,9 @@ impl Lookout {
     }
 
     pub(crate) fn look_at(&mut self, when: Nanos, question: Question) {
-        self.pending.push((when, question));
         // Those of one time in the order in which they came.
-        self.pending.sort_by_key(|(when, _)| std::cmp::Reverse(*when));
+        let after = self.pending.partition_point(|(other, _)| *other > when);
+        self.pending.insert(after, (when, question));
     }
 
     pub(crate) fn open(&mut self) {

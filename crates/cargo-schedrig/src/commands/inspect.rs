@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use record::Observation;
+use record::{Observation, Value};
 use schedrig::{Look, Nanos, Replay, ReplayOptions};
 
 use crate::exit::{Exit, Usage};
@@ -52,28 +52,41 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
         let seen = schedrig::ask_running(pid, &question)?;
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(&seen)?);
-        } else {
+        } else if !matches!(seen, Value::Missing(_)) {
             println!("{}", seen.to_text());
         }
-        return Ok(Exit::Pass);
+        return Ok(answered(&seen));
     }
     let look = Look {
         at: inspect.at,
         question,
     };
     let (observations, same) = observe_again(inspect, look)?;
+    let mut exit = Exit::Pass;
     for observation in &observations {
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(observation)?);
-        } else {
+        } else if !matches!(observation.seen, Value::Missing(_)) {
             print!("{}", look::text(observation));
         }
+        exit = answered(&observation.seen);
     }
     if !same {
         eprintln!("error: the run was another execution this time: what is shown is of that one");
-        return Ok(Exit::Fail);
+        exit = Exit::Fail;
     }
-    Ok(Exit::Pass)
+    Ok(exit)
+}
+
+/// Tells, too, why there is no answer.
+fn answered(seen: &Value) -> Exit {
+    match seen {
+        Value::Missing(why) => {
+            eprintln!("error: {why}");
+            Exit::Fail
+        }
+        _ => Exit::Pass,
+    }
 }
 
 /// Makes a recorded run again with a look at its kernel. Tells, too, whether it was the same execution.

@@ -86,10 +86,6 @@ impl<'k> Dsq<'k> {
 
 /// A task that waits in a DSQ.
 fn waiting(task: Object<'_>) -> Value {
-    let since = task
-        .u64("scx.runnable_at")
-        .and_then(|at| age(task.kernel(), at))
-        .map_or_else(|error| Value::missing(&error), Value::Time);
     let Value::Tree(mut entries) = brief(task) else {
         return brief(task);
     };
@@ -97,9 +93,16 @@ fn waiting(task: Object<'_>) -> Value {
         ("dsq_vtime".into(), Value::time(task.u64("scx.dsq_vtime"))),
         ("slice".into(), Value::time(task.u64("scx.slice"))),
         ("weight".into(), Value::from(task.u64("scx.weight"))),
-        ("runnable_for".into(), since),
+        ("runnable_for".into(), runnable_for(&task)),
     ]);
     Value::Tree(entries)
+}
+
+/// For how long the task has been runnable, as the watchdog counts it.
+pub(super) fn runnable_for(task: &Object<'_>) -> Value {
+    let since = task.u64("scx.runnable_at");
+    let since = since.and_then(|at| age(task.kernel(), at));
+    since.map_or_else(|error| Value::missing(&error), Value::Time)
 }
 
 /// Is this node of a DSQ's list an iterator's place in it, not a task?

@@ -61,6 +61,13 @@ pub(super) fn brief(task: Object<'_>) -> Value {
     ])
 }
 
+/// A task in one word, as the kernel's messages have it: `comm[pid]`.
+pub(super) fn brief_line(task: Object<'_>) -> String {
+    let part = |part: Result<String, ReadError>| part.unwrap_or_else(|_| "?".to_owned());
+    let pid = task.i64("pid").map(|pid| pid.to_string());
+    format!("{}[{}]", part(task.str("comm")), part(pid))
+}
+
 /// [`brief`] of a pointer that may be NULL, or that this kernel does not have.
 pub(super) fn brief_at(task: Result<Option<Object<'_>>, ReadError>) -> Value {
     match task {
