@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod boot;
+mod btf;
 mod calls;
 mod figure;
 mod fork;
+mod memory;
 mod runs;
 
 use anyhow::{Result, bail};
@@ -33,8 +35,10 @@ type Bench = fn(u32) -> Result<Vec<Figure>>;
 
 const BENCHES: &[(&str, Bench)] = &[
     ("boot", boot::measure),
+    ("btf", btf::measure),
     ("calls", calls::measure),
     ("fork", fork::measure),
+    ("memory", memory::measure),
     ("run", runs::measure),
 ];
 
