@@ -2,7 +2,7 @@
 
 use guestmem::{GuestVirt, VirtError};
 
-use crate::btf::{FieldError, Missing};
+use crate::btf::{BtfError, FieldError, Missing};
 use crate::percpu::PerCpuError;
 
 /// Why a value could not be read: a value that is missing always says so.
@@ -72,6 +72,23 @@ pub enum ReadError {
         what: String,
         /// The bound.
         most: usize,
+    },
+    /// The kernel has loaded no such BPF object.
+    #[error("no BPF {kind} {name} is loaded")]
+    NotLoaded {
+        /// What was looked for: `map`, `variable`.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Types that lie in the guest are damaged.
+    #[error("{what} is no type information: {problem}")]
+    Types {
+        /// Whose types they are.
+        what: String,
+        /// What is wrong.
+        #[source]
+        problem: BtfError,
     },
     /// A variable of one CPU could not be found.
     #[error(transparent)]

@@ -19,6 +19,7 @@
 //! the guest's claim: every walk is bounded, finds circles, and a value that cannot be read says why.
 #![forbid(unsafe_code)]
 
+pub mod bpf;
 pub mod btf;
 pub mod collections;
 mod debuginfo;
@@ -27,6 +28,7 @@ pub mod kernel;
 mod object;
 mod percpu;
 mod question;
+mod render;
 pub mod sched;
 #[cfg(test)]
 mod testing;
@@ -37,3 +39,4 @@ pub use kernel::{GuestKernel, Hints, Placement, PlacementError};
 pub use object::Object;
 pub use percpu::{NAMED as NAMED_PER_CPU, PerCpuError};
 pub use question::{Question, QuestionError};
+pub use render::{Limits, render};

@@ -222,6 +222,11 @@ impl<'k> Object<'k> {
         Ok((bits << unused).cast_signed() >> unused)
     }
 
+    /// Is it a bitfield?
+    pub fn is_bitfield(&self) -> bool {
+        self.bits.is_some()
+    }
+
     /// Has its type negative values?
     pub fn is_signed(&self) -> bool {
         let type_id = self.btf.resolve(self.type_id);

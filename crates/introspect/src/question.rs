@@ -1,4 +1,4 @@
-//! What a person asks of a frozen kernel, in a few words: `rq`, `task 12`, `sym jiffies_64`, `read 0xffff… 64`.
+//! What a person asks of a frozen kernel, in a few words: `rq`, `task 12`, `maps`, `sym jiffies_64`, `read 0xffff… 64`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,8 @@ use std::str::FromStr;
 use guestmem::GuestVirt;
 use record::Value;
 
-use crate::{GuestKernel, ReadError, sched};
+use crate::bpf::Bpf;
+use crate::{GuestKernel, Limits, ReadError, sched};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,12 @@ pub enum Question {
         /// How many.
         len: usize,
     },
+    /// All BPF maps, with the first of their entries.
+    Maps,
+    /// The BPF maps of a name, or that with an id, with all entries.
+    Map(String),
+    /// All BPF programs.
+    Progs,
 }
 
 /// The words are no question.
@@ -38,9 +45,14 @@ pub struct QuestionError {
 const BYTES: usize = 64;
 const MOST_BYTES: usize = 1 << 20;
 
+/// Entries of a map that `maps` shows, and `map` at the most.
+const ENTRIES: usize = 256;
+const MOST_ENTRIES: usize = 1 << 16;
+
 impl Question {
     /// The questions that there are.
-    pub const HELP: &'static str = "rq [CPU], dsq, sym NAME, read ADDRESS [BYTES]";
+    pub const HELP: &'static str =
+        "rq [CPU], dsq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
 
     /// How many words a question that begins with this word has at the least and at the most, itself included.
     pub fn words(first: &str) -> Option<(usize, usize)> {
@@ -49,6 +61,8 @@ impl Question {
             "dsq" => Some((1, 1)),
             "sym" => Some((2, 2)),
             "read" => Some((2, 3)),
+            "maps" | "progs" => Some((1, 1)),
+            "map" => Some((2, 2)),
             _ => None,
         }
     }
@@ -61,6 +75,9 @@ impl Question {
             Question::Dsq => sched::dispatch_queues(kernel),
             Question::Sym(name) => symbol(kernel, name),
             Question::Read { at, len } => bytes(kernel, *at, *len),
+            Question::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
+            Question::Map(name) => map(kernel, name),
+            Question::Progs => Ok(Bpf::of(kernel).progs_value()),
         };
         answer.unwrap_or_else(|error| Value::missing(&error))
     }
@@ -73,6 +90,23 @@ fn symbol(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
         ("address", Value::Hex(at.0)),
         ("u64", Value::hex(kernel.read_u64(at))),
     ]))
+}
+
+fn map(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
+    let limits = Limits {
+        elements: MOST_ENTRIES,
+        values: 1 << 20,
+        ..Limits::default()
+    };
+    let bpf = Bpf::of(kernel);
+    let maps = bpf.maps_named(name)?;
+    if maps.is_empty() {
+        return Err(ReadError::NotLoaded {
+            kind: "map",
+            name: name.to_owned(),
+        });
+    }
+    Ok(maps.iter().map(|map| map.value(MOST_ENTRIES, &limits)).collect())
 }
 
 fn bytes(kernel: &GuestKernel<'_>, at: GuestVirt, len: usize) -> Result<Value, ReadError> {
@@ -122,6 +156,9 @@ impl FromStr for Question {
             }
             "dsq" => Ok(Question::Dsq),
             "sym" => Ok(Question::Sym(words[1].to_owned())),
+            "maps" => Ok(Question::Maps),
+            "map" => Ok(Question::Map(words[1].to_owned())),
+            "progs" => Ok(Question::Progs),
             "read" => {
                 let at = GuestVirt(number(1).unwrap_or_else(|| Err(refuse("no address")))?);
                 let len = number(2).transpose()?.map_or(BYTES, |len| len as usize);
@@ -151,6 +188,9 @@ impl fmt::Display for Question {
             Question::Dsq => write!(f, "dsq"),
             Question::Sym(name) => write!(f, "sym {name}"),
             Question::Read { at, len } => write!(f, "read {at} {len}"),
+            Question::Maps => write!(f, "maps"),
+            Question::Map(name) => write!(f, "map {name}"),
+            Question::Progs => write!(f, "progs"),
         }
     }
 }

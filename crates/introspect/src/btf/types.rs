@@ -279,7 +279,15 @@ impl Btf {
 
     /// The variables of a section, in the order of the section; none when there is no such section.
     pub fn datasec_vars(&self, name: &str) -> impl Iterator<Item = DatasecVar<'_>> {
-        let record = self.find(name, KindSet::DATASEC).and_then(|id| self.record(id));
+        let id = self.find(name, KindSet::DATASEC).unwrap_or(TypeId::VOID);
+        self.section_vars(id)
+    }
+
+    /// The variables of this section; none of another type.
+    pub fn section_vars(&self, id: TypeId) -> impl Iterator<Item = DatasecVar<'_>> {
+        let record = self
+            .record(self.resolve(id))
+            .filter(|record| record.kind == Kind::Datasec);
         let all = record.into_iter().flat_map(|record| record.triples());
         all.map(|[var, offset, size]| DatasecVar {
             name: self.name(TypeId(var)),

@@ -25,6 +25,7 @@ pub use hlist::hlist;
 pub use list::list;
 pub use rbtree::rbtree;
 pub use rhashtable::rhashtable;
+pub(crate) use visited::Visited;
 pub use xarray::xarray;
 
 use crate::{Object, ReadError};

@@ -7,13 +7,13 @@ use guestmem::GuestVirt;
 use crate::ReadError;
 
 /// Finds circles, and ends walks that are too long.
-pub(super) struct Visited {
+pub(crate) struct Visited {
     seen: HashSet<GuestVirt>,
     most: usize,
 }
 
 impl Visited {
-    pub(super) fn new(most: usize) -> Visited {
+    pub(crate) fn new(most: usize) -> Visited {
         Visited {
             seen: HashSet::new(),
             most,
@@ -21,7 +21,7 @@ impl Visited {
     }
 
     /// Notes a node; `what` is the collection, for the error.
-    pub(super) fn note(&mut self, at: GuestVirt, what: impl FnOnce() -> String) -> Result<(), ReadError> {
+    pub(crate) fn note(&mut self, at: GuestVirt, what: impl FnOnce() -> String) -> Result<(), ReadError> {
         if self.seen.len() == self.most {
             return Err(ReadError::TooMany {
                 what: what(),

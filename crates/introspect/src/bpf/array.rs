@@ -1,0 +1,74 @@
+//! `struct bpf_array`: values one after the other; or pointers to programs, maps and the CPUs' values.
+//!
+//! ```text
+//!  bpf_array ── value: elem_size bytes each, max_entries times      with BPF_F_MMAPABLE from a page's begin on
+//!            └─ ptrs, pptrs: one pointer each
+//! ```
+
+use guestmem::GuestVirt;
+
+use super::{Contents, Entry, Held, Key, Map};
+use crate::ReadError;
+
+/// `array_map_lookup_elem`, `percpu_array_map_lookup_elem`, `fd_array_map_lookup_elem`
+pub(super) fn contents<'b>(map: &Map<'b>, most: usize) -> Result<Contents<'b>, ReadError> {
+    let array = map.within("bpf_array")?;
+    let (total, kind) = (map.max_entries()?, map.kind()?);
+    let elem_size = array.u64("elem_size")?;
+    let values = array.field("value")?.address();
+    if elem_size < map.value_size()? && kind == "BPF_MAP_TYPE_ARRAY" {
+        let what = format!("elem_size of {}", array.describe());
+        let why = format!("values have {} bytes", map.value_size()?);
+        return Err(ReadError::out_of_range(what, elem_size, why));
+    }
+    let entry = |index: u64| {
+        let pointer = || array.field("ptrs")?.element(index);
+        let value = match kind.as_str() {
+            "BPF_MAP_TYPE_ARRAY" => Some(Held::One(
+                map.value_at(values.wrapping_add(elem_size.wrapping_mul(index)))?,
+            )),
+            "BPF_MAP_TYPE_PERCPU_ARRAY" => match pointer()?.bits()? {
+                0 => None,
+                template => Some(map.values_at(GuestVirt(template))?),
+            },
+            kind => held(map, kind, pointer()?.bits()?)?,
+        };
+        Ok(value.map(|value| Entry {
+            key: Key::Index(index),
+            value,
+        }))
+    };
+    let mut contents = Contents {
+        total,
+        ..Contents::default()
+    };
+    for index in 0..total.min(most as u64) {
+        match entry(index) {
+            Ok(Some(entry)) => contents.entries.push(entry),
+            // A slot of pointers with nothing in it is no entry.
+            Ok(None) => contents.total -= 1,
+            Err(error) => {
+                contents.problem = Some(error);
+                break;
+            }
+        }
+    }
+    Ok(contents)
+}
+
+/// What a pointer in a map leads to; `None` of NULL.
+pub(super) fn held<'b>(map: &Map<'b>, kind: &str, pointer: u64) -> Result<Option<Held<'b>>, ReadError> {
+    let kernel = map.bpf().kernel();
+    if pointer == 0 {
+        return Ok(None);
+    }
+    Ok(Some(match kind {
+        "BPF_MAP_TYPE_PROG_ARRAY" => {
+            Held::Program(kernel.object(GuestVirt(pointer), "bpf_prog")?.u64("aux->id")?)
+        }
+        "BPF_MAP_TYPE_ARRAY_OF_MAPS" | "BPF_MAP_TYPE_HASH_OF_MAPS" => {
+            Held::Map(kernel.object(GuestVirt(pointer), "bpf_map")?.u64("id")?)
+        }
+        _ => Held::Pointer(pointer),
+    }))
+}
