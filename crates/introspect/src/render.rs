@@ -239,7 +239,7 @@ impl Renderer<'_> {
     }
 
     fn string(&self, at: GuestVirt) -> Value {
-        const MOST: usize = 4096;
+        const MOST: usize = 256;
         let text = self
             .kernel
             .read_cstr(at, MOST)
@@ -352,4 +352,149 @@ fn printable(bytes: &[u8]) -> Option<String> {
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let words: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{FakeGuest, FakeKernel, UNMAPPED};
+
+    const TYPES: &str = "
+        enum color { RED, BLUE = 7 };
+        struct bpf_spin_lock { u32 val; };
+        struct pair { u8 low; s64 high; };
+        struct thing { char name[8]; u32 a : 3; s32 b : 5; enum color color; bool on; struct pair pairs[2];
+            u16 many[100]; struct thing *next; void *opaque; char *text; struct bpf_spin_lock lock;
+            union { u64 whole; u32 half; }; u8 grid[2][2]; };";
+
+    fn made(make: impl FnOnce(&mut FakeKernel, GuestVirt)) -> FakeGuest {
+        let mut kernel = FakeKernel::new(1, TYPES);
+        let thing = kernel.variable("one", "thing");
+        make(&mut kernel, thing);
+        kernel.built()
+    }
+
+    fn shown(guest: &FakeGuest, limits: &Limits) -> Value {
+        let kernel = guest.kernel();
+        render(&kernel.variable("one", "thing").unwrap(), limits)
+    }
+
+    fn at<'v>(value: &'v Value, path: &str) -> &'v Value {
+        value.get(path).unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    #[test]
+    fn every_kind_of_field_is_told_as_c_means_it() {
+        let guest = made(|kernel, thing| {
+            kernel.set_text(thing, "thing", "name", "first");
+            kernel.set(thing, "thing", "a", 5);
+            kernel.set(thing, "thing", "b", -3i64 as u64);
+            kernel.set(thing, "thing", "color", 7);
+            kernel.set(thing, "thing", "on", 1);
+            kernel.set(thing, "thing", "pairs[1].high", -5i64 as u64);
+            kernel.set(thing, "thing", "opaque", 0x1234);
+            kernel.set(thing, "thing", "lock.val", 1);
+            kernel.set(thing, "thing", "whole", 1 << 32 | 9);
+            kernel.set(thing, "thing", "grid[1][1]", 6);
+        });
+        let value = shown(&guest, &Limits::default());
+        assert_eq!(at(&value, "name"), &Value::from("first"));
+        assert_eq!(at(&value, "a"), &Value::Unsigned(5));
+        assert_eq!(at(&value, "b"), &Value::Int(-3));
+        assert_eq!(at(&value, "color"), &Value::from("BLUE"));
+        assert_eq!(at(&value, "on"), &Value::Bool(true));
+        assert_eq!(at(&value, "pairs[1].high"), &Value::Int(-5));
+        assert_eq!(at(&value, "next"), &Value::Hex(0));
+        assert_eq!(at(&value, "opaque"), &Value::Hex(0x1234));
+        assert_eq!(at(&value, "lock"), &Value::from("01 00 00 00"));
+        assert_eq!(at(&value, "half"), &Value::Int(9));
+        assert_eq!(at(&value, "whole"), &Value::Unsigned(1 << 32 | 9));
+        assert_eq!(at(&value, "grid[1][1]"), &Value::Unsigned(6));
+        assert_eq!(
+            at(&value, "many[64]"),
+            &Value::Missing("left out: 36 more elements".to_owned())
+        );
+    }
+
+    #[test]
+    fn characters_that_are_no_text_stay_numbers() {
+        let guest = made(|kernel, thing| kernel.set_text(thing, "thing", "name", "\0\x01\x02"));
+        assert_eq!(at(&shown(&guest, &Limits::default()), "name[1]"), &Value::Int(1));
+        let guest = made(|_, _| {});
+        assert_eq!(at(&shown(&guest, &Limits::default()), "name"), &Value::from(""));
+    }
+
+    #[test]
+    fn a_value_that_no_constant_has_stays_a_number() {
+        let guest = made(|kernel, thing| {
+            kernel.set(thing, "thing", "color", 3);
+            kernel.set(thing, "thing", "on", 2);
+        });
+        let value = shown(&guest, &Limits::default());
+        assert_eq!(at(&value, "color"), &Value::Unsigned(3));
+        assert_eq!(at(&value, "on"), &Value::Unsigned(2));
+    }
+
+    #[test]
+    fn pointers_are_followed_as_deep_as_asked_for() {
+        let guest = made(|kernel, thing| {
+            let (second, third) = (kernel.alloc("thing"), kernel.alloc("thing"));
+            kernel.set(thing, "thing", "next", second.0);
+            kernel.set(second, "thing", "next", third.0);
+            kernel.set_text(second, "thing", "name", "second");
+            let text = kernel.string("words");
+            kernel.set(thing, "thing", "text", text.0);
+        });
+        let value = shown(&guest, &Limits::default().following(1));
+        assert_eq!(at(&value, "next.to.name"), &Value::from("second"));
+        assert!(matches!(at(&value, "next.to.next"), Value::Hex(_)));
+        assert_eq!(at(&value, "text.to"), &Value::from("words"));
+    }
+
+    #[test]
+    fn pointers_in_a_circle_end_where_it_closes() {
+        let guest = made(|kernel, thing| {
+            let second = kernel.alloc("thing");
+            kernel.set(thing, "thing", "next", second.0);
+            kernel.set(second, "thing", "next", thing.0);
+        });
+        let value = shown(&guest, &Limits::default().following(1000));
+        assert!(matches!(at(&value, "next.to.next.to"), Value::Missing(_)));
+    }
+
+    #[test]
+    fn a_pointer_to_nowhere_says_so_and_the_rest_is_told() {
+        let guest = made(|kernel, thing| {
+            kernel.set(thing, "thing", "next", UNMAPPED.0);
+            kernel.set(thing, "thing", "whole", 3);
+        });
+        let value = shown(&guest, &Limits::default().following(3));
+        assert!(matches!(at(&value, "next.to"), Value::Missing(_)));
+        assert_eq!(at(&value, "whole"), &Value::Unsigned(3));
+    }
+
+    #[test]
+    fn what_is_beyond_a_limit_says_which() {
+        let guest = made(|_, _| {});
+        let limits = Limits {
+            bytes: 20,
+            ..Limits::default()
+        };
+        let value = shown(&guest, &limits);
+        assert_eq!(at(&value, "a"), &Value::Unsigned(0));
+        assert!(matches!(at(&value, "whole"), Value::Missing(_)));
+        let limits = Limits {
+            values: 3,
+            ..Limits::default()
+        };
+        assert!(matches!(at(&shown(&guest, &limits), "whole"), Value::Missing(_)));
+        let limits = Limits {
+            depth: 1,
+            ..Limits::default()
+        };
+        assert!(matches!(
+            at(&shown(&guest, &limits), "pairs[0]"),
+            Value::Missing(_)
+        ));
+    }
 }

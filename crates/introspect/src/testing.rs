@@ -101,6 +101,11 @@ impl FakeKernel {
         at.collect()
     }
 
+    /// The pointer that `alloc_percpu` would have given for what CPU 0 has there.
+    pub(crate) fn per_cpu_pointer(own: GuestVirt) -> u64 {
+        own.0 - (DIRECT + PER_CPU) + TEMPLATES + SLIDE
+    }
+
     /// A new object in the direct map, all zero.
     pub(crate) fn alloc(&mut self, structure: &str) -> GuestVirt {
         let size = self.size_of(structure);

@@ -10,6 +10,9 @@ use guestmem::GuestVirt;
 use super::{Contents, Entry, Held, Key, Map};
 use crate::ReadError;
 
+/// Entries that are told at the most, whatever is asked for.
+const MOST_ENTRIES: usize = 1 << 20;
+
 /// `array_map_lookup_elem`, `percpu_array_map_lookup_elem`, `fd_array_map_lookup_elem`
 pub(super) fn contents<'b>(map: &Map<'b>, most: usize) -> Result<Contents<'b>, ReadError> {
     let array = map.within("bpf_array")?;
@@ -42,7 +45,7 @@ pub(super) fn contents<'b>(map: &Map<'b>, most: usize) -> Result<Contents<'b>, R
         total,
         ..Contents::default()
     };
-    for index in 0..total.min(most as u64) {
+    for index in 0..total.min(most.min(MOST_ENTRIES) as u64) {
         match entry(index) {
             Ok(Some(entry)) => contents.entries.push(entry),
             // A slot of pointers with nothing in it is no entry.
