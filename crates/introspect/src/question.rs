@@ -51,8 +51,7 @@ const MOST_ENTRIES: usize = 1 << 16;
 
 impl Question {
     /// The questions that there are.
-    pub const HELP: &'static str =
-        "rq [CPU], dsq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
+    pub const HELP: &'static str = "rq [CPU], dsq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
 
     /// How many words a question that begins with this word has at the least and at the most, itself included.
     pub fn words(first: &str) -> Option<(usize, usize)> {

@@ -60,6 +60,8 @@ impl Record {
     fn write(&self, writer: &mut BtfWriter) {
         match self {
             Record::Open(name) => writer.plain(Kind::Fwd, name, 0),
+            // `BTF_INT_BOOL`
+            Record::Int("bool", size, _) => writer.int_with("bool", *size, 4 << 24 | 8),
             Record::Int(name, size, signed) => writer.int(name, *size, *signed),
             Record::Pointer(to) => writer.pointer(*to),
             Record::Array(of, len) => writer.array(*of, *len),

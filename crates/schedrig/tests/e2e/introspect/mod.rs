@@ -1,6 +1,7 @@
 //! The guest's kernel read from outside, against what the guest itself reads of it.
 
 mod domains;
+mod maps;
 mod placement;
 mod rqs;
 mod sched_debug;
