@@ -21,6 +21,11 @@ pub(crate) fn write(path: &str, mode: u32, offset: u64, bytes: &[u8]) -> Result<
     if offset == 0 {
         let parent = Path::new(path).parent().unwrap_or(Path::new("/"));
         std::fs::create_dir_all(parent).map_err(system(format!("make {}", parent.display())))?;
+        // Whoever has the older file mapped would be killed if it became shorter. Files of procfs and sysfs cannot be
+        // removed, and are written as they are.
+        if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            let _ = std::fs::remove_file(path);
+        }
     }
     let open = OpenOptions::new()
         .write(true)
@@ -126,6 +131,20 @@ mod tests {
             std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
             0o751
         );
+    }
+
+    #[test]
+    fn whoever_has_the_older_file_open_keeps_it() {
+        let stage = Stage::new();
+        let path = stage.path("library");
+        std::fs::write(&path, b"in use").unwrap();
+        let mut older = File::open(&path).unwrap();
+        let (replies, _) = stage.play([piece(&path, 0, b"new")]);
+        assert_eq!(replies, [Ok(Reply::Done)]);
+        let mut kept = String::new();
+        older.read_to_string(&mut kept).unwrap();
+        assert_eq!(kept, "in use");
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 
     #[test]
