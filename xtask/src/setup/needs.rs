@@ -109,6 +109,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: Packages::Fixed(&["zlib1g-dev"]),
     },
     Need {
+        name: "bpftool",
+        purpose: "what a guest says of its BPF programs and maps, in tests",
+        probe: bpftool,
+        packages: Packages::Fixed(&["bpftool"]),
+    },
+    Need {
         name: "libseccomp",
         purpose: "published sched_ext schedulers",
         probe: || library("libseccomp"),
@@ -155,6 +161,14 @@ fn qemu() -> Found {
     match process::output(Command::new(program).args(["-plugin", "help"]), PROBE_DEADLINE) {
         Ok(_) => runs(program, &["--version"]),
         Err(_) => Found::No(format!("{program} was built without TCG plugins")),
+    }
+}
+
+/// Debian has it where administrators' programs are, which is not on everybody's path.
+fn bpftool() -> Found {
+    match runs("bpftool", &["version"]) {
+        Found::No(_) => runs("/usr/sbin/bpftool", &["version"]),
+        found => found,
     }
 }
 

@@ -4,8 +4,8 @@ use guestmem::GuestVirt;
 use record::Value;
 
 use super::{Arena, Bpf, Contents, Datum, Held, RingBuf, StructOps, TypeInfo, enumerator, memory};
-use crate::btf::TypeId;
-use crate::{Limits, Object, ReadError};
+use crate::btf::{Kind, TypeId};
+use crate::{Limits, Object, ReadError, render};
 
 /// `struct bpf_map`
 #[derive(Clone, Copy)]
@@ -179,7 +179,7 @@ impl<'b> Map<'b> {
         let btf = types.types()?;
         let object = Object::new(self.bpf.kernel, btf, at, type_id);
         // The kernel refuses other maps (`map_check_btf`).
-        if object.size() != size && btf.kind(type_id) != crate::btf::Kind::Void {
+        if object.size() != size && btf.kind(type_id) != Kind::Void {
             let what = format!("the size of {}", object.describe());
             let why = format!("{} has keys or values of {size} bytes", self.map.describe());
             return Err(ReadError::out_of_range(what, object.size(), why));
@@ -200,8 +200,6 @@ impl<'b> Map<'b> {
 
     /// All of it, with `entries` entries at the most.
     pub fn value(&self, entries: usize, limits: &Limits) -> Value {
-        let contents = self.contents(entries);
-        let count = contents.as_ref().map(|contents| contents.total);
         let mut tree = vec![
             ("id", Value::from(self.id())),
             ("name", Value::from(self.name())),
@@ -213,18 +211,38 @@ impl<'b> Map<'b> {
             ("frozen", Value::from(self.frozen())),
             ("memory", Value::from(self.mem_usage())),
         ];
-        if let Some(details) = self.details() {
-            tree.push(("details", details));
-        }
-        tree.push(("entries", Value::from(count.map_err(Clone::clone))));
-        match (self.is_section(), contents) {
-            (Ok(true), Ok(contents)) => match contents.entries.first().map(|entry| &entry.value) {
-                Some(Held::One(datum)) => tree.push(("variables", datum.value(limits))),
-                _ => tree.push(("contents", contents.value(limits))),
-            },
-            (_, Ok(contents)) => tree.push(("contents", contents.value(limits))),
-            (_, Err(_)) => {}
+        let details = self.details();
+        let contents = self.contents(entries);
+        // Of an arena there are details alone.
+        let told = details.is_some() && matches!(contents, Err(ReadError::Unfit { .. }));
+        tree.extend(details.map(|details| ("details", details)));
+        match contents {
+            Err(_) if told => {}
+            Err(error) => tree.push(("entries", Value::missing(&error))),
+            Ok(contents) => {
+                tree.push(("entries", Value::Unsigned(contents.total)));
+                tree.push(self.body(&contents, limits));
+            }
         }
         Value::tree(tree)
+    }
+
+    /// The contents: of a section its variables, of an ops struct its members, else entries.
+    fn body(&self, contents: &Contents<'b>, limits: &Limits) -> (&'static str, Value) {
+        let only = contents.entries.first().and_then(|entry| match &entry.value {
+            Held::One(datum) => datum.object(),
+            _ => None,
+        });
+        match only {
+            Some(section) if section.btf().kind(section.type_id()) == Kind::Datasec => {
+                ("variables", render(&section, limits))
+            }
+            // In front of them are a count and a state that are the kernel's, and kept elsewhere.
+            Some(value) if self.kind().is_ok_and(|kind| kind == "BPF_MAP_TYPE_STRUCT_OPS") => {
+                let members = value.field("data").map(|data| render(&data, limits));
+                ("members", members.unwrap_or_else(|error| Value::missing(&error)))
+            }
+            _ => ("contents", contents.value(limits)),
+        }
     }
 }

@@ -29,9 +29,15 @@ pub(super) fn usage(map: &Map<'_>) -> Result<u64, ReadError> {
         "STRUCT_OPS" => {
             let ops = map.within("bpf_struct_ops_map")?;
             let (value, own) = (map.value_size()?, ops.field("kvalue")?.size());
-            Ok((ops.size() + 2 * value + ops.u64("funcs_cnt")? * POINTER + PAGE).saturating_sub(own))
+            // Each function has a link, and since v6.13 a symbol.
+            let pointers = ops.u64("funcs_cnt")? * (1 + u64::from(ops.has("ksyms")));
+            Ok((ops.size() + 2 * value + pointers * POINTER + PAGE).saturating_sub(own))
         }
-        "ARENA" => Ok(0),
+        "ARENA" => match map.within("bpf_arena")?.u64("nr_pages") {
+            // It was not accounted before v7.3.
+            Err(error) if error.is_absent() => Ok(0),
+            pages => Ok(pages?.wrapping_mul(PAGE)),
+        },
         _ => Err(ReadError::Unfit {
             what: map.object().describe(),
             declaration: kind,

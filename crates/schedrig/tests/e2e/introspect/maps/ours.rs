@@ -24,6 +24,8 @@ pub(super) type Fields = BTreeMap<String, Leaf>;
 
 pub(super) struct SeenMap {
     pub(super) kind: String,
+    /// `bpftool` tells kinds that it is too old for by their numbers.
+    pub(super) number: u64,
     pub(super) value_size: u64,
     pub(super) fields: Fields,
     /// By the key's bytes.
@@ -32,7 +34,10 @@ pub(super) struct SeenMap {
     pub(super) readable: bool,
 }
 
+#[derive(Default)]
 pub(super) struct SeenEntry {
+    /// Bytes that are not compared.
+    pub(super) front: usize,
     /// Bytes; with a CPU in front of those that each CPU has its own of.
     pub(super) raw: BTreeMap<String, Vec<u8>>,
     /// By the paths of their fields.
@@ -76,6 +81,24 @@ impl Seen {
         }
         Ok(seen)
     }
+}
+
+/// All types and all links, by id.
+pub(super) fn others(
+    kernel: &GuestKernel<'_>,
+) -> Result<(BTreeMap<u64, Fields>, BTreeMap<u64, Fields>), ReadError> {
+    let bpf = Bpf::of(kernel);
+    let (mut btfs, mut links) = (BTreeMap::new(), BTreeMap::new());
+    for btf in bpf.btfs()? {
+        // They are read whole, and parsed.
+        btf.types()?;
+        btfs.insert(btf.id()?, Fields::from([("size".to_owned(), btf.size()?.into())]));
+    }
+    for link in bpf.links()? {
+        let kind = brief(&link.kind()?, "BPF_LINK_TYPE_");
+        links.insert(link.id()?, Fields::from([("type".to_owned(), Leaf::word(kind))]));
+    }
+    Ok((btfs, links))
 }
 
 fn program(prog: &Program<'_>) -> Result<Fields, ReadError> {
@@ -135,6 +158,7 @@ fn map(map: &Map<'_>) -> Result<SeenMap, ReadError> {
         }
     }
     Ok(SeenMap {
+        number: map.object().u64("map_type")?,
         value_size: map.value_size()?,
         kind,
         fields,
@@ -166,18 +190,16 @@ pub(super) fn pid(key: &[u8]) -> i64 {
 }
 
 fn entry(entry: &Entry<'_>, kind: &str) -> Result<SeenEntry, ReadError> {
-    let mut seen = SeenEntry {
-        raw: BTreeMap::new(),
-        leaves: Fields::new(),
-    };
+    let mut seen = SeenEntry::default();
     match &entry.value {
         Held::One(datum) => {
-            seen.raw.insert(String::new(), bytes(datum, kind)?);
+            seen.raw.insert(String::new(), datum.bytes()?);
             seen.leaves = leaves(datum, kind);
+            seen.front = front(datum, kind)?;
         }
         Held::PerCpu(data) => {
             for (cpu, datum) in data {
-                seen.raw.insert(format!("cpu{cpu}"), bytes(datum, kind)?);
+                seen.raw.insert(format!("cpu{cpu}"), datum.bytes()?);
             }
         }
         Held::Map(id) | Held::Program(id) => {
@@ -189,14 +211,12 @@ fn entry(entry: &Entry<'_>, kind: &str) -> Result<SeenEntry, ReadError> {
     Ok(seen)
 }
 
-/// Reference count and state of an ops struct are another's to compare: what is read by a system call is made up then.
-fn bytes(datum: &Datum<'_>, kind: &str) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = datum.bytes()?;
-    if let Some(object) = datum.object().filter(|_| kind == "struct_ops") {
-        let data = object.field("data")?.address().0 - object.address().0;
-        bytes[..data as usize].fill(0);
+/// Where an ops struct begins behind reference count and state, which the system call makes up; else 0.
+fn front(datum: &Datum<'_>, kind: &str) -> Result<usize, ReadError> {
+    match datum.object().filter(|_| kind == "struct_ops") {
+        Some(object) => Ok((object.field("data")?.address().0 - object.address().0) as usize),
+        None => Ok(0),
     }
-    Ok(bytes)
 }
 
 fn leaves(datum: &Datum<'_>, kind: &str) -> Fields {
@@ -213,6 +233,7 @@ fn leaves(datum: &Datum<'_>, kind: &str) -> Fields {
     leaves
         .into_iter()
         .filter(|(path, _)| kind != "struct_ops" || path.starts_with("data."))
-        .map(|(path, value)| (path, Leaf::of(value)))
+        // Names with dots are quoted in paths.
+        .map(|(path, value)| (path.replace('"', ""), Leaf::of(value)))
         .collect()
 }

@@ -6,7 +6,7 @@ use schedrig::prelude::*;
 use schedrig::{BodyError, Rig};
 use serde_json::Value as Json;
 
-use super::ours::{Fields, Leaf, Seen, SeenEntry};
+use super::ours::{self, Fields, Leaf, Seen, SeenEntry};
 use crate::introspect::truth::Tally;
 
 /// `bpftool`, in the guest.
@@ -69,6 +69,34 @@ impl Tool {
         Ok(())
     }
 
+    /// All types and links.
+    pub(super) fn compare_others(&self, rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
+        let (btfs, links) = ours::others(&rig.kernel()?)?;
+        for (what, ours) in [("btf", btfs), ("link", links)] {
+            let said = self.run(rig, &[what, "show"])?;
+            let theirs = by_id(&said)?;
+            let ids: Vec<_> = theirs.keys().copied().collect();
+            tally.exact(
+                &format!("{what} ids"),
+                "",
+                &ours.keys().copied().collect::<Vec<_>>(),
+                &ids,
+            );
+            for (id, one) in theirs {
+                let fields = scalars(one);
+                compare(
+                    what,
+                    &format!("{what} {id}"),
+                    &ours[&id],
+                    &fields,
+                    &ours[&id],
+                    tally,
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// All maps, and what is in them.
     pub(super) fn compare_maps(&self, rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
         let before = Seen::of(&rig.kernel()?)?;
@@ -84,7 +112,10 @@ impl Tool {
         );
         for (id, map) in theirs {
             let at = format!("map {id}");
-            let fields = scalars(map);
+            let mut fields = scalars(map);
+            if fields.get("type") == Some(&before.maps[&id].number.into()) {
+                fields.insert("type".to_owned(), Leaf::word(&before.maps[&id].kind));
+            }
             compare(
                 "map",
                 &at,
@@ -130,7 +161,9 @@ impl Tool {
                 let at = format!("{at} {cpu}");
                 // What moves is compared by its fields.
                 if before.raw.get(cpu) == after.raw.get(cpu) {
-                    tally.exact(&format!("{kind} bytes"), &at, &before.raw.get(cpu), &Some(theirs));
+                    let front = before.front;
+                    let ours = before.raw.get(cpu).map(|ours| &ours[front..]);
+                    tally.exact(&format!("{kind} bytes"), &at, &ours, &theirs.get(front..));
                 }
             }
             let subject = format!("{kind} fields");
@@ -151,7 +184,11 @@ impl Tool {
 }
 
 fn by_id(said: &Json) -> Result<BTreeMap<u64, &Json>, BodyError> {
-    let all = said.as_array().ok_or("no list")?;
+    // It says nothing when there are none.
+    let all = match said {
+        Json::Null => &[][..],
+        said => said.as_array().ok_or("no list")?,
+    };
     let entry = |one| {
         let id = Json::get(one, "id").and_then(Json::as_u64);
         id.map(|id| (id, one)).ok_or_else(|| "no id".into())
@@ -199,10 +236,7 @@ fn leaf(value: &Json) -> Option<Leaf> {
 /// An entry of a dump; `None` of an empty slot.
 fn entry(entry: &Json, kind: &str) -> Result<Option<(Vec<u8>, SeenEntry)>, BodyError> {
     let key = hex_list(&entry["key"]).ok_or_else(|| format!("no key in {entry}"))?;
-    let mut seen = SeenEntry {
-        raw: BTreeMap::new(),
-        leaves: Fields::new(),
-    };
+    let mut seen = SeenEntry::default();
     if let Some(values) = entry.get("values").and_then(Json::as_array) {
         for value in values {
             let bytes = hex_list(&value["value"]).ok_or_else(|| format!("no value in {entry}"))?;
@@ -221,11 +255,6 @@ fn entry(entry: &Json, kind: &str) -> Result<Option<(Vec<u8>, SeenEntry)>, BodyE
     }
     if kind == "struct_ops" {
         seen.leaves.retain(|path, _| path.starts_with("data."));
-        // The bytes before: as the rig leaves them out.
-        if let Some(bytes) = seen.raw.get_mut("") {
-            let data = 64.min(bytes.len());
-            bytes[..data].fill(0);
-        }
     }
     Ok(Some((key, seen)))
 }
