@@ -10,6 +10,8 @@
 //!
 //! The bytes of a place are read at once, so that they belong together as far as the guest's memory does.
 
+use std::fmt;
+
 use guestmem::GuestVirt;
 use record::Value;
 
@@ -229,7 +231,7 @@ impl Renderer<'_> {
         }
         let at = GuestVirt(to);
         let value = if self.trail.contains(&(at, target)) {
-            left_out("a place that led here".to_owned())
+            left_out("a place that led here")
         } else if self.is_char(target) {
             self.string(at)
         } else {
@@ -323,7 +325,7 @@ fn number(signed: bool, bits: Result<u64, ReadError>, number: Result<i64, ReadEr
     if signed { number.into() } else { bits.into() }
 }
 
-fn left_out(what: String) -> Value {
+fn left_out(what: impl fmt::Display) -> Value {
     Value::Missing(format!("left out: {what}"))
 }
 

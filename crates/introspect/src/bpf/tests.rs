@@ -593,3 +593,30 @@ fn a_program_with_more_maps_than_any_has_is_an_error() {
     let error = bpf.progs().unwrap()[0].used_maps().err().unwrap();
     assert!(matches!(error, ReadError::OutOfRange { .. }), "{error}");
 }
+
+#[test]
+fn questions_about_maps_are_answered() {
+    let mut made = Made::new();
+    made.array(&[7]);
+    let guest = made.kernel.built();
+    let kernel = guest.kernel();
+    let ask = |words: &str| {
+        let question: crate::Question = words.parse().unwrap();
+        assert_eq!(question.to_string(), words);
+        question.answer(&kernel)
+    };
+    for words in ["maps", "map map1", "map 1"] {
+        let answer = ask(words);
+        assert_eq!(answer.get("[0].name").unwrap(), &Value::from("map1"), "{words}");
+        let value = answer.get("[0].contents[0].value").unwrap();
+        assert_eq!(value, &Value::from("07 00 00 00"));
+    }
+    let Value::Missing(why) = ask("map map2") else {
+        panic!()
+    };
+    assert_eq!(why, "no BPF map map2 is loaded");
+    let Value::Missing(why) = ask("progs") else {
+        panic!()
+    };
+    assert!(why.contains("prog_idr"), "{why}");
+}

@@ -4,21 +4,26 @@
  *   storage ID SIZE TID…     values of tasks, as hex
  *   arena PATH PAGES TOUCH…  makes an arena, touches some pages, tells where it is
  *   ring PATH TEXT…          makes a ring buffer that user space fills, and fills it
+ *   cgroup PATH VALUE DIR…   makes a map in which cgroups have values; tells the cgroups' numbers and values
  *   positions ID             consumer's and producer's position of a ring buffer
  */
 #include <linux/bpf.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define PAGE 4096
 #define PIDFD_THREAD_FLAG 0200 /* O_EXCL (v6.9) */
 #define TYPE_USER_RINGBUF 31
+#define TYPE_CGRP_STORAGE 32
 #define TYPE_ARENA 33
+#define F_NO_PREALLOC 1
 #define F_MMAPABLE 1024
 
 static long bpf(int cmd, union bpf_attr *attr)
@@ -42,12 +47,34 @@ static int map_of(const char *id)
 	return checked("BPF_MAP_GET_FD_BY_ID", bpf(BPF_MAP_GET_FD_BY_ID, &attr));
 }
 
+/* The type information of `int`, which is type 1. */
+static int types(void)
+{
+	static const struct {
+		struct { uint16_t magic; uint8_t version, flags; uint32_t len, parts[4]; } header;
+		uint32_t type[4];
+		char strings[8];
+	} btf = {
+		{ 0xeb9f, 1, 0, 24, { 0, 16, 16, 5 } },
+		{ 1, 1 << 24, 4, 1 << 24 | 32 },
+		"\0int",
+	};
+	union bpf_attr attr = { .btf = (uintptr_t)&btf, .btf_size = 24 + 16 + 5 };
+
+	return checked("BPF_BTF_LOAD", bpf(BPF_BTF_LOAD, &attr));
+}
+
 static int made(const char *path, int type, int entries, int flags)
 {
 	union bpf_attr attr = { .map_type = type, .max_entries = entries, .map_flags = flags };
 	union bpf_attr pin = {};
 	int fd;
 
+	if (type == TYPE_CGRP_STORAGE) {
+		attr.key_size = attr.value_size = 4;
+		attr.btf_fd = types();
+		attr.btf_key_type_id = attr.btf_value_type_id = 1;
+	}
 	snprintf(attr.map_name, sizeof(attr.map_name), "%s", strrchr(path, '/') + 1);
 	fd = checked("BPF_MAP_CREATE", bpf(BPF_MAP_CREATE, &attr));
 	pin.pathname = (uintptr_t)path;
@@ -87,6 +114,21 @@ static void storage(int fd, int size, char **tids)
 	}
 }
 
+static void cgroups(const char *path, int value, char **directories)
+{
+	int map = made(path, TYPE_CGRP_STORAGE, 0, F_NO_PREALLOC);
+
+	for (; *directories; directories++, value++) {
+		int fd = checked(*directories, open(*directories, O_RDONLY));
+		union bpf_attr attr = { .map_fd = map, .key = (uintptr_t)&fd, .value = (uintptr_t)&value };
+		struct stat stat;
+
+		checked("BPF_MAP_UPDATE_ELEM", bpf(BPF_MAP_UPDATE_ELEM, &attr));
+		checked("fstat", fstat(fd, &stat));
+		printf("%lu %d\n", (unsigned long)stat.st_ino, value);
+	}
+}
+
 int main(int argc, char **argv)
 {
 	if (argc > 3 && !strcmp(argv[1], "storage")) {
@@ -112,6 +154,8 @@ int main(int argc, char **argv)
 			*producer += (len + 8 + 7) / 8 * 8;
 		}
 		printf("%lu\n", (unsigned long)*producer);
+	} else if (argc > 3 && !strcmp(argv[1], "cgroup")) {
+		cgroups(argv[2], atoi(argv[3]), argv + 4);
 	} else if (argc > 2 && !strcmp(argv[1], "positions")) {
 		int fd = map_of(argv[2]);
 		uint64_t *consumer = mapped(fd, PAGE, PROT_READ, 0), *producer = mapped(fd, PAGE, PROT_READ, PAGE);

@@ -293,6 +293,32 @@ fn shared(rig: &mut Rig, helper: &str, tally: &mut Tally) -> Result<(), BodyErro
     Ok(())
 }
 
+/// Values that cgroups have.
+fn cgroups(rig: &mut Rig, helper: &str, tally: &mut Tally) -> Result<(), BodyError> {
+    let (root, path) = ("/sys/fs/cgroup", "/sys/fs/bpf/of_cgroups");
+    let groups = [root.to_owned(), format!("{root}/a"), format!("{root}/b")];
+    let mut argv = vec![helper, "cgroup", path, "-40"];
+    argv.extend(groups.iter().map(String::as_str));
+    let said = run(rig, &argv)?;
+    let mut theirs: Vec<_> = said.lines().map(str::to_owned).collect();
+    let kernel = rig.kernel()?;
+    let bpf = Bpf::of(&kernel);
+    let contents = bpf.maps_named("of_cgroups")?[0].contents(10)?;
+    let mut ours = Vec::new();
+    for entry in &contents.entries {
+        let Key::Owner(owner) = &entry.key else {
+            return Err("a cgroup's value without the cgroup".into());
+        };
+        let value = entry.value.value(&Limits::default());
+        let value = value.as_i64().ok_or("no number")?;
+        ours.push(format!("{} {value}", owner.u64("kn->id")?));
+    }
+    ours.sort();
+    theirs.sort();
+    tally.exact("cgroup storage", "of_cgroups", &ours, &theirs);
+    Ok(())
+}
+
 /// The scheduler's own ring buffer.
 fn positions(rig: &mut Rig, helper: &str, tally: &mut Tally) -> Result<(), BodyError> {
     let exits = id_of(rig, "exits")?.to_string();
@@ -337,6 +363,7 @@ fn equal_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
         rig.run_for(millis(50))?;
         make(rig, &tool)?;
         shared(rig, &helper, &mut tally)?;
+        cgroups(rig, &helper, &mut tally)?;
         for _ in 0..2 {
             rig.run_for(millis(40))?;
             tool.compare_progs(rig, &mut tally)?;

@@ -176,7 +176,7 @@ fn key(entry: &Entry<'_>) -> Result<Vec<u8>, ReadError> {
     match &entry.key {
         Key::Index(index) => Ok((*index as u32).to_le_bytes().to_vec()),
         Key::Data(datum) => datum.bytes(),
-        Key::Owner(owner) => Ok(pid_key(owner.i64("pid")?)),
+        Key::Owner(owner) => Ok(pid_key(owner.i64("pid").or_else(|_| owner.i64("kn->id"))?)),
     }
 }
 

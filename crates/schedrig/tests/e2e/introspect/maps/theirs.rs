@@ -125,7 +125,7 @@ impl Tool {
                 tally,
             );
             let kind = before.maps[&id].kind.as_str();
-            if before.maps[&id].readable && !matches!(kind, "task_storage" | "ringbuf" | "user_ringbuf") {
+            if before.maps[&id].readable && !kind.ends_with("_storage") && !kind.ends_with("ringbuf") {
                 self.compare_contents(rig, id, tally)?;
             }
         }
