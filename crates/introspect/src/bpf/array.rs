@@ -7,6 +7,7 @@
 
 use guestmem::GuestVirt;
 
+use super::contents::per_cpu;
 use super::{Contents, Entry, Held, Key, Map};
 use crate::ReadError;
 
@@ -18,23 +19,26 @@ pub(super) fn contents<'b>(map: &Map<'b>, most: usize) -> Result<Contents<'b>, R
     let array = map.within("bpf_array")?;
     let (total, kind) = (map.max_entries()?, map.kind()?);
     let elem_size = array.u64("elem_size")?;
-    let values = array.field("value")?.address();
-    if elem_size < map.value_size()? && kind == "BPF_MAP_TYPE_ARRAY" {
+    let first = array.field("value")?.address();
+    let pointers = array.field("ptrs")?;
+    let values = map.values()?;
+    let cpus = map.bpf().kernel().possible_cpus()?;
+    if elem_size < values.size && kind == "BPF_MAP_TYPE_ARRAY" {
         let what = format!("elem_size of {}", array.describe());
-        let why = format!("values have {} bytes", map.value_size()?);
+        let why = format!("values have {} bytes", values.size);
         return Err(ReadError::out_of_range(what, elem_size, why));
     }
     let entry = |index: u64| {
-        let pointer = || array.field("ptrs")?.element(index);
+        let pointer = || pointers.element(index)?.bits();
         let value = match kind.as_str() {
             "BPF_MAP_TYPE_ARRAY" => Some(Held::One(
-                map.value_at(values.wrapping_add(elem_size.wrapping_mul(index)))?,
+                values.at(first.wrapping_add(elem_size.wrapping_mul(index))),
             )),
-            "BPF_MAP_TYPE_PERCPU_ARRAY" => match pointer()?.bits()? {
+            "BPF_MAP_TYPE_PERCPU_ARRAY" => match pointer()? {
                 0 => None,
-                template => Some(map.values_at(GuestVirt(template))?),
+                template => Some(per_cpu(&values, &cpus, template)?),
             },
-            kind => held(map, kind, pointer()?.bits()?)?,
+            kind => held(map, kind, pointer()?)?,
         };
         Ok(value.map(|value| Entry {
             key: Key::Index(index),

@@ -1,7 +1,10 @@
 //! What is in a map: entries of keys and values.
 
+use guestmem::GuestVirt;
 use record::Value;
+use spec::CpuSet;
 
+use super::datum::Shape;
 use super::{Datum, Map, array, hash, ringbuf, storage, struct_ops};
 use crate::{Limits, Object, ReadError};
 
@@ -49,6 +52,18 @@ pub enum Held<'b> {
     Program(u64),
     /// Something else of the kernel's: its address.
     Pointer(u64),
+}
+
+/// The values of all CPUs, from a pointer that `alloc_percpu` gave.
+pub(super) fn per_cpu<'b>(values: &Shape<'b>, cpus: &CpuSet, template: u64) -> Result<Held<'b>, ReadError> {
+    let value = |cpu| {
+        let at = values
+            .kernel
+            .per_cpu_at("a map's value", GuestVirt(template), cpu)?;
+        Ok((cpu, values.at(at)))
+    };
+    let values: Result<_, ReadError> = cpus.iter().map(value).collect();
+    values.map(Held::PerCpu)
 }
 
 impl<'b> Contents<'b> {

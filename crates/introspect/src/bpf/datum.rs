@@ -3,8 +3,28 @@
 use guestmem::GuestVirt;
 use record::Value;
 
+use crate::btf::{Btf, TypeId};
 use crate::render::hex;
 use crate::{GuestKernel, Limits, Object, ReadError, render};
+
+/// What all keys, or all values, of a map have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Shape<'b> {
+    pub(super) kernel: &'b GuestKernel<'b>,
+    pub(super) size: u64,
+    /// None of a map that tells no type.
+    pub(super) types: Option<(&'b Btf, TypeId)>,
+}
+
+impl<'b> Shape<'b> {
+    /// The one that lies at an address.
+    pub(super) fn at(&self, at: GuestVirt) -> Datum<'b> {
+        let object = self
+            .types
+            .map(|(btf, type_id)| Object::new(self.kernel, btf, at, type_id));
+        Datum::new(self.kernel, at, self.size, object)
+    }
+}
 
 /// A key or a value of a map.
 #[derive(Debug, Clone, Copy)]

@@ -9,8 +9,11 @@
 //! chain in another bucket; no chain of a guest that stands still does.
 
 use guestmem::GuestVirt;
+use spec::CpuSet;
 
 use super::array::held;
+use super::contents::per_cpu;
+use super::datum::Shape;
 use super::{Contents, Entry, Held, Key, Map};
 use crate::collections::Visited;
 use crate::{Object, ReadError};
@@ -36,9 +39,10 @@ pub(super) fn contents<'b>(map: &Map<'b>, most: usize) -> Result<Contents<'b>, R
     if found.len() > MOST_SORTED {
         found.truncate(most.min(MOST_SORTED));
     }
+    let keys = map.keys()?;
     let mut keyed = Vec::with_capacity(found.len());
     for at in found {
-        let key = map.key_at(at.wrapping_add(table.key))?;
+        let key = keys.at(at.wrapping_add(table.key));
         match key.bytes() {
             Ok(bytes) => keyed.push((order(bytes), at, key)),
             Err(error) => contents.problem = Some(error),
@@ -74,6 +78,8 @@ struct Table<'b> {
     key: u64,
     value: u64,
     most: usize,
+    values: Shape<'b>,
+    cpus: CpuSet,
 }
 
 impl<'b> Table<'b> {
@@ -98,6 +104,8 @@ impl<'b> Table<'b> {
             key,
             value: key + key_size,
             most: most.min(MOST_ENTRIES),
+            values: map.values()?,
+            cpus: map.bpf().kernel().possible_cpus()?,
         })
     }
 
@@ -144,7 +152,7 @@ impl<'b> Table<'b> {
         let pointer = || self.htab.kernel().read_u64(at);
         match self.kind.as_str() {
             "BPF_MAP_TYPE_PERCPU_HASH" | "BPF_MAP_TYPE_LRU_PERCPU_HASH" => {
-                map.values_at(GuestVirt(pointer()?))
+                per_cpu(&self.values, &self.cpus, pointer()?)
             }
             kind @ "BPF_MAP_TYPE_HASH_OF_MAPS" => {
                 let value = held(map, kind, pointer()?)?;
@@ -152,7 +160,7 @@ impl<'b> Table<'b> {
                     what: format!("the map in an element of {}", self.htab.describe()),
                 })
             }
-            _ => map.value_at(at).map(Held::One),
+            _ => Ok(Held::One(self.values.at(at))),
         }
     }
 }

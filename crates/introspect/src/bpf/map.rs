@@ -1,9 +1,9 @@
 //! `struct bpf_map`: what all kinds of maps have in common.
 
-use guestmem::GuestVirt;
 use record::Value;
 
-use super::{Arena, Bpf, Contents, Datum, Held, RingBuf, StructOps, TypeInfo, enumerator, memory};
+use super::datum::Shape;
+use super::{Arena, Bpf, Contents, Held, RingBuf, StructOps, TypeInfo, enumerator, memory};
 use crate::btf::{Kind, TypeId};
 use crate::{Limits, Object, ReadError, render};
 
@@ -146,45 +146,43 @@ impl<'b> Map<'b> {
         self.map.container_of(structure, "map")
     }
 
-    /// The key that lies at an address.
-    pub(super) fn key_at(&self, at: GuestVirt) -> Result<Datum<'b>, ReadError> {
-        self.datum(at, self.key_size()?, "btf_key_type_id")
+    /// What its keys have in common.
+    pub(super) fn keys(&self) -> Result<Shape<'b>, ReadError> {
+        self.shape(self.key_size()?, "btf_key_type_id")
     }
 
-    /// The value that lies at an address.
-    pub(super) fn value_at(&self, at: GuestVirt) -> Result<Datum<'b>, ReadError> {
-        self.datum(at, self.value_size()?, "btf_value_type_id")
+    /// What its values have in common.
+    pub(super) fn values(&self) -> Result<Shape<'b>, ReadError> {
+        self.shape(self.value_size()?, "btf_value_type_id")
     }
 
-    /// The values of all CPUs, from a pointer that `alloc_percpu` gave.
-    pub(super) fn values_at(&self, template: GuestVirt) -> Result<Held<'b>, ReadError> {
+    fn shape(&self, size: u64, type_id: &str) -> Result<Shape<'b>, ReadError> {
         let kernel = self.bpf.kernel;
-        let cpus = kernel.possible_cpus()?;
-        let values = cpus.iter().map(|cpu| {
-            let at = kernel.per_cpu_at("a map's value", template, cpu)?;
-            Ok((cpu, self.value_at(at)?))
-        });
-        values.collect::<Result<_, ReadError>>().map(Held::PerCpu)
-    }
-
-    fn datum(&self, at: GuestVirt, size: u64, type_id: &str) -> Result<Datum<'b>, ReadError> {
         let type_id = TypeId(self.map.u64(type_id)? as u32);
         let types = match type_id {
             TypeId::VOID => None,
             _ => self.types()?,
         };
         let Some(types) = types else {
-            return Ok(Datum::new(self.bpf.kernel, at, size, None));
+            return Ok(Shape {
+                kernel,
+                size,
+                types: None,
+            });
         };
         let btf = types.types()?;
-        let object = Object::new(self.bpf.kernel, btf, at, type_id);
         // The kernel refuses other maps (`map_check_btf`).
-        if object.size() != size && btf.kind(type_id) != Kind::Void {
-            let what = format!("the size of {}", object.describe());
+        if btf.size_of(type_id) != Some(size) {
+            let what = format!("the size of {}", btf.declaration(type_id));
             let why = format!("{} has keys or values of {size} bytes", self.map.describe());
-            return Err(ReadError::out_of_range(what, object.size(), why));
+            let told = btf.size_of(type_id).unwrap_or(0);
+            return Err(ReadError::out_of_range(what, told, why));
         }
-        Ok(Datum::new(self.bpf.kernel, at, size, Some(object)))
+        Ok(Shape {
+            kernel,
+            size,
+            types: Some((btf, type_id)),
+        })
     }
 
     /// What its kind has beside entries: positions of a ring buffer, bounds of an arena, state of an ops struct.

@@ -48,6 +48,7 @@ fn walk<'b>(
     found: &mut Vec<(u64, Entry<'b>)>,
 ) -> Result<(), ReadError> {
     let buckets = storage.follow("buckets")?;
+    let values = map.values()?;
     for index in 0..1u64 << log {
         let head = buckets.element(index)?.field("list")?;
         for element in containers(hlist(head, MOST_ENTRIES), "bpf_local_storage_elem", "map_node") {
@@ -66,7 +67,7 @@ fn walk<'b>(
                 continue;
             };
             let owner = map.bpf().kernel().object(place.address(), owner)?;
-            let value = map.value_at(element.field("sdata.data")?.address())?;
+            let value = values.at(element.field("sdata.data")?.address());
             found.push((
                 order(&owner),
                 Entry {
