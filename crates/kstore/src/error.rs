@@ -16,6 +16,9 @@ pub enum StoreError {
     /// There is no home directory to keep a cache in.
     #[error("no cache directory: set HOME or XDG_CACHE_HOME")]
     NoCacheDir,
+    /// The request has a word in it that cannot be one.
+    #[error(transparent)]
+    Request(#[from] crate::RequestError),
     /// The package manager did not give a kernel.
     #[error(transparent)]
     Apt(#[from] AptError),

@@ -37,5 +37,5 @@ pub use error::StoreError;
 pub use kernel::Kernel;
 pub use local::LocalError;
 pub use progress::Progress;
-pub use request::{AptRequest, DEFAULT_FLAVOUR, KernelRequest, RequestError};
+pub use request::{AptRequest, DEFAULT_FLAVOUR, KernelRequest, PackagedFile, RequestError};
 pub use store::{Entry, Store};

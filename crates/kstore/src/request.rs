@@ -32,10 +32,56 @@ pub enum KernelRequest {
 pub struct AptRequest {
     /// The suite: `sid`, `trixie-backports`, …
     pub suite: String,
-    /// The flavour, as in `linux-image-<flavour>`; ends with Debian's name of the architecture.
+    /// The flavour, as in `linux-image-<flavour>`; has Debian's name of the architecture in it.
     pub flavour: String,
     /// Take the newest package whose version begins so (`6.12`, `7.2.13`, `7.2.13-1`); the newest of all if `None`.
     pub version: Option<String>,
+}
+
+/// A file in a package that is not a kernel's: a program for a guest, say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PackagedFile<'a> {
+    /// The suite: `sid`, `trixie-backports`, …
+    pub suite: &'a str,
+    /// Debian's name of the architecture.
+    pub architecture: &'a str,
+    /// The package: `busybox-static`.
+    pub package: &'a str,
+    /// Where the package has the file, without a leading `/`: `usr/bin/busybox`.
+    pub path: &'a str,
+}
+
+impl PackagedFile<'_> {
+    /// The suite as apt is asked for it, once all words are seen to be ones.
+    pub(crate) fn suite(&self) -> Result<AptRequest, RequestError> {
+        let words = [("architecture", self.architecture), ("package", self.package)];
+        let parts = self.path.split('/').map(|part| ("path of a file", part));
+        for (what, word) in words.into_iter().chain(parts) {
+            if !is_word(word, "_~") {
+                return Err(RequestError::BadWord {
+                    what,
+                    word: word.to_owned(),
+                    request: self.to_string(),
+                });
+            }
+        }
+        AptRequest::parse(
+            &format!("{}/{}", self.suite, self.architecture),
+            &self.to_string(),
+        )
+    }
+}
+
+impl fmt::Display for PackagedFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            suite,
+            architecture,
+            package,
+            path,
+        } = self;
+        write!(f, "{path} of {package}:{architecture} in {suite}")
+    }
 }
 
 /// Why a string is not a kernel request.
@@ -90,15 +136,11 @@ impl fmt::Display for KernelRequest {
 }
 
 impl AptRequest {
-    /// Debian's name of the architecture, when the flavour ends with one; else the machine's own is meant.
+    /// Debian's name of the architecture, when a word of the flavour is one; else the machine's own is meant.
     #[must_use]
     pub fn architecture(&self) -> Option<&str> {
-        let last = self.flavour.rsplit('-').next()?;
-        matches!(
-            last,
-            "amd64" | "arm64" | "riscv64" | "ppc64el" | "s390x" | "loong64"
-        )
-        .then_some(last)
+        const KNOWN: [&str; 6] = ["amd64", "arm64", "riscv64", "ppc64el", "s390x", "loong64"];
+        self.flavour.split('-').rfind(|word| KNOWN.contains(word))
     }
 
     /// Whether a package version is one that [`AptRequest::version`] asks for: `7.2.1` admits `7.2.1-1` and not `7.2.13-1`.
@@ -234,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn the_architecture_is_the_last_word_of_the_flavour() {
+    fn the_architecture_is_a_word_of_the_flavour() {
         let check = |flavour: &str, expect: Option<&str>| {
             let KernelRequest::Apt(request) = apt("sid", flavour, None) else {
                 unreachable!()
@@ -244,6 +286,7 @@ mod tests {
         check("cloud-amd64", Some("amd64"));
         check("amd64", Some("amd64"));
         check("cloud-arm64", Some("arm64"));
+        check("arm64-16k", Some("arm64"));
         check("generic", None);
     }
 

@@ -60,6 +60,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: Packages::AtLeast("qemu-system-x86", QEMU),
     },
     Need {
+        name: "qemu-arm",
+        purpose: "aarch64 guests in tests",
+        probe: || at_least("qemu-system-aarch64", QEMU),
+        packages: Packages::AtLeast("qemu-system-arm", QEMU),
+    },
+    Need {
         name: "clang",
         purpose: "BPF programs",
         probe: || match clang() {
@@ -151,16 +157,22 @@ fn compiles_for_bpf(clang: &str) -> bool {
 
 fn qemu() -> Found {
     let program = "qemu-system-x86_64";
-    match version_of(program, &["--version"]) {
-        Ok(Some(version)) if version >= QEMU => {}
-        Ok(Some(version)) => return Found::No(format!("{program} {version} is older than {QEMU}")),
-        Ok(None) => return Found::No(format!("{program} --version does not tell a version")),
-        Err(why) => return Found::No(why),
-    }
+    let found = at_least(program, QEMU);
     // QEMU can be built without plugins; then it does not know the option.
     match process::output(Command::new(program).args(["-plugin", "help"]), PROBE_DEADLINE) {
-        Ok(_) => runs(program, &["--version"]),
-        Err(_) => Found::No(format!("{program} was built without TCG plugins")),
+        Err(_) if matches!(found, Found::Yes(_)) => {
+            Found::No(format!("{program} was built without TCG plugins"))
+        }
+        _ => found,
+    }
+}
+
+fn at_least(program: &str, least: Version) -> Found {
+    match version_of(program, &["--version"]) {
+        Ok(Some(version)) if version >= least => Found::Yes(format!("{program} {version}")),
+        Ok(Some(version)) => Found::No(format!("{program} {version} is older than {least}")),
+        Ok(None) => Found::No(format!("{program} --version does not tell a version")),
+        Err(why) => Found::No(why),
     }
 }
 

@@ -23,7 +23,14 @@ pub(crate) struct Lane {
 }
 
 /// The kernels that the end-to-end tests ask for; they find them in the store. [`Lane::kernel`] is the first.
-const KERNELS: [&str; 3] = ["apt:sid", "apt:trixie-backports", "apt:bookworm-backports"];
+const KERNELS: [&str; 6] = [
+    "apt:sid",
+    "apt:trixie-backports",
+    "apt:bookworm-backports",
+    "apt:sid/cloud-arm64",
+    "apt:sid/arm64-16k",
+    "apt:bookworm-backports/cloud-arm64",
+];
 
 /// Nothing, after the build stage.
 const BUILD: Duration = Duration::from_secs(20 * 60);

@@ -29,7 +29,7 @@ use std::process::ExitStatus;
 use crate::deb::DebError;
 
 pub use program::Programs;
-pub(crate) use suite::fetch;
+pub(crate) use suite::{fetch, fetch_member};
 
 /// A kernel's files as its packages had them.
 pub(crate) struct Fetched {
@@ -140,6 +140,22 @@ pub enum AptError {
         release: String,
         /// The packages that were looked into.
         packages: String,
+    },
+    /// The suite has no such package.
+    #[error("the suite `{suite}` has no package `{package}`")]
+    NoPackage {
+        /// The suite.
+        suite: String,
+        /// The package's name.
+        package: String,
+    },
+    /// A package has no such file in it.
+    #[error("the package {package} has no file {member}")]
+    NoMember {
+        /// The package, as `name=version`.
+        package: String,
+        /// The file's path.
+        member: String,
     },
     /// A downloaded package could not be unpacked.
     #[error("unpacking {}", package.display())]

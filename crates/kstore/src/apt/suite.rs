@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use super::packages::{self, Package, Part};
 use super::program::{Programs, Run};
@@ -45,6 +46,39 @@ pub(crate) fn fetch<K>(
         }
         other => other,
     }
+}
+
+/// Gets a file out of the newest version of any package of the suite that `request` names; its flavour tells the
+/// architecture, no kernel is looked for.
+///
+/// # Errors
+/// [`AptError`] for the step that failed.
+pub(crate) fn fetch_member(
+    programs: &Programs,
+    state: &Path,
+    lock: &File,
+    request: &AptRequest,
+    (package, member): (&str, &str),
+    progress: &mut dyn FnMut(Progress),
+) -> Result<Vec<u8>, AptError> {
+    let suite = Suite {
+        programs,
+        state,
+        lock,
+        request,
+    };
+    suite.prepare()?;
+    suite.update(progress)?;
+    let package = suite.newest_package(package)?;
+    let found = suite.download(slice::from_ref(&package), progress)?;
+    let no_member = || AptError::NoMember {
+        package: package.to_string(),
+        member: member.to_owned(),
+    };
+    let (_, file) = found.first().ok_or_else(no_member)?;
+    let mut members = read_package(file, &[member])?;
+    suite.clear_downloads()?;
+    members.remove(member).ok_or_else(no_member)
 }
 
 /// A kernel of the suite.
@@ -229,18 +263,7 @@ impl Suite<'_> {
                 progress(Progress::Unpacking {
                     what: package.name.clone(),
                 });
-                let broken = |source| AptError::File {
-                    action: "reading",
-                    path: file.clone(),
-                    source,
-                };
-                let mut found =
-                    deb::read_members(&fs::read(&file).map_err(broken)?, &paths).map_err(|source| {
-                        AptError::Package {
-                            package: file.clone(),
-                            source,
-                        }
-                    })?;
+                let mut found = read_package(&file, &paths)?;
                 image = image.or_else(|| images.iter().find_map(|path| found.remove(path)));
                 config = config.or_else(|| configs.iter().find_map(|path| found.remove(path)));
                 used.push(package.to_string());
@@ -258,6 +281,27 @@ impl Suite<'_> {
                 packages: listed(&used),
             }),
         }
+    }
+
+    /// The newest version of a package, by dpkg's ordering.
+    fn newest_package(&self, name: &str) -> Result<Package, AptError> {
+        let missing = || AptError::NoPackage {
+            suite: self.request.suite.clone(),
+            package: name.to_owned(),
+        };
+        let versions = match self.show([name.to_owned()].iter()) {
+            Ok(versions) => versions,
+            Err(AptError::Failed { .. }) => return Err(missing()),
+            Err(error) => return Err(error),
+        };
+        let mut newest: Option<Package> = None;
+        for package in versions.into_iter().filter(|package| package.name == name) {
+            newest = match newest {
+                Some(best) if !self.is_newer(&package.version, &best.version)? => Some(best),
+                _ => Some(package),
+            };
+        }
+        newest.ok_or_else(missing)
     }
 
     /// Some packages of a kernel, in its version.
@@ -399,6 +443,19 @@ impl Suite<'_> {
         let uri = written.lines().find_map(|line| line.strip_prefix("URIs: "));
         uri.unwrap_or("the machine's mirror").to_owned()
     }
+}
+
+/// The wanted members of a downloaded package.
+fn read_package(file: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, AptError> {
+    let bytes = fs::read(file).map_err(|source| AptError::File {
+        action: "reading",
+        path: file.to_owned(),
+        source,
+    })?;
+    deb::read_members(&bytes, wanted).map_err(|source| AptError::Package {
+        package: file.to_owned(),
+        source,
+    })
 }
 
 /// Hands over each new percentage; apt repeats itself many times a second.

@@ -68,19 +68,14 @@ impl Store {
         if cached_will_do && let Cached::Current(kernel) = self.cached(&key, &[], request)? {
             return Ok(kernel);
         }
-        let suites = self.directory.join(".apt");
-        let name = format!("{}-{}", apt.suite, apt.architecture().unwrap_or("native"));
-        fs::create_dir_all(&suites).map_err(StoreError::file("creating", &suites))?;
-        let path = suites.join(format!("{name}.lock"));
-        let mut waiting = || progress(Progress::Waiting { lock: path.clone() });
-        let lock = lock::acquire(&path, self.patience, &mut waiting)?;
+        let (state, lock) = self.suite(apt, progress)?;
         // Whoever had the lock before may have stored what is wanted.
         let damaged = match self.cached(&key, &[], request)? {
             Cached::Current(kernel) if cached_will_do => return Ok(kernel),
             Cached::Damaged { directory, damage } => Some((directory, damage)),
             _ => None,
         };
-        let fetched = self.fetch(&suites.join(name), &lock, apt, request, progress);
+        let fetched = self.fetch(&state, &lock, apt, request, progress);
         match (fetched, damaged) {
             (Err(source), Some((directory, damage))) => {
                 let source = Box::new(source);
@@ -92,6 +87,21 @@ impl Store {
             }
             (fetched, _) => fetched,
         }
+    }
+
+    /// A suite's state directory, and the lock on it.
+    pub(super) fn suite(
+        &self,
+        apt: &AptRequest,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(PathBuf, Lock), StoreError> {
+        let suites = self.directory.join(".apt");
+        let name = format!("{}-{}", apt.suite, apt.architecture().unwrap_or("native"));
+        fs::create_dir_all(&suites).map_err(StoreError::file("creating", &suites))?;
+        let path = suites.join(format!("{name}.lock"));
+        let mut waiting = || progress(Progress::Waiting { lock: path.clone() });
+        let lock = lock::acquire(&path, self.patience, &mut waiting)?;
+        Ok((suites.join(name), lock))
     }
 
     /// Asks apt, with the suite's lock held; packages that an entry was made from already are not downloaded again.

@@ -6,6 +6,7 @@
 //! ├── index.json                     request → entry
 //! ├── .lock                          held while entries or index change
 //! ├── .new-…                         an entry being written; a leftover of an interruption if `.lock` is free
+//! ├── .files/<suite>-<architecture>/<package>/   files that are no kernels, see `packaged`
 //! └── .apt/<suite>-<architecture>/   apt's state, see `apt`
 //!     └── …lock                      beside it; held while apt works there
 //! ```
@@ -16,6 +17,7 @@
 
 mod answer;
 mod listing;
+mod packaged;
 mod publish;
 
 use std::fs;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::testing::archive::{Archive, config, kernel};
-use crate::{Damage, KernelRequest, Programs};
+use crate::{Damage, KernelRequest, PackagedFile, Programs};
 
 const OLD: &str = "6.12.9-cloud-amd64";
 const NEW: &str = "7.2.13+deb14-cloud-amd64";
@@ -569,4 +569,44 @@ fn a_name_that_is_nobodys_or_not_one_alone_removes_nothing() {
     assert!(message("").contains("no cached kernel"), "{}", message(""));
     assert!(message("../store").contains("no cached kernel"));
     assert_eq!(world.store.list().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_of_any_package_is_fetched_once() {
+    let world = world();
+    for (version, bytes) in [("1:1.9-1", b"old"), ("1:1.10-1", b"new")] {
+        world
+            .archive
+            .add("busybox-static", version, &[("./usr/bin/busybox", bytes)]);
+    }
+    let wanted = PackagedFile {
+        suite: "sid",
+        architecture: "arm64",
+        package: "busybox-static",
+        path: "usr/bin/busybox",
+    };
+    let get = |wanted: &PackagedFile<'_>| world.store.packaged(wanted, &mut |_| ());
+    let path = get(&wanted).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(world.archive.downloads(), 1);
+    assert_eq!(get(&wanted).unwrap(), path);
+    assert_eq!(world.archive.calls(), 0);
+
+    let message = |wanted| chain(&get(&wanted).unwrap_err());
+    let package = PackagedFile {
+        package: "toybox",
+        ..wanted
+    };
+    assert_eq!(message(package), "the suite `sid` has no package `toybox`");
+    let path = PackagedFile {
+        path: "bin/sh",
+        ..wanted
+    };
+    assert!(message(path).contains("has no file bin/sh"));
+    let outside = PackagedFile {
+        path: "../../etc/passwd",
+        ..wanted
+    };
+    assert!(message(outside).contains("`..` is not a path of a file"));
+    assert_eq!(world.store.list().unwrap().len(), 0, "no kernels");
 }

@@ -115,8 +115,18 @@ impl Archive {
         let package = format!("linux-{part}-{release}");
         let members: Vec<_> = members
             .iter()
-            .map(|(before, after, bytes)| file(&format!("./{before}{release}{after}"), bytes))
+            .map(|(before, after, bytes)| (format!("./{before}{release}{after}"), *bytes))
             .collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(path, bytes)| (path.as_str(), *bytes))
+            .collect();
+        self.add(&package, version, &members);
+    }
+
+    /// Adds any package.
+    pub(crate) fn add(&self, package: &str, version: &str, members: &[(&str, &[u8])]) {
+        let members: Vec<_> = members.iter().map(|(path, bytes)| file(path, bytes)).collect();
         let bytes = deb("data.tar.xz", &xz(&tar_of(&members)));
         fs::write(
             self.path("pool").join(format!("{package}_{version}_amd64.deb")),
