@@ -14,7 +14,7 @@
 //!
 //! | what | from |
 //! |---|---|
-//! | `_text`, up to 6.19 | the symbols, whose tables have an absolute base; without `CONFIG_KALLSYMS_ALL`, which keeps `_text`, that base |
+//! | `_text`, up to 6.19 | the symbols, whose tables have an absolute base (a pointer, so it can be among the relocations); without `CONFIG_KALLSYMS_ALL`, which keeps `_text`, that base |
 //! | `_text`, from 7.0 on | the kernel's pointers, see [`linked_at`]: the tables have only distances |
 //! | `.BTF`, `.notes` | the symbols around them; without these, the one build id that is not the vDSO's |
 

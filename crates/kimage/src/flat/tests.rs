@@ -63,6 +63,34 @@ fn all_that_headers_would_tell_is_told() {
 }
 
 #[test]
+fn the_base_of_a_kernel_without_pointers_is_in_its_list_of_relocations() {
+    for all_symbols in [true, false] {
+        let mut image = TinyImage {
+            all_symbols,
+            ..tiny(OffsetRule::FromBase)
+        }
+        .image();
+        // Behind its pointers: the tables are the last.
+        let first = if all_symbols { 0 } else { 0x1_0000 };
+        let base = memchr::memmem::rfind(&image, &(ARM64_TEXT + first).to_le_bytes()).unwrap();
+        image[base..base + 8].fill(0);
+        assert!(KernelImage::from_bytes(&image).unwrap().symbols().is_err());
+        image.resize(image.len().next_multiple_of(8), 0);
+        for (place, value) in [(base as u64 + 8, first + 0x1_0000), (base as u64, first)] {
+            for word in [ARM64_TEXT + place, 0x403, ARM64_TEXT + value] {
+                image.extend(word.to_le_bytes());
+            }
+        }
+        let kernel = KernelImage::from_bytes(&image).unwrap();
+        assert_eq!(kernel.text_address(), Some(ARM64_TEXT));
+        assert_eq!(
+            kernel.symbols().unwrap().address_of("schedule"),
+            Some(ARM64_TEXT + 0x1_0200)
+        );
+    }
+}
+
+#[test]
 fn without_symbols_of_data_the_place_and_the_build_id_are_still_known() {
     for rule in RULES {
         let tiny = TinyImage {

@@ -6,6 +6,8 @@
 //! can be. The rule without a base has less to show for itself, so there `kallsyms_seqs_of_names` (the numbers of all
 //! symbols, in the order of their names) must follow.
 
+use memchr::memmem;
+
 use super::names::Names;
 use super::tokens::Tokens;
 use super::{Region, align_up};
@@ -42,6 +44,8 @@ const TTBR1_START: u64 = 0xfff0_0000_0000_0000;
 /// The image is linked, and its first symbol lies, at a multiple of this on arm64 (`SEGMENT_ALIGN`). With that, the two
 /// bytes that [`TTBR1_START`] asks for are enough to tell a base from other tables.
 const SEGMENT_ALIGN: u64 = 64 << 10;
+/// An arm64 kernel's first symbol is not so far behind its start.
+const FIRST_SYMBOL: u64 = 2 << 20;
 /// Highest address of a per-CPU variable that is linked at 0: no kernel has more of them, in bytes.
 const MAX_PERCPU: u64 = 64 << 20;
 
@@ -89,10 +93,11 @@ fn from_base(
     table: usize,
     base: usize,
 ) -> Option<(Encoding, Vec<u64>)> {
-    let base = u64_at(region.bytes, base).filter(|base| match arch {
-        Arch::X86_64 => *base >= KERNEL_MAP,
-        Arch::Aarch64 => *base >= TTBR1_START && base.is_multiple_of(SEGMENT_ALIGN),
-    })?;
+    let base = match (arch, u64_at(region.bytes, base)?) {
+        (Arch::X86_64, value) => Some(value).filter(|value| *value >= KERNEL_MAP),
+        (Arch::Aarch64, 0) => relocated(region.bytes, base),
+        (Arch::Aarch64, value) => Some(value).filter(|value| is_start(*value)),
+    }?;
     let offsets = offsets(region.bytes, table, names.count)?;
     // Nothing in a kernel is 2 GiB above its start, and most symbols of a kernel with absolute per-CPU ones are text.
     let encoding = if arch == Arch::X86_64 && offsets.clone().any(|offset| offset < 0) {
@@ -101,6 +106,27 @@ fn from_base(
         Encoding::FromBase { base }
     };
     accept(arch, encoding, offsets)
+}
+
+/// The pointer that the kernel will put at `place` of a flat image when it starts: without `CONFIG_RELR`, pointers of
+/// arm64 are zero in the file, and what they become is in a list of `Elf64_Rela`.
+fn relocated(image: &[u8], place: usize) -> Option<u64> {
+    /// `r_info` of `R_AARCH64_RELATIVE`, as bytes; `r_offset` is the word before it, `r_addend` the one behind.
+    const RELATIVE: [u8; 8] = 0x403_u64.to_le_bytes();
+    let addend = |info: usize| {
+        let offset = u64_at(image, info.checked_sub(8)?)?;
+        let value = u64_at(image, info + 8)?;
+        // Both are addresses in the image, so they say where it is linked: with these two in it, it is the one.
+        let start = offset.wrapping_sub(place as u64);
+        let fits = is_start(start) && is_start(value) && value.wrapping_sub(start) < FIRST_SYMBOL;
+        (info.is_multiple_of(8) && fits).then_some(value)
+    };
+    memmem::find_iter(image, &RELATIVE).find_map(addend)
+}
+
+/// Can this be where an arm64 kernel, or its first symbol, is linked?
+fn is_start(address: u64) -> bool {
+    address >= TTBR1_START && address.is_multiple_of(SEGMENT_ALIGN)
 }
 
 fn from_itself(
