@@ -4,6 +4,7 @@ use guestmem::{GuestVirt, VirtError};
 
 use crate::btf::{BtfError, FieldError, Missing};
 use crate::percpu::PerCpuError;
+use crate::task::TasksError;
 
 /// Why a value could not be read: a value that is missing always says so.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,6 +94,9 @@ pub enum ReadError {
     /// A variable of one CPU could not be found.
     #[error(transparent)]
     PerCpu(#[from] Box<PerCpuError>),
+    /// A task was not found, or the kernel's list of tasks is broken.
+    #[error(transparent)]
+    Tasks(#[from] Box<TasksError>),
 }
 
 impl ReadError {
@@ -112,6 +116,11 @@ impl ReadError {
         ReadError::NoSymbol {
             name: name.to_owned(),
         }
+    }
+
+    pub(crate) fn no_type(kind: &'static str, name: &str) -> ReadError {
+        let name = name.to_owned();
+        ReadError::NoType(Missing { kind, name })
     }
 
     pub(crate) fn out_of_range(what: impl Into<String>, value: u64, why: impl Into<String>) -> ReadError {

@@ -21,6 +21,7 @@
 
 pub mod bpf;
 pub mod btf;
+pub mod cgroup;
 pub mod collections;
 mod debuginfo;
 mod error;
@@ -30,6 +31,7 @@ mod percpu;
 mod question;
 mod render;
 pub mod sched;
+pub mod task;
 #[cfg(test)]
 mod testing;
 

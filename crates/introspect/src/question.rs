@@ -7,7 +7,7 @@ use guestmem::GuestVirt;
 use record::Value;
 
 use crate::bpf::Bpf;
-use crate::{GuestKernel, Limits, ReadError, sched};
+use crate::{GuestKernel, Limits, ReadError, cgroup, sched, task};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,12 @@ pub enum Question {
     Rq(Option<u32>),
     /// sched_ext's schedulers, their dispatch queues and the tasks in them.
     Dsq,
+    /// All tasks, a line each.
+    Ps,
+    /// All of the task with this pid.
+    Task(i64),
+    /// The cgroups, and what they have used.
+    Cgroups,
     /// A symbol: its address and the 8 bytes there.
     Sym(String),
     /// Bytes at an address.
@@ -51,17 +57,16 @@ const MOST_ENTRIES: usize = 1 << 16;
 
 impl Question {
     /// The questions that there are.
-    pub const HELP: &'static str = "rq [CPU], dsq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
+    pub const HELP: &'static str =
+        "rq [CPU], dsq, ps, task PID, cgroups, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
 
     /// How many words a question that begins with this word has at the least and at the most, itself included.
     pub fn words(first: &str) -> Option<(usize, usize)> {
         match first {
             "rq" => Some((1, 2)),
-            "dsq" => Some((1, 1)),
-            "sym" => Some((2, 2)),
+            "dsq" | "ps" | "cgroups" | "maps" | "progs" => Some((1, 1)),
+            "sym" | "task" | "map" => Some((2, 2)),
             "read" => Some((2, 3)),
-            "maps" | "progs" => Some((1, 1)),
-            "map" => Some((2, 2)),
             _ => None,
         }
     }
@@ -72,6 +77,9 @@ impl Question {
             Question::Rq(None) => sched::runqueues(kernel),
             Question::Rq(Some(cpu)) => sched::runqueue(kernel, *cpu),
             Question::Dsq => sched::dispatch_queues(kernel),
+            Question::Ps => task::list(kernel),
+            Question::Task(pid) => task::by_pid(kernel, *pid).map(|task| task.value()),
+            Question::Cgroups => cgroup::tree(kernel),
             Question::Sym(name) => symbol(kernel, name),
             Question::Read { at, len } => bytes(kernel, *at, *len),
             Question::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
@@ -154,6 +162,13 @@ impl FromStr for Question {
                 Ok(Question::Rq(cpu.map_err(|_| refuse("no such CPU"))?))
             }
             "dsq" => Ok(Question::Dsq),
+            "ps" => Ok(Question::Ps),
+            "task" => {
+                let pid = number(1).unwrap_or_else(|| Err(refuse("no pid")))?;
+                let pid = i64::try_from(pid).map_err(|_| refuse("no such pid"))?;
+                Ok(Question::Task(pid))
+            }
+            "cgroups" => Ok(Question::Cgroups),
             "sym" => Ok(Question::Sym(words[1].to_owned())),
             "maps" => Ok(Question::Maps),
             "map" => Ok(Question::Map(words[1].to_owned())),
@@ -185,6 +200,9 @@ impl fmt::Display for Question {
             Question::Rq(None) => write!(f, "rq"),
             Question::Rq(Some(cpu)) => write!(f, "rq {cpu}"),
             Question::Dsq => write!(f, "dsq"),
+            Question::Ps => write!(f, "ps"),
+            Question::Task(pid) => write!(f, "task {pid}"),
+            Question::Cgroups => write!(f, "cgroups"),
             Question::Sym(name) => write!(f, "sym {name}"),
             Question::Read { at, len } => write!(f, "read {at} {len}"),
             Question::Maps => write!(f, "maps"),

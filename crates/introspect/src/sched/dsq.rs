@@ -129,7 +129,7 @@ fn missing_flags() -> crate::btf::Missing {
 }
 
 /// `SCX_DSQ_GLOBAL`, `SCX_DSQ_LOCAL_ON|3`, `0x2a`.
-pub(super) fn name_of(btf: &Btf, id: u64) -> String {
+pub(crate) fn name_of(btf: &Btf, id: u64) -> String {
     let constant = |name| {
         btf.enum_value(Some("scx_dsq_id_flags"), name)
             .map(i64::cast_unsigned)

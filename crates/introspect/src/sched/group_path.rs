@@ -19,8 +19,13 @@ pub(super) fn group_path(group: Object<'_>) -> Result<String, ReadError> {
         Err(error) if !error.is_absent() => return Err(error),
         _ => {}
     }
+    kernfs_path(group.follow("css.cgroup->kn")?)
+}
+
+/// The path of a `struct kernfs_node` from the root of its hierarchy: `/`, `/a/b`.
+pub(crate) fn kernfs_path(node: Object<'_>) -> Result<String, ReadError> {
     let mut names = Vec::new();
-    let mut at = group.follow("css.cgroup->kn")?;
+    let mut at = node;
     loop {
         let parent = match at.follow_opt("__parent") {
             Err(error) if error.is_absent() => at.follow_opt("parent"),
@@ -31,7 +36,7 @@ pub(super) fn group_path(group: Object<'_>) -> Result<String, ReadError> {
         };
         if names.len() == DEEPEST {
             return Err(ReadError::TooMany {
-                what: format!("the path of {}", group.describe()),
+                what: format!("the path of {}", node.describe()),
                 most: DEEPEST,
             });
         }

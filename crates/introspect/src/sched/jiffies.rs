@@ -26,7 +26,7 @@ pub fn ns_per_jiffy(kernel: &GuestKernel<'_>) -> Result<u64, ReadError> {
 }
 
 /// The ns from a time in jiffies until now; below zero for one to come.
-pub(super) fn age(kernel: &GuestKernel<'_>, then: u64) -> Result<i64, ReadError> {
+pub(crate) fn age(kernel: &GuestKernel<'_>, then: u64) -> Result<i64, ReadError> {
     let since = jiffies(kernel)?.wrapping_sub(then).cast_signed();
     let ns = ns_per_jiffy(kernel)?.cast_signed();
     Ok(since.saturating_mul(ns))

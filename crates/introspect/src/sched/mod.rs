@@ -15,13 +15,13 @@
 
 mod cfs;
 mod domains;
-mod dsq;
+pub(crate) mod dsq;
 mod eevdf;
-mod group_path;
-mod jiffies;
-mod names;
+pub(crate) mod group_path;
+pub(crate) mod jiffies;
+pub(crate) mod names;
 mod overview;
-mod rq;
+pub(crate) mod rq;
 mod scx;
 mod scx_rq;
 

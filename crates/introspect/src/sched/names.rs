@@ -6,20 +6,20 @@ use crate::btf::{Btf, Enumerator, KindSet, Missing, TypeId};
 use crate::{Object, ReadError};
 
 /// The name of a value of the enumeration `of`; the number where it has none.
-pub(super) fn enumerator(btf: &Btf, of: &str, value: i64) -> Result<String, ReadError> {
+pub(crate) fn enumerator(btf: &Btf, of: &str, value: i64) -> Result<String, ReadError> {
     let name = btf.enum_name(enumeration(btf, of)?, value);
     Ok(name.map_or_else(|| value.to_string(), str::to_owned))
 }
 
 /// The names of the bits, by the enumeration `of`.
-pub(super) fn flags(btf: &Btf, of: &str, bits: u64) -> Result<String, ReadError> {
+pub(crate) fn flags(btf: &Btf, of: &str, bits: u64) -> Result<String, ReadError> {
     Ok(named_bits(btf.enumerators(enumeration(btf, of)?), bits))
 }
 
 /// `A|B|0x40`: the names of the bits, the lowest first, and what has none; `0` of none.
 ///
 /// Constants of several bits are masks, and those that begin with two underscores are the kernel's arithmetic.
-pub(super) fn named_bits<'a>(all: impl Iterator<Item = Enumerator<'a>>, bits: u64) -> String {
+pub(crate) fn named_bits<'a>(all: impl Iterator<Item = Enumerator<'a>>, bits: u64) -> String {
     let single = |one: &Enumerator<'_>| {
         one.unsigned().is_power_of_two() && !one.name.starts_with("__") && !one.name.ends_with("_SHIFT")
     };
@@ -43,7 +43,7 @@ pub(super) fn named_bits<'a>(all: impl Iterator<Item = Enumerator<'a>>, bits: u6
 }
 
 /// An enumeration by name.
-pub(super) fn enumeration(btf: &Btf, of: &str) -> Result<TypeId, ReadError> {
+pub(crate) fn enumeration(btf: &Btf, of: &str) -> Result<TypeId, ReadError> {
     let found = btf.find(of, KindSet::ENUM | KindSet::TYPEDEF);
     found.ok_or_else(|| {
         ReadError::NoType(Missing {
@@ -54,7 +54,7 @@ pub(super) fn enumeration(btf: &Btf, of: &str) -> Result<TypeId, ReadError> {
 }
 
 /// A task, as briefly as it can be told: `struct task_struct`.
-pub(super) fn brief(task: Object<'_>) -> Value {
+pub(crate) fn brief(task: Object<'_>) -> Value {
     Value::tree([
         ("pid", Value::from(task.i64("pid"))),
         ("comm", Value::from(task.str("comm"))),
@@ -62,14 +62,14 @@ pub(super) fn brief(task: Object<'_>) -> Value {
 }
 
 /// A task in one word, as the kernel's messages have it: `comm[pid]`.
-pub(super) fn brief_line(task: Object<'_>) -> String {
+pub(crate) fn brief_line(task: Object<'_>) -> String {
     let part = |part: Result<String, ReadError>| part.unwrap_or_else(|_| "?".to_owned());
     let pid = task.i64("pid").map(|pid| pid.to_string());
     format!("{}[{}]", part(task.str("comm")), part(pid))
 }
 
 /// [`brief`] of a pointer that may be NULL, or that this kernel does not have.
-pub(super) fn brief_at(task: Result<Option<Object<'_>>, ReadError>) -> Value {
+pub(crate) fn brief_at(task: Result<Option<Object<'_>>, ReadError>) -> Value {
     match task {
         Ok(Some(task)) => brief(task),
         Ok(None) => Value::from("none"),
@@ -78,7 +78,7 @@ pub(super) fn brief_at(task: Result<Option<Object<'_>>, ReadError>) -> Value {
 }
 
 /// The part at the newer path, or at the older in a kernel from before it was renamed.
-pub(super) fn either<'k>(object: &Object<'k>, newer: &str, older: &str) -> Result<Object<'k>, ReadError> {
+pub(crate) fn either<'k>(object: &Object<'k>, newer: &str, older: &str) -> Result<Object<'k>, ReadError> {
     match object.field(newer) {
         Err(error) if error.is_absent() => object.field(older),
         found => found,

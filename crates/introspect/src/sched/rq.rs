@@ -253,6 +253,6 @@ impl<'k> Rq<'k> {
 }
 
 /// A `struct sched_avg`: load, runnable and utilization averages of PELT.
-pub(super) fn average(avg: Object<'_>) -> Value {
+pub(crate) fn average(avg: Object<'_>) -> Value {
     Value::tree(["load_avg", "runnable_avg", "util_avg"].map(|name| (name, Value::from(avg.u64(name)))))
 }
