@@ -10,6 +10,7 @@ mod figure;
 mod fork;
 mod memory;
 mod runs;
+mod snapshot;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -40,6 +41,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("fork", fork::measure),
     ("memory", memory::measure),
     ("run", runs::measure),
+    ("snapshot", snapshot::measure),
 ];
 
 fn main() -> Result<()> {

@@ -1,0 +1,238 @@
+//! What a judge reads of a guest that stands still under load.
+//!
+//! ```text
+//! snapshot.sched   8 CPUs: runqueues, their queues and tasks, domains, sched_ext with its DSQs     (scx_baton)
+//! snapshot.all     the same, and a row for each of over 200 tasks, and all maps with their contents
+//! tasks.list       pid, name and state of over 1,000 tasks      peer: drgn, from a core file of the same guest's RAM
+//! ```
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::hint::black_box;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, ensure};
+use introspect::bpf::Bpf;
+use introspect::{GuestKernel, ReadError, sched, task};
+use schedrig::prelude::*;
+use schedrig::{Keep, RunSpec};
+
+use crate::figure::{Figure, Peer};
+
+const TOPOLOGY: &str = "1n2l4c1t";
+/// Entries of a map that are shown, at the most.
+const ENTRIES: usize = 256;
+
+pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    run("scx_baton", 200, |kernel| {
+        let (mut queues, mut all) = (Vec::new(), Vec::new());
+        for _ in 0..samples.max(2) {
+            // Anew each time, as after each stop: nothing is remembered of the last.
+            let fresh = GuestKernel::frozen(kernel.info(), kernel.memory(), *kernel.placement());
+            queues.push(millis(|| Ok(sched::everything(&fresh)?))?);
+            let fresh = GuestKernel::frozen(kernel.info(), kernel.memory(), *kernel.placement());
+            all.push(millis(|| everything(&fresh))?);
+        }
+        figures.push(Figure::of("snapshot.sched", "ms", queues)?);
+        figures.push(Figure::of("snapshot.all", "ms", all)?);
+        Ok(())
+    })?;
+    run("eevdf", 1000, |kernel| {
+        figures.push(tasks(kernel, samples)?);
+        Ok(())
+    })?;
+    Ok(figures)
+}
+
+fn everything(kernel: &GuestKernel<'_>) -> Result<()> {
+    let maps = Bpf::of(kernel).maps_value(ENTRIES, &introspect::Limits::default());
+    black_box((sched::everything(kernel)?, task::list(kernel)?, maps));
+    Ok(())
+}
+
+/// Runs so many workers, and looks when they have run a little.
+fn run(scheduler: &str, workers: u32, look: impl FnOnce(&GuestKernel<'_>) -> Result<()>) -> Result<()> {
+    let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
+    spec.scheduler = scheduler.parse()?;
+    spec.keep = Keep::None;
+    let mut looked = Ok(());
+    schedrig::run(&spec, &mut |_| {}, |rig| {
+        rig.cgroup("busy").spawn(Spin.workers(16))?;
+        let idle = Burst {
+            sleep: secs(100),
+            burst: schedrig::prelude::millis(1),
+        };
+        rig.cgroup("idle").spawn(idle.workers(workers - 16))?;
+        rig.run_for(schedrig::prelude::millis(100))?;
+        let kernel = rig.kernel()?;
+        looked = look(&kernel);
+        rig.finish()
+    })?;
+    looked
+}
+
+fn tasks(kernel: &GuestKernel<'_>, samples: u32) -> Result<Figure> {
+    let listed = || -> Result<Vec<(i64, String, u64)>, ReadError> {
+        let all = task::all(kernel)?.tasks;
+        all.iter()
+            .map(|task| Ok((task.pid()?, task.comm()?, task.raw_state()?)))
+            .collect()
+    };
+    let mut ours = Vec::new();
+    for _ in 0..samples.max(2) {
+        ours.push(millis(|| Ok(listed()?))?);
+    }
+    let pids: BTreeSet<i64> = listed()?.into_iter().map(|(pid, ..)| pid).collect();
+    ensure!(pids.len() >= 1000, "{} tasks", pids.len());
+    let mut figure = Figure::of("tasks.list", "ms", ours)?;
+    match drgn(kernel, samples) {
+        Ok((millis, theirs)) => {
+            ensure!(
+                pids == theirs,
+                "drgn lists {} tasks, the rig {}",
+                theirs.len(),
+                pids.len()
+            );
+            figure.peer = Some(Peer {
+                name: "drgn",
+                value: millis,
+            });
+        }
+        Err(error) => eprintln!("without drgn: {error:#}"),
+    }
+    Ok(figure)
+}
+
+/// The median of what drgn takes, in ms, and the pids that it finds.
+fn drgn(kernel: &GuestKernel<'_>, samples: u32) -> Result<(f64, BTreeSet<i64>)> {
+    let packages = packages()?;
+    let directory = tempfile::tempdir()?;
+    let core = directory.path().join("core");
+    write_core(kernel, &core).context("write the guest's RAM as a core file")?;
+    let btf = kernel.btf();
+    let offset = |structure, member| btf.offset_of(structure, member);
+    let told = serde_json::json!({
+        "core": core,
+        "init_task": kernel.symbol("init_task")?.0,
+        "rounds": samples.max(2),
+        "sizes": {
+            "task_struct": btf.size_of(btf.structure("task_struct")?),
+            "signal_struct": btf.size_of(btf.structure("signal_struct")?),
+        },
+        "offsets": {
+            "tasks": offset("task_struct", "tasks")?,
+            "pid": offset("task_struct", "pid")?,
+            "comm": offset("task_struct", "comm")?,
+            "__state": offset("task_struct", "__state")?,
+            "signal": offset("task_struct", "signal")?,
+            "thread_node": offset("task_struct", "thread_node")?,
+            "thread_head": offset("signal_struct", "thread_head")?,
+        },
+    });
+    let script = include_str!("tasks_drgn.py");
+    let output = Command::new("python3")
+        .args(["-c", script, &told.to_string()])
+        .env("PYTHONPATH", packages)
+        .output()
+        .context("start python3")?;
+    ensure!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let answer: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let seconds: Vec<f64> = serde_json::from_value(answer["seconds"].clone())?;
+    let pids = serde_json::from_value(answer["pids"].clone())?;
+    Ok((Figure::of("drgn", "s", seconds)?.value * 1e3, pids))
+}
+
+/// A directory with drgn in it, from PyPI.
+fn packages() -> Result<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/drgn");
+    if !directory.join("drgn").exists() {
+        let output = Command::new("python3")
+            .args(["-m", "pip", "install", "--quiet", "--target"])
+            .arg(&directory)
+            .arg("drgn")
+            .output()
+            .context("start python3")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "install drgn by pip (package python3-pip): {said}"
+        );
+    }
+    Ok(directory)
+}
+
+/// The guest's RAM as an ELF core file: the direct map, and the kernel's image where it is linked to.
+fn write_core(kernel: &GuestKernel<'_>, path: &Path) -> Result<()> {
+    const HEADER: u64 = 64;
+    const PROGRAM_HEADER: u64 = 56;
+    let (memory, place) = (kernel.memory(), kernel.placement());
+    let text = kernel.symbol("_text")?;
+    let image = kernel.symbol("_end")?.0 - text.0;
+    let data = 0x1_0000;
+    let mut offset = data;
+    let mut segments = Vec::new();
+    let file = File::create(path)?;
+    for region in memory.regions() {
+        segments.push((
+            place.direct.virt.0 + region.start.0 - place.direct.phys,
+            offset,
+            region.len,
+        ));
+        if let Some(phys) = place
+            .text
+            .translate(text)
+            .filter(|phys| region.start <= *phys && phys.0 + image <= region.start.0 + region.len)
+        {
+            segments.push((text.0, offset + (phys.0 - region.start.0), image));
+        }
+        let mut page = vec![0; 1 << 20];
+        for at in (0..region.len).step_by(page.len()) {
+            let len = page.len().min((region.len - at) as usize);
+            memory.read(guestmem::GuestPhys(region.start.0 + at), &mut page[..len])?;
+            file.write_all_at(&page[..len], offset + at)?;
+        }
+        offset += region.len;
+    }
+    let mut head = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    // ET_CORE, EM_X86_64, version, entry.
+    head.extend(4u16.to_le_bytes());
+    head.extend(62u16.to_le_bytes());
+    head.extend(1u32.to_le_bytes());
+    head.extend(0u64.to_le_bytes());
+    head.extend(HEADER.to_le_bytes());
+    head.extend([0; 12]);
+    for half in [
+        HEADER as u16,
+        PROGRAM_HEADER as u16,
+        segments.len() as u16,
+        0,
+        0,
+        0,
+    ] {
+        head.extend(half.to_le_bytes());
+    }
+    for (virt, offset, len) in segments {
+        // PT_LOAD, readable and writable.
+        head.extend(1u32.to_le_bytes());
+        head.extend(6u32.to_le_bytes());
+        for word in [offset, virt, 0, len, len, 4096] {
+            head.extend(word.to_le_bytes());
+        }
+    }
+    file.write_all_at(&head, 0)?;
+    Ok(())
+}
+
+fn millis<T>(what: impl FnOnce() -> Result<T>) -> Result<f64> {
+    let begin = Instant::now();
+    black_box(what()?);
+    Ok(begin.elapsed().as_secs_f64() * 1e3)
+}
