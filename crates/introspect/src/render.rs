@@ -350,6 +350,17 @@ fn printable(bytes: &[u8]) -> Option<String> {
     (fit && (end > 0 || rest.iter().all(|byte| *byte == 0))).then(|| text.to_owned())
 }
 
+/// So many bytes. A few are read where the kernel remembers translations.
+pub(crate) fn bytes(kernel: &GuestKernel<'_>, at: GuestVirt, len: u64) -> Result<Vec<u8>, ReadError> {
+    const FEW: u64 = 4096;
+    if len > FEW {
+        return kernel.read_chunked(at, len as usize);
+    }
+    let mut bytes = vec![0; len as usize];
+    kernel.read(at, &mut bytes)?;
+    Ok(bytes)
+}
+
 /// Bytes in hex, as they lie.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     let words: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();

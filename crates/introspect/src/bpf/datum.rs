@@ -4,8 +4,8 @@ use guestmem::GuestVirt;
 use record::Value;
 
 use crate::btf::{Btf, TypeId};
-use crate::render::hex;
-use crate::{GuestKernel, Limits, Object, ReadError, render};
+use crate::render::{self, hex};
+use crate::{GuestKernel, Limits, Object, ReadError};
 
 /// What all keys, or all values, of a map have in common.
 #[derive(Clone, Copy)]
@@ -87,15 +87,15 @@ impl<'b> Datum<'b> {
             let why = format!("{MOST_BYTES} bytes are read at most");
             return Err(ReadError::out_of_range(what, self.size, why));
         }
-        self.kernel.0.read_chunked(self.at, self.size as usize)
+        render::bytes(self.kernel.0, self.at, self.size)
     }
 
     /// What is in it, by its type; without one, its first bytes in hex.
     pub fn value(&self, limits: &Limits) -> Value {
         if let Some(object) = &self.object {
-            return render(object, limits);
+            return render::render(object, limits);
         }
-        let read = self.kernel.0.read_chunked(self.at, self.size.min(SHOWN) as usize);
+        let read = render::bytes(self.kernel.0, self.at, self.size.min(SHOWN));
         match read {
             Ok(bytes) if self.size > SHOWN => {
                 Value::Text(format!("{} … {} more", hex(&bytes), self.size - SHOWN))

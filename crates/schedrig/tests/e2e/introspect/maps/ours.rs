@@ -84,9 +84,7 @@ impl Seen {
 }
 
 /// All types and all links, by id.
-pub(super) fn others(
-    kernel: &GuestKernel<'_>,
-) -> Result<(BTreeMap<u64, Fields>, BTreeMap<u64, Fields>), ReadError> {
+pub(super) fn others(kernel: &GuestKernel<'_>) -> Result<[BTreeMap<u64, Fields>; 2], ReadError> {
     let bpf = Bpf::of(kernel);
     let (mut btfs, mut links) = (BTreeMap::new(), BTreeMap::new());
     for btf in bpf.btfs()? {
@@ -98,7 +96,7 @@ pub(super) fn others(
         let kind = brief(&link.kind()?, "BPF_LINK_TYPE_");
         links.insert(link.id()?, Fields::from([("type".to_owned(), Leaf::word(kind))]));
     }
-    Ok((btfs, links))
+    Ok([btfs, links])
 }
 
 fn program(prog: &Program<'_>) -> Result<Fields, ReadError> {

@@ -71,7 +71,7 @@ impl Tool {
 
     /// All types and links.
     pub(super) fn compare_others(&self, rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
-        let (btfs, links) = ours::others(&rig.kernel()?)?;
+        let [btfs, links] = ours::others(&rig.kernel()?)?;
         for (what, ours) in [("btf", btfs), ("link", links)] {
             let said = self.run(rig, &[what, "show"])?;
             let theirs = by_id(&said)?;
