@@ -125,10 +125,10 @@ impl Renderer<'_> {
 
     fn part(&mut self, part: Part<'_>) -> Value {
         if self.values >= self.limits.values {
-            return left_out(format!("more than {} values", self.limits.values));
+            return self.too_many();
         }
         if part.depth > self.limits.depth {
-            return left_out(format!("deeper than {} levels", self.limits.depth));
+            return self.too_deep();
         }
         self.values += 1;
         let id = self.btf.resolve(part.type_id);
@@ -148,6 +148,10 @@ impl Renderer<'_> {
         let btf = self.btf;
         let mut entries = Vec::new();
         for member in btf.members(part.type_id) {
+            if self.values >= self.limits.values {
+                entries.push(("…".into(), self.too_many()));
+                break;
+            }
             let field = Field {
                 offset_bits: member.offset_bits,
                 type_id: member.type_id,
@@ -161,8 +165,11 @@ impl Renderer<'_> {
             };
             let anonymous = member.name.is_empty();
             if anonymous && btf.kind(btf.resolve(member.type_id)).is_structure() {
+                self.values += 1;
                 if inner.depth <= self.limits.depth {
                     entries.extend(self.members(inner));
+                } else {
+                    entries.push(("…".into(), self.too_deep()));
                 }
             } else if !anonymous {
                 let value = match member.bitfield {
@@ -314,6 +321,14 @@ impl Renderer<'_> {
     fn is_char(&self, id: TypeId) -> bool {
         let id = self.btf.resolve(id);
         self.btf.name(id) == "char" && self.btf.size_of(id) == Some(1)
+    }
+
+    fn too_many(&self) -> Value {
+        left_out(format!("more than {} values", self.limits.values))
+    }
+
+    fn too_deep(&self) -> Value {
+        left_out(format!("deeper than {} levels", self.limits.depth))
     }
 
     fn beyond(&self) -> Value {
@@ -500,7 +515,9 @@ mod tests {
             values: 3,
             ..Limits::default()
         };
-        assert!(matches!(at(&shown(&guest, &limits), "whole"), Value::Missing(_)));
+        let few = shown(&guest, &limits);
+        let last = few.leaves().pop().unwrap();
+        assert_eq!(last.1, &Value::Missing("left out: more than 3 values".to_owned()));
         let limits = Limits {
             depth: 1,
             ..Limits::default()

@@ -114,7 +114,9 @@ impl<'b> Table<'b> {
         let kernel = self.htab.kernel();
         let btf = self.htab.btf();
         let table = self.htab.follow("buckets")?;
-        let (size, head) = (table.size(), btf.offset_of("bucket", "head.first")?);
+        let head = btf.offset_of("bucket", "head.first")?;
+        // A bucket has at least the head of its chain.
+        let size = table.size().max(head + 8);
         let next = self.node + btf.offset_of("hlist_nulls_node", "next")?;
         let mut visited = Visited::new(self.most);
         for first in (0..self.buckets).step_by(AT_ONCE as usize) {

@@ -17,7 +17,8 @@ pub(super) fn usage(map: &Map<'_>) -> Result<u64, ReadError> {
         "TASK_STORAGE" | "CGRP_STORAGE" | "INODE_STORAGE" | "SK_STORAGE" => {
             let storage = map.within("bpf_local_storage_map")?;
             let buckets = 1u64.checked_shl(storage.u64("bucket_log")? as u32).unwrap_or(0);
-            Ok(storage.size() + storage.follow("buckets")?.size().wrapping_mul(buckets))
+            let bucket = storage.follow("buckets")?.size();
+            Ok(bucket.saturating_mul(buckets).saturating_add(storage.size()))
         }
         "RINGBUF" | "USER_RINGBUF" => {
             let ring = RingBuf::of(map)?;
@@ -36,7 +37,7 @@ pub(super) fn usage(map: &Map<'_>) -> Result<u64, ReadError> {
         "ARENA" => match map.within("bpf_arena")?.u64("nr_pages") {
             // It was not accounted before v7.3.
             Err(error) if error.is_absent() => Ok(0),
-            pages => Ok(pages?.wrapping_mul(PAGE)),
+            pages => Ok(pages?.saturating_mul(PAGE)),
         },
         _ => Err(ReadError::Unfit {
             what: map.object().describe(),
@@ -50,13 +51,15 @@ pub(super) fn usage(map: &Map<'_>) -> Result<u64, ReadError> {
 fn array(map: &Map<'_>, per_cpu: bool) -> Result<u64, ReadError> {
     let array = map.within("bpf_array")?;
     let (entries, own) = (map.max_entries()?, array.size());
-    let values = entries.wrapping_mul(array.u64("elem_size")?);
+    let values = entries.saturating_mul(array.u64("elem_size")?);
     Ok(if per_cpu {
-        own + entries * POINTER + values.wrapping_mul(cpus(map)?)
+        let values = values.saturating_mul(cpus(map)?);
+        values.saturating_add(own + entries * POINTER)
     } else if map.has_flag("BPF_F_MMAPABLE")? {
-        own.next_multiple_of(PAGE) + values.next_multiple_of(PAGE)
+        let pages = values.div_ceil(PAGE) + own.div_ceil(PAGE);
+        pages.saturating_mul(PAGE)
     } else {
-        own + values
+        values.saturating_add(own)
     })
 }
 
@@ -73,23 +76,20 @@ fn hash(map: &Map<'_>, kind: &str) -> Result<u64, ReadError> {
         let counters = htab.field("map_locked")?.size() / POINTER;
         sum += 4 * cpus * counters;
     }
-    if map.has_flag("BPF_F_NO_PREALLOC")? {
-        let entries = elements(&htab)?;
-        sum += (elem_size + POINTER).wrapping_mul(entries);
-        if per_cpu {
-            sum += (2 * POINTER + value_size * cpus).wrapping_mul(entries);
-        }
+    let loose = map.has_flag("BPF_F_NO_PREALLOC")?;
+    let (entries, mut each) = if loose {
+        // An element has a link of the allocator's in front.
+        (elements(&htab)?, elem_size + POINTER)
     } else {
         let extra = htab.pointer("extra_elems")?.0 != 0;
-        let entries = map.max_entries()? + if extra { cpus } else { 0 };
-        sum += elem_size.wrapping_mul(entries);
-        if per_cpu {
-            sum += (value_size * cpus).wrapping_mul(entries);
-        } else if !lru {
-            sum += POINTER * cpus;
-        }
+        (map.max_entries()? + if extra { cpus } else { 0 }, elem_size)
+    };
+    if per_cpu {
+        each += value_size * cpus + if loose { 2 * POINTER } else { 0 };
+    } else if !lru && !loose {
+        sum += POINTER * cpus;
     }
-    Ok(sum)
+    Ok(entries.saturating_mul(each).saturating_add(sum))
 }
 
 /// `count`, or `pcount` summed over all CPUs.

@@ -289,6 +289,35 @@ fn a_hash_is_told_by_ascending_keys_whatever_its_buckets_are() {
     });
 }
 
+/// Bytes of maps, types and chains at random places are changed: whatever comes out, it comes out.
+#[test]
+fn damaged_memory_is_neither_a_panic_nor_an_endless_walk() {
+    // A sequence of Lehmer's: the same in every run.
+    let mut state = 1u64;
+    let mut random = move |below: u64| {
+        state = state * 48_271 % 0x7fff_ffff;
+        state % below
+    };
+    for _ in 0..200 {
+        let mut made = Made::new();
+        made.array(&[1, 2, 3]);
+        made.hash(&[(0, 1, 1), (1, 2, 2), (1, 3, 3)]);
+        made.ringbuf(8, 40);
+        section(&mut made, |_| {});
+        let (first, end) = (made.maps.0, made.kernel.alloc_bytes(1).0);
+        for _ in 0..16 {
+            let at = GuestVirt(first + random(end - first));
+            made.kernel.write(at, &[random(256) as u8]);
+        }
+        let guest = made.kernel.built();
+        let kernel = guest.kernel();
+        let bpf = Bpf::of(&kernel);
+        let limits = Limits::default().following(2);
+        assert!(!bpf.maps_value(100, &limits).to_text().is_empty());
+        let _ = (bpf.progs_value(), bpf.globals("nr"));
+    }
+}
+
 fn problem_free(contents: &Contents<'_>) -> Vec<(u32, u32)> {
     assert_eq!(contents.problem, None);
     pairs(contents)
