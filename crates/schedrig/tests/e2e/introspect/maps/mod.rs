@@ -5,6 +5,7 @@ mod theirs;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use introspect::bpf::{Arena, Bpf, Held, Key, RingBuf};
@@ -116,21 +117,27 @@ fn make(rig: &mut Rig, tool: &Tool) -> Result<(), BodyError> {
     Ok(())
 }
 
-/// A small program for what bpftool cannot do, compiled for the host and so for the guest.
-fn helper() -> PathBuf {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("maps-helper-{}", std::process::id()));
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/introspect/maps/helper.c");
-    let status = Command::new("cc")
-        .arg("-O1")
-        .arg("-o")
-        .arg(&target)
-        .arg(source)
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "cc does not compile the helper"
-    );
-    target
+/// A small program for what bpftool cannot do, compiled for the host and so for the guest. It stays, so that records can
+/// be made again.
+fn helper() -> &'static Path {
+    static HELPER: OnceLock<PathBuf> = OnceLock::new();
+    HELPER.get_or_init(|| {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("maps-helper");
+        let made = target.with_extension(std::process::id().to_string());
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/introspect/maps/helper.c");
+        let status = Command::new("cc")
+            .arg("-O1")
+            .arg("-o")
+            .arg(&made)
+            .arg(source)
+            .status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "cc does not compile the helper"
+        );
+        std::fs::rename(&made, &target).unwrap();
+        target
+    })
 }
 
 fn run(rig: &mut Rig, argv: &[&str]) -> Result<String, BodyError> {
@@ -357,7 +364,7 @@ fn equal_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
     pass(&spec("maps", "1n1l2c1t", kernel, scheduler), |rig| {
         rig.put_file("/proc/sys/kernel/bpf_stats_enabled", 0o644, b"1")?;
         let tool = Tool::put(rig)?;
-        let helper = rig.put_program(&helper)?;
+        let helper = rig.put_program(helper)?;
         rig.cgroup("a").spawn(Spin.workers(3))?;
         rig.cgroup("b").weight(300).spawn(Spin.workers(3))?;
         rig.run_for(millis(50))?;
@@ -380,7 +387,6 @@ fn equal_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
         show(&rig.kernel()?, scheduled)?;
         rig.finish()
     });
-    let _ = std::fs::remove_file(&helper);
     tally.finish(&format!("BPF programs and maps, {kernel}"), least);
 }
 
