@@ -148,6 +148,19 @@ impl FakeKernel {
         self.write(at, &new.to_le_bytes());
     }
 
+    /// The number in a field of 8 bytes.
+    pub(crate) fn get(&self, at: GuestVirt, structure: &str, field: &str) -> u64 {
+        let mut word = [0; 8];
+        let at = self.at(at, structure, field);
+        self.mem.read(phys(at), &mut word).unwrap();
+        u64::from_le_bytes(word)
+    }
+
+    /// Where the direct map begins: below it nothing is mapped.
+    pub(crate) fn direct_map_start(&self) -> GuestVirt {
+        GuestVirt(DIRECT)
+    }
+
     /// Writes a text into a field that is an array of `char`.
     pub(crate) fn set_text(&self, at: GuestVirt, structure: &str, field: &str, text: &str) {
         self.write(self.at(at, structure, field), text.as_bytes());

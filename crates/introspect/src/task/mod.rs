@@ -18,6 +18,9 @@ mod state;
 mod view;
 mod walk;
 
+#[cfg(test)]
+mod tests;
+
 pub use cputime::CpuTime;
 pub(crate) use cputime::{adjust, prev as prev_cputime};
 pub use scx::ScxEntity;
