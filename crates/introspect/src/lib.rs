@@ -25,6 +25,7 @@ pub mod cgroup;
 pub mod collections;
 mod debuginfo;
 mod error;
+pub mod irq;
 pub mod kernel;
 mod object;
 mod percpu;
@@ -34,6 +35,7 @@ pub mod sched;
 pub mod task;
 #[cfg(test)]
 mod testing;
+pub mod workqueue;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;

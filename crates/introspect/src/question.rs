@@ -7,7 +7,7 @@ use guestmem::GuestVirt;
 use record::Value;
 
 use crate::bpf::Bpf;
-use crate::{GuestKernel, Limits, ReadError, cgroup, sched, task};
+use crate::{GuestKernel, Limits, ReadError, cgroup, irq, sched, task, workqueue};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +22,10 @@ pub enum Question {
     Task(i64),
     /// The cgroups, and what they have used.
     Cgroups,
+    /// Each CPU's times and interrupts.
+    Irq,
+    /// The pools of workers, and what they do.
+    Wq,
     /// A symbol: its address and the 8 bytes there.
     Sym(String),
     /// Bytes at an address.
@@ -57,14 +61,13 @@ const MOST_ENTRIES: usize = 1 << 16;
 
 impl Question {
     /// The questions that there are.
-    pub const HELP: &'static str =
-        "rq [CPU], dsq, ps, task PID, cgroups, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
+    pub const HELP: &'static str = "rq [CPU], dsq, ps, task PID, cgroups, irq, wq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
 
     /// How many words a question that begins with this word has at the least and at the most, itself included.
     pub fn words(first: &str) -> Option<(usize, usize)> {
         match first {
             "rq" => Some((1, 2)),
-            "dsq" | "ps" | "cgroups" | "maps" | "progs" => Some((1, 1)),
+            "dsq" | "ps" | "cgroups" | "irq" | "wq" | "maps" | "progs" => Some((1, 1)),
             "sym" | "task" | "map" => Some((2, 2)),
             "read" => Some((2, 3)),
             _ => None,
@@ -80,6 +83,8 @@ impl Question {
             Question::Ps => task::list(kernel),
             Question::Task(pid) => task::by_pid(kernel, *pid).map(|task| task.value()),
             Question::Cgroups => cgroup::tree(kernel),
+            Question::Irq => irq::list(kernel),
+            Question::Wq => workqueue::pools(kernel),
             Question::Sym(name) => symbol(kernel, name),
             Question::Read { at, len } => bytes(kernel, *at, *len),
             Question::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
@@ -169,6 +174,8 @@ impl FromStr for Question {
                 Ok(Question::Task(pid))
             }
             "cgroups" => Ok(Question::Cgroups),
+            "irq" => Ok(Question::Irq),
+            "wq" => Ok(Question::Wq),
             "sym" => Ok(Question::Sym(words[1].to_owned())),
             "maps" => Ok(Question::Maps),
             "map" => Ok(Question::Map(words[1].to_owned())),
@@ -203,6 +210,8 @@ impl fmt::Display for Question {
             Question::Ps => write!(f, "ps"),
             Question::Task(pid) => write!(f, "task {pid}"),
             Question::Cgroups => write!(f, "cgroups"),
+            Question::Irq => write!(f, "irq"),
+            Question::Wq => write!(f, "wq"),
             Question::Sym(name) => write!(f, "sym {name}"),
             Question::Read { at, len } => write!(f, "read {at} {len}"),
             Question::Maps => write!(f, "maps"),
