@@ -3,8 +3,10 @@
 mod domains;
 mod maps;
 mod placement;
+mod proc_task;
 mod rqs;
 mod sched_debug;
 mod schedstat;
 mod scx_dump;
+mod tasks;
 mod truth;
