@@ -190,8 +190,9 @@ fn stat(task: &Task<'_>) -> Result<Vec<(String, Fact)>, ReadError> {
         ("pgrp", level(task.pgrp()?)),
         ("session", level(task.session()?)),
         ("flags", level(object.i64("flags")?)),
-        ("utime", count(time.utime / NS_PER_TICK)),
-        ("stime", count(time.stime / NS_PER_TICK)),
+        // Their proportion can change until it is told: neither only grows.
+        ("utime", Fact::Level((time.utime / NS_PER_TICK).into())),
+        ("stime", Fact::Level((time.stime / NS_PER_TICK).into())),
         ("priority", level(task.proc_priority()?)),
         ("nice", level(task.nice()?)),
         ("num_threads", level(task.nr_threads()?)),

@@ -115,8 +115,9 @@ fn cgroup_facts(kernel: &GuestKernel<'_>, path: &str) -> Result<Facts, BodyError
     );
     let facts = [
         ("cpu.stat usage_usec", count(usage.usage / 1000)),
-        ("cpu.stat user_usec", count(usage.user / 1000)),
-        ("cpu.stat system_usec", count(usage.system / 1000)),
+        // Their proportion can change until it is told: neither only grows.
+        ("cpu.stat user_usec", Fact::Level((usage.user / 1000).into())),
+        ("cpu.stat system_usec", Fact::Level((usage.system / 1000).into())),
         ("cpu.stat nice_usec", count(usage.nice / 1000)),
         ("cpu.stat nr_periods", count(bandwidth.nr_periods)),
         ("cpu.stat nr_throttled", count(bandwidth.nr_throttled)),
@@ -126,10 +127,48 @@ fn cgroup_facts(kernel: &GuestKernel<'_>, path: &str) -> Result<Facts, BodyError
         ("populated", Fact::Level(group.populated()?.into())),
         ("nr_tasks", Fact::Level(group.nr_tasks()?.into())),
     ];
-    Ok(facts
+    let mut facts: Facts = facts
         .into_iter()
         .map(|(name, fact)| ((name.to_owned(), path.to_owned()), fact))
-        .collect())
+        .collect();
+    // It stood still if it has run for no ns.
+    facts.insert(("clock".to_owned(), String::new()), count(usage.usage));
+    Ok(facts)
+}
+
+fn cgroups(rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
+    for group in ["/a", "/b"] {
+        let before = cgroup_facts(&rig.kernel()?, group)?;
+        let theirs = cgroup_words(rig, group)?;
+        let after = cgroup_facts(&rig.kernel()?, group)?;
+        tally.facts(&before, &theirs, &after);
+    }
+    Ok(())
+}
+
+/// With groups that stand still, so that their times can be compared exactly.
+fn frozen_cgroups(rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
+    let freeze = |rig: &mut Rig, on: &[u8]| -> Result<(), BodyError> {
+        for group in ["/a", "/b"] {
+            rig.put_file(&format!("{CGROUPS}{group}/cgroup.freeze"), 0o644, on)?;
+        }
+        Ok(())
+    };
+    freeze(rig, b"1")?;
+    for group in ["/a", "/b"] {
+        let events = format!("{CGROUPS}{group}/cgroup.events");
+        let mut left = 20;
+        while !rig.read_file(&events)?.contains("frozen 1") {
+            // A worker must run to stop, also on the agent's CPU.
+            rig.run_for(millis(10))?;
+            left -= 1;
+            if left == 0 {
+                return Err(format!("{group} does not freeze").into());
+            }
+        }
+    }
+    cgroups(rig, tally)?;
+    freeze(rig, b"0")
 }
 
 /// `/proc/stat`, `/proc/softirqs` and `/proc/interrupts`, as far as they are each CPU's counts.
@@ -217,8 +256,11 @@ fn pools_agree(kernel: &GuestKernel<'_>, tally: &mut Tally) -> Result<(), ReadEr
         let idle = workers.len() as i64 - pool.busy()?.len() as i64;
         tally.exact("pool nr_idle", &at, &(pool.nr_idle()? <= idle), &true);
         for worker in workers {
-            let comm = worker.str("task->comm")?;
-            tally.exact("pool worker", &at, &comm.starts_with("kworker/"), &true);
+            // Those of bottom halves have no task.
+            if let Some(task) = worker.follow_opt("task")? {
+                let comm = task.str("comm")?;
+                tally.exact("pool worker", &at, &comm.starts_with("kworker/"), &true);
+            }
         }
     }
     Ok(())
@@ -235,12 +277,7 @@ fn equals_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
             rig.run_for(millis(37))?;
             tasks(rig, &mut tally)?;
             listed(rig, &mut tally)?;
-            for group in ["/a", "/b"] {
-                let before = cgroup_facts(&rig.kernel()?, group)?;
-                let theirs = cgroup_words(rig, group)?;
-                let after = cgroup_facts(&rig.kernel()?, group)?;
-                tally.facts(&before, &theirs, &after);
-            }
+            cgroups(rig, &mut tally)?;
             let before = cpu_facts(&rig.kernel()?)?;
             let theirs = cpu_words(rig)?;
             let after = cpu_facts(&rig.kernel()?)?;
@@ -250,6 +287,7 @@ fn equals_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
                 rig.put_file(&format!("{CGROUPS}/b/cpu.max"), 0o644, b"150000 100000")?;
             }
         }
+        frozen_cgroups(rig, &mut tally)?;
         rig.finish()
     });
     tally.finish(&format!("tasks, {kernel}, {scheduler}"), least);
