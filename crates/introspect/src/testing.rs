@@ -8,19 +8,21 @@
 //!      .set(at, "task_struct", "se.vruntime", 7)
 //!      .built().kernel()                       a GuestKernel
 //! ```
-//! The image is slid, as by KASLR. Beyond image and direct map nothing is mapped.
+//! The image is slid, as by KASLR. Beyond image, direct map and some pages of vmalloc nothing is mapped.
 
 mod declarations;
+mod memory;
 
 use std::collections::BTreeMap;
 
 use guestmem::{GuestPhys, GuestVirt, Linear, PageTables, PhysMem};
 use kimage::{BuildId, Symbols};
-use testkit::SparseMemory;
 
 use crate::btf::{Btf, KindSet};
 use crate::kernel::START_KERNEL_MAP;
 use crate::{DebugInfo, GuestKernel, Placement};
+
+use memory::Pages;
 
 const SLIDE: u64 = 0x0a00_0000;
 const DIRECT: u64 = 0xffff_8880_0000_0000;
@@ -41,18 +43,19 @@ pub(crate) const UNMAPPED: GuestVirt = GuestVirt(DIRECT + 2 * RAM);
 /// A kernel that is being made.
 pub(crate) struct FakeKernel {
     btf: Btf,
-    mem: SparseMemory,
+    mem: Pages,
     symbols: BTreeMap<String, u64>,
     cpus: u32,
     image: u64,
     templates: u64,
     heap: u64,
+    vmalloc: u64,
 }
 
 /// A kernel that is made.
 pub(crate) struct FakeGuest {
     pub(crate) info: DebugInfo,
-    pub(crate) mem: SparseMemory,
+    pub(crate) mem: Pages,
 }
 
 impl FakeKernel {
@@ -60,13 +63,15 @@ impl FakeKernel {
     pub(crate) fn new(cpus: u32, types: &str) -> FakeKernel {
         let mut kernel = FakeKernel {
             btf: Btf::parse(&declarations::compile(types)).unwrap(),
-            mem: SparseMemory::new(&[(0, RAM)]),
+            mem: Pages::new(&[(0, RAM)]),
             symbols: BTreeMap::from([("_text".to_owned(), TEXT), ("_end".to_owned(), END)]),
             cpus,
             image: TEXT + 0x1000,
             templates: TEMPLATES,
             heap: HEAP,
+            vmalloc: 0,
         };
+        kernel.mem.map_kernel();
         let nr_cpu_ids = kernel.bytes_variable("nr_cpu_ids", 4);
         kernel.write(nr_cpu_ids, &cpus.to_le_bytes());
         let offsets = kernel.bytes_variable("__per_cpu_offset", 8 * u64::from(cpus));
@@ -117,6 +122,14 @@ impl FakeKernel {
         let at = self.heap;
         self.heap += size.next_multiple_of(64);
         GuestVirt(DIRECT + at)
+    }
+
+    /// So many zero bytes in vmalloc: each page elsewhere in RAM.
+    pub(crate) fn vmalloc(&mut self, size: u64) -> GuestVirt {
+        let at = self.vmalloc;
+        self.vmalloc += size.next_multiple_of(64);
+        assert!(self.vmalloc <= memory::VMALLOC_PAGES * 4096, "vmalloc is full");
+        GuestVirt(memory::VMALLOC + at)
     }
 
     /// A string in the direct map.
@@ -186,7 +199,14 @@ impl FakeKernel {
 
     /// Writes bytes.
     pub(crate) fn write(&self, at: GuestVirt, bytes: &[u8]) {
-        self.mem.write(phys(at), bytes).unwrap();
+        for (at, byte) in (at.0..).zip(bytes) {
+            self.mem.write(phys(GuestVirt(at)), &[*byte]).unwrap();
+        }
+    }
+
+    /// Reads 8 bytes.
+    pub(crate) fn read_u64(&self, at: GuestVirt) -> u64 {
+        self.mem.read_u64(phys(at)).unwrap()
     }
 
     /// The types.
@@ -243,10 +263,11 @@ fn place() -> Placement {
 }
 
 fn phys(at: GuestVirt) -> GuestPhys {
-    match at.0.checked_sub(START_KERNEL_MAP) {
-        Some(offset) => GuestPhys(offset),
-        None => GuestPhys(at.0 - DIRECT),
-    }
+    GuestPhys(match at.0 {
+        START_KERNEL_MAP.. => at.0 - START_KERNEL_MAP,
+        memory::VMALLOC.. => memory::vmalloc_phys(at.0 - memory::VMALLOC),
+        _ => at.0 - DIRECT,
+    })
 }
 
 #[cfg(test)]
@@ -286,5 +307,26 @@ mod tests {
         let own = |cpu| kernel.per_cpu("things", cpu).unwrap().u64("a").unwrap();
         assert_eq!((own(0), own(1)), (0, 5));
         assert!(kernel.read_u8(UNMAPPED).is_err());
+    }
+
+    #[test]
+    fn memory_of_vmalloc_is_read_page_by_page_through_tables() {
+        let mut kernel = FakeKernel::new(1, "struct pair { u64 low; u64 high; };");
+        kernel.vmalloc(4096 - 64);
+        let bytes: Vec<u8> = (0..8192u32).map(|at| (at % 251) as u8).collect();
+        let at = kernel.vmalloc(8192);
+        kernel.write(at, &bytes);
+        assert_eq!(kernel.btf().offset_of("pair", "high"), Ok(8));
+        let guest = kernel.built();
+        let kernel = guest.kernel();
+        assert_eq!(kernel.read_chunked(at, 8192).unwrap(), bytes);
+        let first = kernel.translate(at).unwrap();
+        let second = kernel.translate(at.wrapping_add(64)).unwrap();
+        assert_eq!(first.rest, 64);
+        assert_ne!(
+            second.at.0,
+            first.at.0 + 64,
+            "the pages do not follow each other in RAM"
+        );
     }
 }

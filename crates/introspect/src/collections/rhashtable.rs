@@ -30,11 +30,16 @@ pub fn rhashtable(table: Object<'_>, most: usize) -> impl Iterator<Item = Result
     let mut done = false;
     std::iter::from_fn(move || {
         let mut next = || {
-            while at & 1 == 1 || at == 0 {
+            while at & 1 == 1 {
                 match buckets.next(table)? {
                     Some(first) => at = first,
                     None => return Ok(None),
                 }
+            }
+            // Only a bucket can be NULL: a chain has an odd end.
+            if at == 0 {
+                let what = format!("the end of a chain of {}", table.describe());
+                return Err(ReadError::Null { what });
             }
             visited.note(GuestVirt(at), || table.describe())?;
             let node = table.kernel().object(GuestVirt(at), "rhash_head")?;
@@ -64,14 +69,14 @@ impl<'k> Buckets<'k> {
             return Ok(None);
         };
         if self.next == 0 {
-            self.size = table.u64("size")?;
             self.tables += 1;
-            let nest = table.u64("nest")?;
-            if self.size > MOST_BUCKETS || self.tables > MOST_TABLES || nest != 0 {
-                let what = format!("size of {}", table.describe());
-                let why = format!("more than {MOST_BUCKETS} buckets, {MOST_TABLES} tables or nested ones");
-                return Err(ReadError::out_of_range(what, self.size, why));
+            if self.tables > MOST_TABLES {
+                return Err(ReadError::TooMany {
+                    what: format!("the chain of tables up to {}", table.describe()),
+                    most: MOST_TABLES,
+                });
             }
+            self.size = buckets_of(&table)?;
         }
         if self.next == self.size {
             self.next = 0;
@@ -82,6 +87,29 @@ impl<'k> Buckets<'k> {
         self.next += 1;
         self.table = Some(Ok(Some(table)));
         let word = whole.kernel().read_u64(bucket)?;
-        Ok(Some(if word == 0 { 1 } else { word & !1 }))
+        // The lock may be held on an empty bucket too.
+        let first = word & !1;
+        Ok(Some(if first == 0 { 1 } else { first }))
+    }
+}
+
+/// `size` of a `struct bucket_table`, if a kernel can have made it.
+fn buckets_of(table: &Object<'_>) -> Result<u64, ReadError> {
+    let (size, nest) = (table.u64("size")?, table.u64("nest")?);
+    let wrong = |field, value, why: String| {
+        let what = format!("{field} of {}", table.describe());
+        Err(ReadError::out_of_range(what, value, why))
+    };
+    if nest != 0 {
+        return wrong(
+            "nest",
+            nest,
+            "tables of tables of buckets are not read".to_owned(),
+        );
+    }
+    match size {
+        1..=MOST_BUCKETS if size.is_power_of_two() => Ok(size),
+        1..=MOST_BUCKETS => wrong("size", size, "it is a power of two in every table".to_owned()),
+        _ => wrong("size", size, format!("a table has 1 to {MOST_BUCKETS} buckets")),
     }
 }

@@ -133,9 +133,26 @@ impl<'k> Branch<'k> {
             let slot = self.next;
             self.next += 1;
             let word = self.slots.element(slot)?.bits()?;
-            if word != 0 {
-                return Ok(Some((self.index.wrapping_add(slot << self.shift), word)));
+            if word == 0 {
+                continue;
             }
+            // The uppermost node has more slots than there are indices of 64 bits.
+            let from = slot << self.shift;
+            let index = self
+                .index
+                .checked_add(from)
+                .filter(|_| from >> self.shift == slot);
+            return match index {
+                Some(index) => Ok(Some((index, word))),
+                None => {
+                    let what = format!("slot {slot} of {}", self.slots.describe());
+                    Err(ReadError::out_of_range(
+                        what,
+                        word,
+                        "its index has more than 64 bits",
+                    ))
+                }
+            };
         }
         Ok(None)
     }
