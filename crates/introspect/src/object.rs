@@ -187,7 +187,7 @@ impl<'k> Object<'k> {
     /// Its bits as a number without a sign: of an integer, enumeration or pointer of 1, 2, 4 or 8 bytes, or a bitfield.
     pub fn bits(&self) -> Result<u64, ReadError> {
         if let Some(Bits { shift, len }) = self.bits {
-            let count = usize::from(shift + len).div_ceil(8);
+            let count = (usize::from(shift) + usize::from(len)).div_ceil(8);
             let mut wide = [0; 16];
             let bytes = wide.get_mut(..count).ok_or_else(|| self.unfit("an integer"))?;
             self.kernel.read(self.at, bytes)?;

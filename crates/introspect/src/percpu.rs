@@ -115,7 +115,7 @@ impl<'m> GuestKernel<'m> {
         let at = mask.address();
         // A mask that is allocated has no more bytes than this kernel's CPUs need.
         let len = match self.info().symbols.get("nr_cpu_ids") {
-            Some(_) => u64::from(self.read_symbol_u32("nr_cpu_ids")?).div_ceil(64) * 8,
+            Some(_) => u64::from(self.nr_cpu_ids()?).div_ceil(64) * 8,
             None => mask.size(),
         };
         let bytes = self.read_chunked(at, len.min(MOST_BYTES) as usize)?;
@@ -204,3 +204,6 @@ impl<'m> GuestKernel<'m> {
         self.per_cpu(symbol, cpu)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -22,7 +22,7 @@ use crate::btf::{Btf, KindSet};
 use crate::kernel::START_KERNEL_MAP;
 use crate::{DebugInfo, GuestKernel, Placement};
 
-use memory::Pages;
+pub(crate) use memory::Pages;
 
 const SLIDE: u64 = 0x0a00_0000;
 const DIRECT: u64 = 0xffff_8880_0000_0000;
@@ -94,6 +94,11 @@ impl FakeKernel {
         self.image += size.next_multiple_of(64);
         self.symbols.insert(symbol.to_owned(), link);
         GuestVirt(link + SLIDE)
+    }
+
+    /// Takes a symbol back: the kernel has no such variable.
+    pub(crate) fn forget(&mut self, symbol: &str) {
+        self.symbols.remove(symbol);
     }
 
     /// A variable of which each CPU has its own; where they are.

@@ -11,8 +11,8 @@ mod tests;
 use std::ops::Range;
 
 use guestmem::{
-    AddressSpace, CachedSpace, GuestPhys, GuestVirt, Leaf, MemError, PageTables, PhysMem, Region, VirtError,
-    WalkError,
+    AddressSpace, CachedSpace, GuestPhys, GuestVirt, Leaf, Linear, MemError, PageTables, PhysMem, Region,
+    VirtError, WalkError,
 };
 
 use crate::btf::{Btf, KindSet, Missing};
@@ -37,8 +37,8 @@ pub struct GuestKernel<'m> {
     /// Translations are remembered.
     frozen: bool,
     image: Range<u64>,
-    /// The direct map's part that has RAM behind it.
-    direct: Range<u64>,
+    /// The direct map's parts that have RAM behind them, the lowest first.
+    direct: Vec<Range<u64>>,
 }
 
 impl<'m> GuestKernel<'m> {
@@ -59,9 +59,6 @@ impl<'m> GuestKernel<'m> {
             (Some(text), Some(end)) => place.slid(text).0..place.slid(end).0,
             _ => 0..0,
         };
-        let end_of_ram = mem.regions().iter().map(end).max().unwrap_or(0);
-        let ram = end_of_ram.saturating_sub(place.direct.phys);
-        let direct = place.direct.virt.0..place.direct.virt.0.saturating_add(ram);
         GuestKernel {
             info,
             mem,
@@ -69,7 +66,7 @@ impl<'m> GuestKernel<'m> {
             space: CachedSpace::new(AddressSpace::with_tables(mem, place.tables)),
             frozen,
             image,
-            direct,
+            direct: mapped(&mem.regions(), place.direct),
         }
     }
 
@@ -116,9 +113,13 @@ impl<'m> GuestKernel<'m> {
         }
     }
 
-    /// The addresses of the direct map behind which there is RAM.
+    /// The addresses of the direct map, from the first to the last behind which there is RAM; there may be holes.
     pub fn direct_map(&self) -> Range<GuestVirt> {
-        GuestVirt(self.direct.start)..GuestVirt(self.direct.end)
+        let start = self
+            .direct
+            .first()
+            .map_or(self.page_offset().0, |first| first.start);
+        GuestVirt(start)..GuestVirt(self.direct.last().map_or(start, |last| last.end))
     }
 
     /// Where a symbol is at run time.
@@ -200,10 +201,11 @@ impl<'m> GuestKernel<'m> {
     /// An address of the image or the direct map with `len` bytes behind it, and how far the map goes on.
     fn linear(&self, at: GuestVirt, len: usize) -> Option<(GuestPhys, u64)> {
         let end = at.0.checked_add(len as u64)?;
-        if self.direct.start <= at.0 && end <= self.direct.end {
-            return Some((self.place.direct.translate(at)?, self.direct.end - at.0));
+        let holds = |range: &&Range<u64>| range.start <= at.0 && end <= range.end;
+        if let Some(range) = self.direct.iter().find(holds) {
+            return Some((self.place.direct.translate(at)?, range.end - at.0));
         }
-        if self.image.start <= at.0 && end <= self.image.end {
+        if holds(&&self.image) {
             return Some((self.place.text.translate(at)?, self.image.end - at.0));
         }
         None
@@ -323,8 +325,26 @@ impl<'m> GuestKernel<'m> {
     }
 }
 
-fn end(region: &Region) -> u64 {
-    region.start.0.saturating_add(region.len)
+/// Where RAM is in the direct map. Regions that adjoin are one: reads go on from one to the next.
+fn mapped(regions: &[Region], map: Linear) -> Vec<Range<u64>> {
+    // The map's first byte can be below all RAM, and on aarch64 below address 0, or above some.
+    let offset = |phys: u64| phys.wrapping_sub(map.phys).cast_signed().max(0).cast_unsigned();
+    let mut ranges: Vec<Range<u64>> = Vec::new();
+    for region in regions {
+        let end = region.start.0.saturating_add(region.len);
+        let (Some(start), Some(end)) = (
+            map.virt.0.checked_add(offset(region.start.0)),
+            map.virt.0.checked_add(offset(end)),
+        ) else {
+            continue;
+        };
+        match ranges.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ if start < end => ranges.push(start..end),
+            _ => {}
+        }
+    }
+    ranges
 }
 
 fn unreadable(at: GuestVirt, len: usize, source: VirtError) -> ReadError {

@@ -127,14 +127,7 @@ impl Placement {
     /// # Errors
     /// [`PlacementError`] when it is not there, or two ways lead to two places.
     pub fn find(info: &DebugInfo, mem: &dyn PhysMem, hints: &Hints) -> Result<Placement, PlacementError> {
-        let of_vmcoreinfo = Placement::of_vmcoreinfo(info, mem);
-        let (way, placement) = match of_vmcoreinfo {
-            Ok(placement) => (Way::VmCoreInfo, placement),
-            // Not written yet, or overwritten: the slow way.
-            Err(PlacementError::NotFound { .. }) => (Way::Banner, Placement::of_banner(info, mem)?),
-            Err(error) => return Err(error),
-        };
-        placement.confirm(info, mem, way)?;
+        let (way, placement) = Placement::confirmed(info, mem)?;
         if let Some(text) = hints.text {
             let link = symbol(info, "_text")?;
             agree(
@@ -150,31 +143,79 @@ impl Placement {
         Ok(placement)
     }
 
+    /// By VMCOREINFO, or if there is none by the banner, and confirmed by the kernel's own tables.
+    fn confirmed(info: &DebugInfo, mem: &dyn PhysMem) -> Result<(Way, Placement), PlacementError> {
+        let (mut wrong, mut other) = (None, None);
+        for told in Placement::told(info, mem) {
+            let placement = match told {
+                // Of another kernel that was here before, or still is.
+                Err(error @ PlacementError::NotFound { .. }) => {
+                    other = other.or(Some(error));
+                    continue;
+                }
+                told => told,
+            };
+            let confirmed = placement.and_then(|placement| {
+                placement.confirm(info, mem, Way::VmCoreInfo)?;
+                Ok(placement)
+            });
+            match confirmed {
+                Ok(placement) => return Ok((Way::VmCoreInfo, placement)),
+                // Perhaps of an earlier boot of this kernel.
+                Err(error) => wrong = wrong.or(Some(error)),
+            }
+        }
+        if let Some(error) = wrong {
+            return Err(error);
+        }
+        // Not written yet, or overwritten: the slow way.
+        match Placement::of_banner(info, mem) {
+            Ok(placement) => {
+                placement.confirm(info, mem, Way::Banner)?;
+                Ok((Way::Banner, placement))
+            }
+            Err(error @ PlacementError::NotFound { .. }) => Err(other.unwrap_or(error)),
+            Err(error) => Err(error),
+        }
+    }
+
     /// As the kernel's VMCOREINFO tells it.
     ///
     /// # Errors
     /// [`PlacementError`] when there is none of this kernel, or it does not tell enough.
     pub fn of_vmcoreinfo(info: &DebugInfo, mem: &dyn PhysMem) -> Result<Placement, PlacementError> {
-        let wanted = info.build_id.to_string();
         let mut other = None;
-        for found in VmCoreInfo::find(mem) {
+        for told in Placement::told(info, mem) {
+            match told {
+                Err(error @ PlacementError::NotFound { .. }) => other = other.or(Some(error)),
+                told => return told,
+            }
+        }
+        Err(other.unwrap_or_else(|| not_found(info, None)))
+    }
+
+    /// What each VMCOREINFO in this memory tells; [`PlacementError::NotFound`] for one of another kernel.
+    fn told<'a>(
+        info: &'a DebugInfo,
+        mem: &'a dyn PhysMem,
+    ) -> impl Iterator<Item = Result<Placement, PlacementError>> + 'a {
+        let wanted = info.build_id.to_string();
+        VmCoreInfo::find(mem).map(move |found| {
             let same = match found.build_id() {
                 Some(id) => id == wanted,
                 None => found.release() == info.release,
             };
-            if same {
-                return if info.symbols.get("kimage_voffset").is_some() {
-                    placement_aarch64::of_vmcoreinfo(info, &found)
-                } else {
-                    placement_x86_64::of_vmcoreinfo(info, mem, &found)
-                };
-            }
-            other.get_or_insert_with(|| {
+            if !same {
                 let id = found.build_id().unwrap_or("unknown");
-                format!("{} (build id {id})", found.release())
-            });
-        }
-        Err(not_found(info, other))
+                let found = format!("{} (build id {id})", found.release());
+                return Err(not_found(info, Some(found)));
+            }
+            if info.symbols.get("kimage_voffset").is_some() {
+                placement_aarch64::of_vmcoreinfo(info, &found)
+            } else {
+                placement_x86_64::of_vmcoreinfo(info, mem, &found)
+            }
+        })
     }
 
     /// By a search for the kernel's banner through all of RAM, and a look at its page tables. x86-64 only.

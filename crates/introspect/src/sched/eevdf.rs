@@ -32,7 +32,8 @@ impl Competition {
     /// `vruntime_eligible()`: without the division, so without its rounding.
     pub(super) fn is_eligible(&self, vruntime: u64) -> bool {
         let (sum, weight) = self.sums();
-        sum >= self.key(vruntime) * weight
+        // The sum is within these bounds, so a product beyond them compares as they do.
+        sum >= self.key(vruntime).saturating_mul(weight)
     }
 
     fn sums(&self) -> (i128, i128) {
@@ -136,6 +137,26 @@ mod tests {
             ..queue(1000, &[(1000, 1)])
         };
         assert_eq!(with.avg_vruntime(), 1006);
+    }
+
+    #[test]
+    fn numbers_that_no_kernel_has_are_compared_and_do_not_panic() {
+        for sum_w_vruntime in [i64::MIN, i64::MAX] {
+            for other in [0, 1 << 63, u64::MAX] {
+                let mad = Competition {
+                    zero: 0,
+                    sum_w_vruntime,
+                    sum_weight: u64::MAX,
+                    curr: Some((other, u64::MAX)),
+                };
+                assert!(mad.is_eligible(1 << 63), "the earliest there is: {mad:?}");
+                assert!(
+                    !mad.is_eligible(i64::MAX.cast_unsigned()),
+                    "the latest there is: {mad:?}"
+                );
+                mad.avg_vruntime();
+            }
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock};
 
-use guestmem::{GuestPhys, MemError, PhysMem, Region};
+use guestmem::{Extent, GuestPhys, MemError, PhysMem, Region, Stretch};
 
 use super::{END, SLIDE, TABLES, TEXT};
 use crate::kernel::START_KERNEL_MAP;
@@ -29,7 +29,7 @@ pub(crate) struct Pages {
 
 impl Pages {
     /// RAM at these places, `(start, len)`, lowest first.
-    pub(super) fn new(regions: &[(u64, u64)]) -> Pages {
+    pub(crate) fn new(regions: &[(u64, u64)]) -> Pages {
         let region = |&(start, len): &(u64, u64)| Region {
             start: GuestPhys(start),
             len,
@@ -70,12 +70,14 @@ impl Pages {
 
     /// The pages that a range touches: number, place in the page, place in the range.
     fn pieces(&self, at: GuestPhys, len: usize) -> Result<impl Iterator<Item = Piece> + use<>, MemError> {
-        let last = at.checked_add((len as u64).saturating_sub(1));
-        let inside = |region: &Region| {
-            region.contains(at) && last.is_some_and(|last| region.contains(last)) || len == 0
-        };
-        if !self.regions.iter().any(inside) {
-            return Err(MemError::NotRam { at, len });
+        let (mut here, mut left) = (at, len as u64);
+        while left > 0 {
+            let Stretch::Ram(bytes) = self.stretch(here) else {
+                return Err(MemError::NotRam { at, len });
+            };
+            let bytes = bytes.min(left);
+            left -= bytes;
+            here = here.wrapping_add(bytes);
         }
         let mut done = 0;
         Ok(std::iter::from_fn(move || {
@@ -134,5 +136,16 @@ impl PhysMem for Pages {
 
     fn regions(&self) -> Vec<Region> {
         self.regions.clone()
+    }
+
+    fn data(&self) -> Vec<Extent> {
+        let pages = self.pages.read().unwrap_or_else(PoisonError::into_inner);
+        let mut written: Vec<u64> = pages.keys().copied().collect();
+        written.sort_unstable();
+        let extent = |page: u64| Extent {
+            start: GuestPhys(page * PAGE as u64),
+            len: PAGE as u64,
+        };
+        written.into_iter().map(extent).collect()
     }
 }

@@ -78,6 +78,27 @@ fn an_elf_symbol_table_goes_first() {
     );
 }
 
+/// C1: undefined symbols and those without a name are left out; one that is defined with the value 0 is kept.
+#[test]
+fn undefined_and_nameless_symbols_are_left_out_and_the_value_zero_is_kept() {
+    let symbol = |name: &str, at, kind| (name.to_owned(), at, kind);
+    let mut tiny = TinyKernel {
+        kallsyms: None,
+        ..TinyKernel::default()
+    };
+    let before = tiny.symbols.len();
+    tiny.symbols.extend([
+        symbol("elsewhere", TEXT + 0x40, 'U'),
+        symbol("", TEXT + 0x50, 'T'),
+        symbol("per_cpu_start", 0, 'D'),
+    ]);
+    let symbols = KernelImage::from_bytes(&tiny.elf()).unwrap().symbols().unwrap();
+    assert_eq!(symbols.address_of("elsewhere"), None);
+    assert_eq!(symbols.address_of(""), None);
+    assert_eq!(symbols.address_of("per_cpu_start"), Some(0));
+    assert_eq!(symbols.len(), before + 1);
+}
+
 #[test]
 fn says_what_is_wrong_with_a_file() {
     let tiny = TinyKernel::default();

@@ -47,7 +47,8 @@ impl ElfWriter {
         self.add(name, NOTE, address, bytes.to_vec());
     }
 
-    /// Adds `.symtab` and `.strtab`; uppercase letters are global, and all symbols lie in the first section.
+    /// Adds `.symtab` and `.strtab`; uppercase letters are global, and all symbols lie in the first section
+    /// but those of kind `U`, which are undefined.
     pub fn symbols(&mut self, symbols: &[(String, u64, char)]) {
         let mut table = vec![0; 24];
         let mut strings = vec![0];
@@ -55,7 +56,7 @@ impl ElfWriter {
             let binding: u8 = if kind.is_ascii_uppercase() { 0x10 } else { 0 };
             table.extend((strings.len() as u32).to_le_bytes());
             table.extend([binding, 0]);
-            table.extend(1_u16.to_le_bytes());
+            table.extend(u16::from(*kind != 'U').to_le_bytes());
             table.extend(address.to_le_bytes());
             table.extend(0_u64.to_le_bytes());
             strings.extend(name.bytes().chain([0]));
