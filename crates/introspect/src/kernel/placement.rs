@@ -205,7 +205,18 @@ impl Placement {
                 Some(id) => id == wanted,
                 None => found.release() == info.release,
             };
+<<<<<<< HEAD
             if !same {
+=======
+            if same {
+                return if is_aarch64(info) {
+                    placement_aarch64::of_vmcoreinfo(info, &found)
+                } else {
+                    placement_x86_64::of_vmcoreinfo(info, mem, &found)
+                };
+            }
+            other.get_or_insert_with(|| {
+>>>>>>> arm
                 let id = found.build_id().unwrap_or("unknown");
                 let found = format!("{} (build id {id})", found.release());
                 return Err(not_found(info, Some(found)));
@@ -218,14 +229,19 @@ impl Placement {
         })
     }
 
-    /// By a search for the kernel's banner through all of RAM, and a look at its page tables. x86-64 only.
+    /// By a search for the kernel's banner through all of RAM, and a look at its page tables.
     ///
     /// # Errors
     /// [`PlacementError::NotFound`] when nothing fits.
     pub fn of_banner(info: &DebugInfo, mem: &dyn PhysMem) -> Result<Placement, PlacementError> {
         let banner = symbol(info, "linux_banner")?;
+        let of_text = if is_aarch64(info) {
+            placement_aarch64::of_text
+        } else {
+            placement_x86_64::of_text
+        };
         mem.find(info.banner.as_bytes(), 1)
-            .find_map(|at| placement_x86_64::of_text(info, mem, GuestVirt(banner), at))
+            .find_map(|at| of_text(info, mem, GuestVirt(banner), at))
             .ok_or_else(|| not_found(info, None))
     }
 
@@ -286,6 +302,11 @@ impl Placement {
         }
         Ok(())
     }
+}
+
+/// Only these kernels have the variable.
+fn is_aarch64(info: &DebugInfo) -> bool {
+    info.symbols.get("kimage_voffset").is_some()
 }
 
 /// The link address of a symbol without which nothing goes.

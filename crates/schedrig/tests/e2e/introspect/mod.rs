@@ -1,8 +1,12 @@
 //! The guest's kernel read from outside, against what the guest itself reads of it.
 
+mod aarch64;
+mod booted;
 mod domains;
+mod kaslr;
 mod maps;
 mod placement;
+mod plain;
 mod proc_task;
 mod rqs;
 mod sched_debug;
