@@ -343,6 +343,39 @@ impl Sum {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::FakeKernel;
+
+    #[test]
+    fn a_group_that_is_below_itself_ends_the_walk() {
+        let mut kernel = FakeKernel::new(
+            1,
+            "struct list_head { struct list_head *next, *prev; };
+             struct cgroup_subsys_state { struct list_head sibling, children; u32 flags; };
+             struct cgroup { struct cgroup_subsys_state self; };
+             struct cgroup_root { struct cgroup cgrp; };",
+        );
+        let root = kernel.variable("cgrp_dfl_root", "cgroup_root");
+        let (children, sibling) = (
+            kernel.at(root, "cgroup_root", "cgrp.self.children"),
+            kernel.at(root, "cgroup_root", "cgrp.self.sibling"),
+        );
+        kernel.list_init(children);
+        let child = kernel.alloc("cgroup");
+        kernel.list_add_tail(kernel.at(child, "cgroup", "self.sibling"), children);
+        kernel.list_init(kernel.at(child, "cgroup", "self.children"));
+        let two = |guest: &crate::testing::FakeGuest| Cgroup::all(&guest.kernel()).map(|all| all.len());
+        kernel.set(sibling, "list_head", "next", 0);
+        let guest = kernel.built();
+        assert_eq!(two(&guest), Ok(2));
+        // The root becomes its own child.
+        let fake = guest.kernel();
+        let head = fake.variable("cgrp_dfl_root", "cgroup_root").unwrap();
+        let next = |path: &str, to: u64| head.field(path).unwrap().write(to).unwrap();
+        next("cgrp.self.children.next", sibling.0);
+        next("cgrp.self.sibling.next", children.0);
+        let what = "the tree of cgroups".to_owned();
+        assert_eq!(two(&guest), Err(ReadError::TooMany { what, most: MOST }));
+    }
 
     #[test]
     fn shares_are_the_weight_that_was_written() {

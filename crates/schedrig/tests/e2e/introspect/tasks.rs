@@ -295,15 +295,15 @@ fn equals_what_the_guest_says(kernel: &str, scheduler: &str, least: usize) {
 
 #[test]
 fn of_a_long_term_kernel_are_what_the_guest_says() {
-    equals_what_the_guest_says(LONGTERM, "eevdf", 10000);
+    equals_what_the_guest_says(LONGTERM, "eevdf", 17_000);
 }
 
 #[test]
 fn of_the_newest_kernel_are_what_the_guest_says() {
-    equals_what_the_guest_says(NEWEST, "eevdf", 10000);
+    equals_what_the_guest_says(NEWEST, "eevdf", 17_000);
 }
 
 #[test]
 fn of_the_newest_kernel_under_sched_ext_are_what_the_guest_says() {
-    equals_what_the_guest_says(NEWEST, "scx_baton", 10000);
+    equals_what_the_guest_says(NEWEST, "scx_baton", 17_000);
 }
