@@ -205,23 +205,12 @@ impl Placement {
                 Some(id) => id == wanted,
                 None => found.release() == info.release,
             };
-<<<<<<< HEAD
             if !same {
-=======
-            if same {
-                return if is_aarch64(info) {
-                    placement_aarch64::of_vmcoreinfo(info, &found)
-                } else {
-                    placement_x86_64::of_vmcoreinfo(info, mem, &found)
-                };
-            }
-            other.get_or_insert_with(|| {
->>>>>>> arm
                 let id = found.build_id().unwrap_or("unknown");
                 let found = format!("{} (build id {id})", found.release());
                 return Err(not_found(info, Some(found)));
             }
-            if info.symbols.get("kimage_voffset").is_some() {
+            if is_aarch64(info) {
                 placement_aarch64::of_vmcoreinfo(info, &found)
             } else {
                 placement_x86_64::of_vmcoreinfo(info, mem, &found)

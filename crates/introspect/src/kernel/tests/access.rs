@@ -26,7 +26,7 @@ fn direct(phys: u64) -> GuestVirt {
     GuestVirt(MOVED.page_offset + phys)
 }
 
-fn is_memory<T: std::fmt::Debug>(read: Result<T, ReadError>) {
+fn is_memory<T: std::fmt::Debug>(read: &Result<T, ReadError>) {
     assert!(matches!(read, Err(ReadError::Memory { .. })), "{read:?}");
 }
 
@@ -51,7 +51,7 @@ fn each_part_of_the_address_space_is_translated_in_its_way() {
             u64::MAX,
         ] {
             assert!(kernel.translate(GuestVirt(nowhere)).is_err(), "{nowhere:#x}");
-            is_memory(kernel.read_u64(GuestVirt(nowhere)));
+            is_memory(&kernel.read_u64(GuestVirt(nowhere)));
         }
     }
     // The arithmetic needs no tables.
@@ -62,7 +62,7 @@ fn each_part_of_the_address_space_is_translated_in_its_way() {
     let kernel = GuestKernel::frozen(&info, &mem, no_tables);
     assert!(kernel.read_u64(direct(0x1000)).is_ok());
     assert!(kernel.read_u64(GuestVirt(TEXT + MOVED.slide)).is_ok());
-    is_memory(kernel.read_u64(GuestVirt(VMALLOC)));
+    is_memory(&kernel.read_u64(GuestVirt(VMALLOC)));
 }
 
 /// C2: RAM has a hole below 4 GiB; nothing is read in it, nor over its edges, by whatever width.
@@ -89,22 +89,22 @@ fn a_hole_in_ram_is_no_memory_and_neither_is_what_reaches_into_it() {
         let last = direct(edge - 8);
         assert_eq!(kernel.read_u64(last).unwrap(), u64::from_ne_bytes([bytes; 8]));
         assert_eq!(kernel.translate(last).unwrap().rest, 8);
-        is_memory(kernel.read_u64(last.wrapping_add(4)));
-        is_memory(kernel.read_u32(last.wrapping_add(6)));
-        is_memory(kernel.read_u16(last.wrapping_add(7)));
-        is_memory(kernel.read_u8(last.wrapping_add(8)));
-        is_memory(kernel.read(last, &mut [0; 9]));
-        is_memory(kernel.read_chunked(last, 9));
-        is_memory(kernel.read_cstr(last, 9));
+        is_memory(&kernel.read_u64(last.wrapping_add(4)));
+        is_memory(&kernel.read_u32(last.wrapping_add(6)));
+        is_memory(&kernel.read_u16(last.wrapping_add(7)));
+        is_memory(&kernel.read_u8(last.wrapping_add(8)));
+        is_memory(&kernel.read(last, &mut [0; 9]));
+        is_memory(&kernel.read_chunked(last, 9));
+        is_memory(&kernel.read_cstr(last, 9));
         assert_eq!(kernel.read_chunked(last, 8).unwrap(), [bytes; 8]);
         assert_eq!(kernel.read_cstr(last, 8).unwrap(), [bytes; 8]);
     }
     // Neither does a length that wraps, nor one that begins in the hole and ends behind it.
-    is_memory(kernel.read_chunked(direct(LOW), 16));
-    is_memory(kernel.read_chunked(direct((1 << 32) - 8), 16));
-    is_memory(kernel.read(direct((1 << 32) - 4), &mut [0; 8]));
-    is_memory(kernel.read_chunked(direct(0), usize::MAX));
-    is_memory(kernel.read_chunked(GuestVirt(u64::MAX - 3), 16));
+    is_memory(&kernel.read_chunked(direct(LOW), 16));
+    is_memory(&kernel.read_chunked(direct((1 << 32) - 8), 16));
+    is_memory(&kernel.read(direct((1 << 32) - 4), &mut [0; 8]));
+    is_memory(&kernel.read_chunked(direct(0), usize::MAX));
+    is_memory(&kernel.read_chunked(GuestVirt(u64::MAX - 3), 16));
     assert!(kernel.translate(direct(LOW)).is_err());
     assert_eq!(kernel.direct_map(), direct(0)..direct((1 << 32) + LOW));
 }
@@ -154,8 +154,8 @@ fn values_are_read_and_written_by_symbol_and_by_address() {
         kernel.read_u32(GuestVirt(VMALLOC + 4094)).unwrap(),
         u32::from_le_bytes(*b"over")
     );
-    is_memory(kernel.read_u32(GuestVirt(VMALLOC + 8190)));
-    is_memory(kernel.read_u64(GuestVirt(VMALLOC + 8192)));
+    is_memory(&kernel.read_u32(GuestVirt(VMALLOC + 8190)));
+    is_memory(&kernel.read_u64(GuestVirt(VMALLOC + 8192)));
 }
 
 /// C8: a read goes over the boundary of two NUMA nodes; on a page that is not there it brings nothing at all.
@@ -180,7 +180,7 @@ fn bytes_are_read_across_nodes_and_all_or_none() {
     let kernel = GuestKernel::frozen(&info, &mem, MOVED.placement());
     let bytes = kernel.read_chunked(GuestVirt(VMALLOC), 8192).unwrap();
     assert_eq!((bytes[4095], bytes[4096]), (0xaa, 0xbb));
-    is_memory(kernel.read_chunked(GuestVirt(VMALLOC), 8193));
+    is_memory(&kernel.read_chunked(GuestVirt(VMALLOC), 8193));
 }
 
 /// C9: a write that cannot be done whole is an error, and changes nothing: neither its prefix nor its tail.
@@ -188,12 +188,12 @@ fn bytes_are_read_across_nodes_and_all_or_none() {
 fn a_write_is_whole_or_changes_nothing() {
     let (mem, info) = (with_vmalloc(), info());
     let kernel = GuestKernel::frozen(&info, &mem, MOVED.placement());
-    is_memory(kernel.write(GuestVirt(VMALLOC + 8190), b"over"));
+    is_memory(&kernel.write(GuestVirt(VMALLOC + 8190), b"over"));
     assert_eq!(kernel.read_u16(GuestVirt(VMALLOC + 8190)).unwrap(), 0);
     // The end of the direct map, and of the image: no silent cut.
-    is_memory(kernel.write(direct(RAM - 2), b"over"));
+    is_memory(&kernel.write(direct(RAM - 2), b"over"));
     assert_eq!(kernel.read_u16(direct(RAM - 2)).unwrap(), 0);
-    is_memory(kernel.write_symbol("init_top_pgt", &vec![0; 2 * MIB as usize]));
+    is_memory(&kernel.write_symbol("init_top_pgt", &vec![0; 2 * MIB as usize]));
     assert!(
         kernel.read_u64(GuestVirt(VMALLOC)).is_ok(),
         "the tables are as they were"
