@@ -17,7 +17,7 @@ use introspect::btf::Btf;
 use kimage::KernelImage;
 
 use crate::boot;
-use crate::figure::{Figure, Peer};
+use crate::figure::{Figure, Peer, millis};
 
 /// What schedulers' tests ask for; some through anonymous unions, arrays and structs in structs.
 const PATHS: [(&str, &str); 10] = [
@@ -51,8 +51,8 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     let mut times: [Vec<f64>; 6] = Default::default();
     for _ in 0..samples {
         let sample = [
-            millis(|| Ok(drop(black_box(Btf::parse(black_box(bytes))?))))?,
-            millis(|| Ok(drop(black_box(btf_rs::Btf::from_bytes(black_box(bytes))?))))?,
+            millis(|| Ok(Btf::parse(black_box(bytes))?))?,
+            millis(|| Ok(btf_rs::Btf::from_bytes(black_box(bytes))?))?,
             millis(|| lookups(|structure, path| Ok(ours.offset_of(structure, path)?)))?,
             millis(|| lookups(|structure, path| plainly(&theirs, structure, path)))?,
             millis(|| {
@@ -85,12 +85,6 @@ fn beside(name: &'static str, ours: Vec<f64>, peer: &'static str, theirs: Vec<f6
         }),
         ..Figure::of(name, "ms", ours)?
     })
-}
-
-fn millis(what: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let begin = Instant::now();
-    what()?;
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
 fn lookups(find: impl Fn(&str, &str) -> Result<u64>) -> Result<()> {

@@ -1,6 +1,8 @@
 //! A measured value, and how figures are printed.
 
 use std::fmt::Write;
+use std::hint::black_box;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 
@@ -30,6 +32,13 @@ pub(crate) struct Peer {
     pub(crate) name: &'static str,
     /// Its value, in the figure's unit.
     pub(crate) value: f64,
+}
+
+/// What `what` takes, in milliseconds.
+pub(crate) fn millis<T>(what: impl FnOnce() -> Result<T>) -> Result<f64> {
+    let begin = Instant::now();
+    black_box(what()?);
+    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }
 
 impl Figure {

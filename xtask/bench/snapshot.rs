@@ -12,7 +12,6 @@ use std::hint::black_box;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use introspect::bpf::Bpf;
@@ -20,7 +19,7 @@ use introspect::{GuestKernel, ReadError, sched, task};
 use schedrig::prelude::*;
 use schedrig::{Keep, RunSpec};
 
-use crate::figure::{Figure, Peer};
+use crate::figure::{Figure, Peer, millis};
 
 const TOPOLOGY: &str = "1n2l4c1t";
 /// Entries of a map that are shown, at the most.
@@ -229,10 +228,4 @@ fn write_core(kernel: &GuestKernel<'_>, path: &Path) -> Result<()> {
     }
     file.write_all_at(&head, 0)?;
     Ok(())
-}
-
-fn millis<T>(what: impl FnOnce() -> Result<T>) -> Result<f64> {
-    let begin = Instant::now();
-    black_box(what()?);
-    Ok(begin.elapsed().as_secs_f64() * 1e3)
 }

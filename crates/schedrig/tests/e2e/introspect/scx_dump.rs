@@ -9,7 +9,10 @@
 //!        dsq_vtime=72340276 slice=5000000 weight=100
 //! ```
 
+use std::collections::BTreeMap;
+
 use introspect::sched::{Rq, Scx};
+use introspect::task::{self, Task};
 use introspect::{GuestKernel, Object, ReadError};
 use schedrig::{BodyError, Rig};
 
@@ -23,12 +26,30 @@ pub(super) fn compare(rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError>
         0o644,
         b"1",
     )?;
-    let before = facts(&rig.kernel()?)?;
+    let look = |kernel: &GuestKernel<'_>| Ok::<_, ReadError>((facts(kernel)?, switches(kernel)?));
+    let (before, switches_before) = look(&rig.kernel()?)?;
     rig.put_file("/proc/sysrq-trigger", 0o644, b"D")?;
-    let after = facts(&rig.kernel()?)?;
-    let theirs = words(&rig.read_file("/sys/kernel/tracing/trace")?);
+    let (after, switches_after) = look(&rig.kernel()?)?;
+    let mut theirs = words(&rig.read_file("/sys/kernel/tracing/trace")?);
+    // A task that woke and slept again meanwhile was runnable for the guest alone; its count of switches tells.
+    theirs.retain(|place, _| {
+        let task = place.1.split_once(' ').map(|(_, task)| task);
+        let ran = task.is_some_and(|task| switches_before.get(task) != switches_after.get(task));
+        before.contains_key(place) || after.contains_key(place) || !ran
+    });
     tally.facts(&before, &theirs, &after);
     Ok(())
+}
+
+/// How often each task has been switched from.
+fn switches(kernel: &GuestKernel<'_>) -> Result<BTreeMap<String, u64>, ReadError> {
+    let of = |task: &Task<'_>| Ok((name_of(&task.object())?, task.nvcsw()? + task.nivcsw()?));
+    task::all(kernel)?.tasks.iter().map(of).collect()
+}
+
+/// `comm[pid]`, as the dump has it.
+fn name_of(task: &Object<'_>) -> Result<String, ReadError> {
+    Ok(format!("{}[{}]", task.str("comm")?, task.i64("pid")?))
 }
 
 fn words(text: &str) -> Words {
@@ -103,10 +124,7 @@ fn facts(kernel: &GuestKernel<'_>) -> Result<Facts, ReadError> {
         put("flags", Fact::Hex(scx.object().u64("flags")?));
         put("cpu_rel", Fact::Level(scx.cpu_released()?.into()));
         put("ksync", Fact::Count(scx.object().u64("kick_sync")?.into()));
-        put(
-            "curr",
-            Fact::Word(format!("{}[{}]", curr.str("comm")?, curr.i64("pid")?)),
-        );
+        put("curr", Fact::Word(name_of(&curr)?));
         put("class", Fact::Word(class_of(&curr)?));
         facts.insert(
             ("clock".into(), cpu.clone()),
@@ -116,7 +134,7 @@ fn facts(kernel: &GuestKernel<'_>) -> Result<Facts, ReadError> {
             runnable.push(curr);
         }
         for task in runnable {
-            let at = format!("{cpu} {}[{}]", task.str("comm")?, task.i64("pid")?);
+            let at = format!("{cpu} {}", name_of(&task)?);
             entity(&mut facts, &at, &task)?;
         }
     }
