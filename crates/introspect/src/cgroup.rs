@@ -235,7 +235,7 @@ impl<'k> Cgroup<'k> {
         let mut sum = Sum::default();
         for cpu in cpus {
             let at = kernel.per_cpu_at("rstat", template.address(), *cpu)?;
-            let own = Object::new(kernel, self.0.btf(), at, template.type_id());
+            let own = template.elsewhere(at);
             sum.add(Sum::of(&own.field("bstat")?)?);
             sum.sub(Sum::of(&own.field("last_bstat")?)?);
         }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use kimage::{BuildId, KallsymsError, KernelImage, Symbols};
 
 use crate::btf::{Btf, KernelBtfError};
+use crate::memo::Memo;
 
 /// Names, addresses and types of one kernel build.
 pub struct DebugInfo {
@@ -20,6 +21,7 @@ pub struct DebugInfo {
     pub symbols: Symbols,
     /// Its types.
     pub btf: Btf,
+    pub(crate) addresses: Memo<Option<u64>>,
 }
 
 /// A kernel file does not tell enough.
@@ -55,9 +57,16 @@ impl DebugInfo {
             build_id: image.build_id(),
             symbols,
             btf: Btf::of_kernel(image)?,
+            addresses: Memo::default(),
         });
         kernels.insert(info.build_id, Arc::clone(&info));
         Ok(info)
+    }
+
+    /// [`Symbols::address_of`], which is a search among some hundred thousand names, once for each name.
+    pub fn address_of(&self, symbol: &str) -> Option<u64> {
+        self.addresses
+            .get_or(0, symbol, || self.symbols.address_of(symbol))
     }
 }
 

@@ -27,6 +27,7 @@ mod debuginfo;
 mod error;
 pub mod irq;
 pub mod kernel;
+mod memo;
 mod object;
 mod percpu;
 mod question;

@@ -5,7 +5,7 @@ use std::fmt;
 use guestmem::GuestVirt;
 
 use crate::ReadError;
-use crate::btf::{Btf, Kind, TypeId};
+use crate::btf::{Btf, Field, Shape, TypeId};
 use crate::kernel::GuestKernel;
 
 /// The longest string that is read, in bytes.
@@ -21,6 +21,7 @@ pub struct Object<'k> {
     btf: &'k Btf,
     at: GuestVirt,
     type_id: TypeId,
+    shape: Shape,
     bits: Option<Bits>,
 }
 
@@ -40,6 +41,7 @@ impl<'k> Object<'k> {
             btf,
             at,
             type_id,
+            shape: btf.shape(type_id),
             bits: None,
         }
     }
@@ -76,11 +78,12 @@ impl<'k> Object<'k> {
 
     /// The same place seen as another type.
     pub fn cast(&self, type_id: TypeId) -> Object<'k> {
-        Object {
-            type_id,
-            bits: None,
-            ..*self
-        }
+        Object::new(self.kernel, self.btf, self.at, type_id)
+    }
+
+    /// Another object of this type.
+    pub fn elsewhere(&self, at: GuestVirt) -> Object<'k> {
+        Object { at, ..*self }
     }
 
     /// Does its type have this field, in this kernel?
@@ -90,24 +93,28 @@ impl<'k> Object<'k> {
 
     /// The part at a path. Reads memory only where the path follows pointers.
     pub fn field(&self, path: &str) -> Result<Object<'k>, ReadError> {
-        let mut at = *self;
-        let mut steps = path.split("->").peekable();
-        while let Some(step) = steps.next() {
-            at = at.within(step)?;
-            if steps.peek().is_some() {
-                at = at.deref()?;
-            }
+        let (mut at, mut rest) = (*self, path);
+        while let Some((step, behind)) = split_arrow(rest) {
+            at = at.within(step)?.deref()?;
+            rest = behind;
         }
-        Ok(at)
+        at.within(rest)
     }
 
     fn within(&self, path: &str) -> Result<Object<'k>, ReadError> {
-        let field = self.btf.field(self.type_id, path)?;
+        let Field {
+            offset_bits,
+            type_id,
+            bitfield,
+            shape,
+            ..
+        } = self.btf.field(self.type_id, path)?;
         Ok(Object {
-            at: self.at.wrapping_add(field.offset_bits / 8),
-            type_id: field.type_id,
-            bits: field.bitfield.map(|len| Bits {
-                shift: (field.offset_bits % 8) as u8,
+            at: self.at.wrapping_add(offset_bits / 8),
+            type_id,
+            shape,
+            bits: bitfield.map(|len| Bits {
+                shift: (offset_bits % 8) as u8,
                 len,
             }),
             ..*self
@@ -116,20 +123,14 @@ impl<'k> Object<'k> {
 
     /// What this pointer leads to.
     pub fn deref(&self) -> Result<Object<'k>, ReadError> {
-        let to = self
-            .btf
-            .pointee(self.type_id)
-            .ok_or_else(|| self.unfit("a pointer"))?;
+        let Shape::Pointer { to } = self.shape else {
+            return Err(self.unfit("a pointer"));
+        };
         match self.kernel.read_u64(self.at)? {
             0 => Err(ReadError::Null {
                 what: self.describe(),
             }),
-            at => Ok(Object {
-                at: GuestVirt(at),
-                type_id: to,
-                bits: None,
-                ..*self
-            }),
+            at => Ok(Object::new(self.kernel, self.btf, GuestVirt(at), to)),
         }
     }
 
@@ -150,20 +151,21 @@ impl<'k> Object<'k> {
     /// The struct that this is the `member` of: `container_of`.
     pub fn container_of(&self, structure: &str, member: &str) -> Result<Object<'k>, ReadError> {
         let offset = self.btf.offset_of(structure, member)?;
-        Ok(Object {
-            at: GuestVirt(self.at.0.wrapping_sub(offset)),
-            type_id: self.btf.structure(structure)?,
-            bits: None,
-            ..*self
-        })
+        let at = GuestVirt(self.at.0.wrapping_sub(offset));
+        Ok(Object::new(
+            self.kernel,
+            self.btf,
+            at,
+            self.btf.structure(structure)?,
+        ))
     }
 
     /// An element of this array, of a flexible one too, or the n-th of equals from here on.
     pub fn element(&self, index: u64) -> Result<Object<'k>, ReadError> {
-        let (of, len) = match self.btf.array(self.type_id) {
-            Some((of, 0)) => (of, u64::MAX),
-            Some((of, len)) => (of, u64::from(len)),
-            None => (self.type_id, u64::MAX),
+        let (of, len) = match self.shape {
+            Shape::Array { of, len: 0 } => (of, u64::MAX),
+            Shape::Array { of, len } => (of, u64::from(len)),
+            _ => (self.type_id, u64::MAX),
         };
         if index >= len {
             return Err(ReadError::out_of_range(
@@ -176,12 +178,8 @@ impl<'k> Object<'k> {
             .btf
             .size_of(of)
             .ok_or_else(|| self.unfit("an array of known size"))?;
-        Ok(Object {
-            at: self.at.wrapping_add(size.wrapping_mul(index)),
-            type_id: of,
-            bits: None,
-            ..*self
-        })
+        let at = self.at.wrapping_add(size.wrapping_mul(index));
+        Ok(Object::new(self.kernel, self.btf, at, of))
     }
 
     /// Its bits as a number without a sign: of an integer, enumeration or pointer of 1, 2, 4 or 8 bytes, or a bitfield.
@@ -194,16 +192,11 @@ impl<'k> Object<'k> {
             let value = u128::from_le_bytes(wide) >> shift;
             return Ok((value & ((1u128 << len.min(64)) - 1)) as u64);
         }
-        let type_id = self.btf.resolve(self.type_id);
-        let scalar = matches!(
-            self.btf.kind(type_id),
-            Kind::Int | Kind::Enum | Kind::Enum64 | Kind::Ptr
-        );
-        match self.btf.size_of(type_id).filter(|_| scalar) {
-            Some(1) => self.kernel.read_u8(self.at).map(u64::from),
-            Some(2) => self.kernel.read_u16(self.at).map(u64::from),
-            Some(4) => self.kernel.read_u32(self.at).map(u64::from),
-            Some(8) => self.kernel.read_u64(self.at),
+        match self.shape {
+            Shape::Number { size: 1, .. } => self.kernel.read_u8(self.at).map(u64::from),
+            Shape::Number { size: 2, .. } => self.kernel.read_u16(self.at).map(u64::from),
+            Shape::Number { size: 4, .. } => self.kernel.read_u32(self.at).map(u64::from),
+            Shape::Number { size: 8, .. } | Shape::Pointer { .. } => self.kernel.read_u64(self.at),
             _ => Err(self.unfit("an integer")),
         }
     }
@@ -211,14 +204,11 @@ impl<'k> Object<'k> {
     /// Its value as a number, with the sign that its type has.
     pub fn number(&self) -> Result<i64, ReadError> {
         let bits = self.bits()?;
-        if !self.is_signed() {
+        let Shape::Number { size, signed: true } = self.shape else {
             return Ok(bits as i64);
-        }
-        let len = match self.bits {
-            Some(bits) => u32::from(bits.len),
-            None => self.size() as u32 * 8,
         };
-        let unused = 64u32.saturating_sub(len).min(63);
+        let len = self.bits.map_or(size.saturating_mul(8), |bits| bits.len);
+        let unused = 64u32.saturating_sub(len.into()).min(63);
         Ok((bits << unused).cast_signed() >> unused)
     }
 
@@ -229,12 +219,7 @@ impl<'k> Object<'k> {
 
     /// Has its type negative values?
     pub fn is_signed(&self) -> bool {
-        let type_id = self.btf.resolve(self.type_id);
-        match self.btf.kind(type_id) {
-            Kind::Int => self.btf.int(type_id).is_some_and(|int| int.signed),
-            Kind::Enum | Kind::Enum64 => self.btf.enumerators(type_id).any(|one| one.signed),
-            _ => false,
-        }
+        matches!(self.shape, Shape::Number { signed: true, .. })
     }
 
     /// The number at a path, without a sign.
@@ -259,13 +244,14 @@ impl<'k> Object<'k> {
 
     /// A string: of an array of `char` or from a pointer, up to its NUL. What is not UTF-8 is replaced.
     pub fn text(&self) -> Result<String, ReadError> {
-        let (at, max) = match self.btf.array(self.type_id) {
-            Some((_, len)) if len > 0 => (self.at, (len as usize).min(MAX_STRING)),
-            Some(_) => (self.at, MAX_STRING),
-            None => (self.deref()?.at, MAX_STRING),
+        let (at, max) = match self.shape {
+            Shape::Array { len: 0, .. } => (self.at, MAX_STRING),
+            Shape::Array { len, .. } => (self.at, (len as usize).min(MAX_STRING)),
+            _ => (self.deref()?.at, MAX_STRING),
         };
         let bytes = self.kernel.read_cstr(at, max)?;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
     }
 
     /// The string at a path.
@@ -289,6 +275,12 @@ impl<'k> Object<'k> {
             wanted,
         }
     }
+}
+
+/// The path up to its first `->`, and what is behind.
+fn split_arrow(path: &str) -> Option<(&str, &str)> {
+    let (step, behind) = path.split_once('>')?;
+    Some((step.strip_suffix('-')?, behind))
 }
 
 impl fmt::Debug for Object<'_> {

@@ -15,7 +15,7 @@ use std::fmt;
 use guestmem::GuestVirt;
 use record::Value;
 
-use crate::btf::{Btf, Field, Kind, TypeId};
+use crate::btf::{Btf, Field, Kind, Shape, TypeId};
 use crate::{GuestKernel, Object, ReadError};
 
 /// How much of a place is told.
@@ -152,12 +152,6 @@ impl Renderer<'_> {
                 entries.push(("…".into(), self.too_many()));
                 break;
             }
-            let field = Field {
-                offset_bits: member.offset_bits,
-                type_id: member.type_id,
-                bitfield: member.bitfield,
-                size: btf.size_of(member.type_id),
-            };
             let inner = Part {
                 bytes: tail(part.bytes, member.offset_bits / 8),
                 type_id: member.type_id,
@@ -173,7 +167,7 @@ impl Renderer<'_> {
                 }
             } else if !anonymous {
                 let value = match member.bitfield {
-                    Some(_) => self.scalar(inner, Some(field)),
+                    Some(len) => self.scalar(inner, Some((member.offset_bits % 8, len))),
                     None => self.part(inner),
                 };
                 entries.push((member.name.to_owned().into(), value));
@@ -256,16 +250,17 @@ impl Renderer<'_> {
         text.into()
     }
 
-    /// An integer or enumeration, perhaps of a bitfield.
-    fn scalar(&self, part: Part<'_>, field: Option<Field>) -> Value {
+    /// An integer or enumeration; of a bitfield, from its first bit in the first byte, so many bits.
+    fn scalar(&self, part: Part<'_>, bitfield: Option<(u64, u8)>) -> Value {
         let (btf, id) = (self.btf, self.btf.resolve(part.type_id));
         let size = btf.size_of(id).unwrap_or(0);
-        // Relative to the byte in which it begins.
+        let shape = btf.shape(id);
         let field = Field {
-            offset_bits: field.map_or(0, |field| field.offset_bits % 8),
+            offset_bits: bitfield.map_or(0, |(shift, _)| shift),
             type_id: id,
-            bitfield: field.and_then(|field| field.bitfield),
+            bitfield: bitfield.map(|(_, len)| len),
             size: Some(size),
+            shape,
         };
         let Some(bytes) = part.bytes.get(..field.bytes().end as usize) else {
             return self.beyond();
@@ -277,10 +272,7 @@ impl Renderer<'_> {
         if int.is_some_and(|int| int.is_bool) && bits <= 1 {
             return Value::Bool(bits == 1);
         }
-        let signed = match int {
-            Some(int) => int.signed,
-            None => btf.enumerators(id).any(|one| one.signed),
-        };
+        let signed = matches!(shape, Shape::Number { signed: true, .. });
         let len = field.bitfield.map_or(8 * size, u64::from);
         let unused = 64u64.saturating_sub(len).min(63) as u32;
         let value = if signed {

@@ -20,6 +20,7 @@ use kimage::{BuildId, Symbols};
 
 use crate::btf::{Btf, KindSet};
 use crate::kernel::START_KERNEL_MAP;
+use crate::memo::Memo;
 use crate::{DebugInfo, GuestKernel, Placement};
 
 pub(crate) use memory::Pages;
@@ -231,6 +232,7 @@ impl FakeKernel {
             build_id: BuildId::from_bytes(&[0xfa; 20]).unwrap(),
             symbols: Symbols::from_map(&lines.collect::<String>()).unwrap(),
             btf: self.btf,
+            addresses: Memo::default(),
         };
         FakeGuest { info, mem: self.mem }
     }

@@ -102,8 +102,7 @@ fn elements(htab: &Object<'_>) -> Result<u64, ReadError> {
     let template = htab.follow("pcount.counters")?;
     for cpu in kernel.online_cpus()?.iter() {
         let at = kernel.per_cpu_at("pcount.counters", template.address(), cpu)?;
-        let counter = Object::new(kernel, htab.btf(), at, template.type_id());
-        sum = sum.wrapping_add(counter.number()?);
+        sum = sum.wrapping_add(template.elsewhere(at).number()?);
     }
     Ok(sum.max(0).cast_unsigned())
 }

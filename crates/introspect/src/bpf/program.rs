@@ -141,7 +141,7 @@ impl<'b> Program<'b> {
         let mut sum = RunStats::default();
         for cpu in kernel.possible_cpus()?.iter() {
             let at = kernel.per_cpu_at("stats", template.address(), cpu)?;
-            let stats = Object::new(kernel, self.prog.btf(), at, template.type_id());
+            let stats = template.elsewhere(at);
             for (into, name) in [
                 (&mut sum.cnt, "cnt"),
                 (&mut sum.nsecs, "nsecs"),

@@ -9,6 +9,7 @@
 
 use std::ops::Range;
 
+use super::shape::Shape;
 use super::types::{Btf, Missing, RawMember, TypeId};
 
 /// Anonymous structs within anonymous structs.
@@ -20,8 +21,6 @@ const MAX_SHOWN: usize = 12;
 /// Similar names shown in an error, and how similar (0 to 1, Jaro-Winkler).
 const MAX_NEAR: usize = 3;
 const NEAR: f64 = 0.8;
-/// The longest path, in bytes, that is remembered.
-const MAX_REMEMBERED: usize = 256;
 /// Characters of a name shown in an error.
 const MAX_TEXT: usize = 80;
 
@@ -36,6 +35,8 @@ pub struct Field {
     pub bitfield: Option<u8>,
     /// Bytes of its type; of a bitfield, of the integer it is declared with. `None` for what has no size.
     pub size: Option<u64>,
+    /// How its value is read.
+    pub shape: Shape,
 }
 
 /// Why there is no such field.
@@ -152,16 +153,9 @@ impl Btf {
     /// # Errors
     /// [`FieldError`] with the step that leads nowhere.
     pub fn field(&self, structure: TypeId, path: &str) -> Result<Field, FieldError> {
-        // Longer than anything that is written by hand: followed, not remembered.
-        if path.len() > MAX_REMEMBERED {
-            return self.follow(structure, path);
-        }
-        if let Some(field) = self.0.paths.get(structure, path) {
-            return Ok(field);
-        }
-        let field = self.follow(structure, path)?;
-        self.0.paths.put(structure, path, field);
-        Ok(field)
+        self.0
+            .paths
+            .get_or(structure.0, path, || self.follow(structure, path))
     }
 
     /// [`Btf::field`] of a struct by name, in bytes.
@@ -181,6 +175,7 @@ impl Btf {
             type_id: structure,
             bitfield: None,
             size: None,
+            shape: Shape::Other,
         };
         let mut steps = Steps { path, at: 0 };
         loop {
@@ -192,6 +187,7 @@ impl Btf {
             }
         }
         at.size = self.size_of(at.type_id);
+        at.shape = self.shape(at.type_id);
         Ok(at)
     }
 
@@ -224,6 +220,7 @@ impl Btf {
             type_id: member.type_id,
             bitfield,
             size: None,
+            shape: Shape::Other,
         };
         Ok(())
     }
@@ -279,6 +276,7 @@ impl Btf {
             type_id: element,
             bitfield: None,
             size: None,
+            shape: Shape::Other,
         };
         Ok(())
     }

@@ -129,6 +129,11 @@ impl fmt::Display for Kind {
 }
 
 impl KindSet {
+    /// As a number that no other set has.
+    pub(super) fn bits(self) -> u32 {
+        self.0
+    }
+
     /// Every kind.
     pub const ANY: KindSet = KindSet(u32::MAX);
     /// Integers.

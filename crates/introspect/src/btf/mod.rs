@@ -29,7 +29,7 @@ mod fields;
 mod format;
 mod kinds;
 mod layer;
-mod paths;
+mod shape;
 mod types;
 
 #[cfg(any(test, feature = "testing"))]
@@ -42,4 +42,5 @@ pub use enums::Enumerator;
 pub use fields::{Field, FieldError};
 pub use kinds::{Kind, KindSet};
 pub use layer::BtfError;
+pub use shape::Shape;
 pub use types::{Btf, DatasecVar, IntInfo, MemberInfo, Missing, Prototype, TypeId};

@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::fields::{Field, FieldError};
 use super::format::Record;
 use super::kinds::{Kind, KindSet};
 use super::layer::{BtfError, Layer};
-use super::paths::Paths;
+use crate::memo::Memo;
 
 /// How many typedefs, qualifiers or array dimensions are followed; beyond, it is a circle.
 pub(super) const MAX_CHAIN: usize = 64;
@@ -25,7 +26,10 @@ pub struct Btf(pub(super) Arc<Inner>);
 pub(super) struct Inner {
     /// The base first.
     pub(super) layers: Box<[Arc<Layer>]>,
-    pub(super) paths: Paths,
+    /// Types by name, first complete ones, for each set of kinds.
+    names: Memo<Option<TypeId>>,
+    /// Where paths lead in a type.
+    pub(super) paths: Memo<Result<Field, FieldError>>,
 }
 
 /// A type of a [`Btf`].
@@ -116,6 +120,12 @@ impl Btf {
 
     /// The type of this name and of one of these kinds: the first that is complete, of the base before the split.
     pub fn find(&self, name: &str, kinds: KindSet) -> Option<TypeId> {
+        self.0
+            .names
+            .get_or(kinds.bits(), name, || self.first(name, kinds))
+    }
+
+    fn first(&self, name: &str, kinds: KindSet) -> Option<TypeId> {
         let mut all = self.find_all(name, kinds);
         let first = all.next()?;
         if self.is_complete(first) {
@@ -302,7 +312,8 @@ impl Btf {
         let layers = base.iter().cloned().chain([Arc::new(layer)]).collect();
         Ok(Btf(Arc::new(Inner {
             layers,
-            paths: Paths::default(),
+            names: Memo::default(),
+            paths: Memo::default(),
         })))
     }
 

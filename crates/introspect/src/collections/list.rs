@@ -30,6 +30,6 @@ fn next(node: Object<'_>) -> Result<Object<'_>, ReadError> {
         GuestVirt(0) => Err(ReadError::Null {
             what: format!("next of {}", node.describe()),
         }),
-        at => Ok(Object::new(node.kernel(), node.btf(), at, node.type_id())),
+        at => Ok(node.elsewhere(at)),
     }
 }

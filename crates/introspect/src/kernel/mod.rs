@@ -127,7 +127,7 @@ impl<'m> GuestKernel<'m> {
     /// # Errors
     /// [`ReadError::NoSymbol`].
     pub fn symbol(&self, name: &str) -> Result<GuestVirt, ReadError> {
-        let link = self.info.symbols.address_of(name);
+        let link = self.info.address_of(name);
         link.map(|link| self.place.slid(link))
             .ok_or_else(|| ReadError::no_symbol(name))
     }

@@ -11,6 +11,7 @@ use testkit::{X86Page, X86Tables};
 
 use super::*;
 use crate::btf::testing::BtfWriter;
+use crate::memo::Memo;
 use crate::testing::Pages;
 
 const MIB: u64 = 1 << 20;
@@ -156,5 +157,6 @@ fn info_without(absent: &str) -> DebugInfo {
         build_id: BuildId::from_bytes(&[0xfa; 20]).unwrap(),
         symbols: Symbols::from_map(&symbols).unwrap(),
         btf: Btf::parse(&BtfWriter::new().bytes()).unwrap(),
+        addresses: Memo::default(),
     }
 }

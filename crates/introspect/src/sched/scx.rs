@@ -217,9 +217,8 @@ impl<'k> ScxSched<'k> {
 
     fn per_cpu(&self, member: &str, cpu: u32) -> Result<Object<'k>, ReadError> {
         let template = self.0.follow(member)?;
-        let kernel = self.0.kernel();
-        let at = kernel.per_cpu_at(member, template.address(), cpu)?;
-        Ok(Object::new(kernel, self.0.btf(), at, template.type_id()))
+        let at = self.0.kernel().per_cpu_at(member, template.address(), cpu)?;
+        Ok(template.elsewhere(at))
     }
 
     /// The global DSQs, one a NUMA node: `pnode[node]->global_dsq`, before v7.0 `global_dsqs[node]`.

@@ -18,8 +18,15 @@ use crate::{Object, ReadError};
 #[derive(Debug, Clone, Copy)]
 pub struct Task<'k>(Object<'k>);
 
-/// The classes, each with the symbol `NAME_sched_class`.
-const CLASSES: [&str; 6] = ["stop", "dl", "rt", "fair", "ext", "idle"];
+/// The classes, and their symbols.
+const CLASSES: [(&str, &str); 6] = [
+    ("fair", "fair_sched_class"),
+    ("ext", "ext_sched_class"),
+    ("rt", "rt_sched_class"),
+    ("idle", "idle_sched_class"),
+    ("stop", "stop_sched_class"),
+    ("dl", "dl_sched_class"),
+];
 
 /// `MAX_RT_PRIO`, and `DEFAULT_PRIO`: nice 0.
 const MAX_RT_PRIO: i64 = 100;
@@ -38,13 +45,12 @@ impl<'k> Task<'k> {
 
     /// A number as wide as the kernel's types say, which has changed in the past (contract A25).
     fn scalar(&self, path: &str) -> Result<Object<'k>, ReadError> {
-        let field = self.0.btf().field(self.0.type_id(), path)?;
-        match field.bitfield {
-            None => self.0.field(path),
-            Some(_) => Err(ReadError::NoField(FieldError::Bitfield {
-                path: path.to_owned(),
-            })),
+        let field = self.0.field(path)?;
+        if field.is_bitfield() {
+            let path = path.to_owned();
+            return Err(ReadError::NoField(FieldError::Bitfield { path }));
         }
+        Ok(field)
     }
 
     /// `pid`: the thread's, in the outermost namespace.
@@ -95,11 +101,9 @@ impl<'k> Task<'k> {
     /// `sched_class`, by its symbol without `_sched_class`: `stop`, `dl`, `rt`, `fair`, `ext`, `idle`.
     pub fn sched_class(&self) -> Result<&'static str, ReadError> {
         let at = self.0.pointer("sched_class")?;
-        let is = |name: &&str| {
-            let symbol = format!("{name}_sched_class");
-            self.0.kernel().symbol(&symbol).is_ok_and(|class| class == at)
-        };
-        CLASSES.into_iter().find(is).ok_or_else(|| {
+        let is = |symbol| self.0.kernel().symbol(symbol).is_ok_and(|class| class == at);
+        let found = CLASSES.into_iter().find(|(_, symbol)| is(symbol));
+        found.map(|(name, _)| name).ok_or_else(|| {
             let what = format!("sched_class of {}", self.0.describe());
             ReadError::out_of_range(what, at.0, "it is none of the kernel's classes")
         })

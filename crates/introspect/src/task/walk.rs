@@ -159,6 +159,8 @@ pub fn list(kernel: &GuestKernel<'_>) -> Result<Value, ReadError> {
 struct Walk {
     /// Leaders and threads so far.
     visited: usize,
+    /// Nodes of the list of threads that is walked.
+    threads: HashSet<GuestVirt>,
     problems: Vec<ReadError>,
 }
 
@@ -194,7 +196,7 @@ impl Walk {
                 return Err(broken(TasksError::Cycle { at: next, visited }));
             }
             self.visit()?;
-            at = Object::new(kernel, head.btf(), next, head.type_id());
+            at = head.elsewhere(next);
             let leader = Task::new(at.container_of("task_struct", "tasks")?);
             if wanted(leader).map_err(|source| self.unmapped_leader(at, source))? {
                 return Ok(Some(leader));
@@ -211,12 +213,12 @@ impl Walk {
         leader: Task<'k>,
         wanted: Wanted<'_, 'k>,
     ) -> Result<Option<Task<'k>>, ReadError> {
-        let mut seen = HashSet::new();
+        self.threads.clear();
         let (mut head, mut at) = (None, leader.object().field("signal->thread_head"));
         loop {
             let next = at.and_then(|at| {
                 let head = *head.get_or_insert(at);
-                next_thread(at, head, &mut seen)
+                next_thread(at, head, &mut self.threads)
             });
             let node = match next {
                 Ok(Some(node)) => node,
@@ -283,7 +285,7 @@ fn next_thread<'k>(
             visited: seen.len(),
         });
     }
-    Ok(Some(Object::new(at.kernel(), at.btf(), next, at.type_id())))
+    Ok(Some(at.elsewhere(next)))
 }
 
 fn broken(error: TasksError) -> ReadError {
