@@ -2,8 +2,11 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use vm_memory::{Bytes, FileOffset, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions};
+use vm_memory::{
+    AtomicAccess, ByteValued, Bytes, FileOffset, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions,
+};
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
 
@@ -83,6 +86,14 @@ impl SharedRam {
         &self.layout
     }
 
+    /// By one load where it is aligned; else it can be in two regions.
+    fn number<T: AtomicAccess + ByteValued>(&self, at: GuestPhys) -> Result<T, MemError> {
+        let at_once = self.memory.load(GuestAddress(at.0), Ordering::Relaxed);
+        at_once
+            .or_else(|_| self.memory.read_obj(GuestAddress(at.0)))
+            .map_err(SharedRam::not_ram(at, size_of::<T>()))
+    }
+
     fn not_ram(at: GuestPhys, len: usize) -> impl FnOnce(vm_memory::GuestMemoryError) -> MemError {
         move |_| MemError::NotRam { at, len }
     }
@@ -132,18 +143,15 @@ impl PhysMem for SharedRam {
     // The defaults read into byte arrays, whose alignment is 1: `vm-memory` would then go byte by byte.
 
     fn read_u16(&self, at: GuestPhys) -> Result<u16, MemError> {
-        let value: Result<u16, _> = self.memory.read_obj(GuestAddress(at.0));
-        value.map(u16::from_le).map_err(SharedRam::not_ram(at, 2))
+        self.number(at).map(u16::from_le)
     }
 
     fn read_u32(&self, at: GuestPhys) -> Result<u32, MemError> {
-        let value: Result<u32, _> = self.memory.read_obj(GuestAddress(at.0));
-        value.map(u32::from_le).map_err(SharedRam::not_ram(at, 4))
+        self.number(at).map(u32::from_le)
     }
 
     fn read_u64(&self, at: GuestPhys) -> Result<u64, MemError> {
-        let value: Result<u64, _> = self.memory.read_obj(GuestAddress(at.0));
-        value.map(u64::from_le).map_err(SharedRam::not_ram(at, 8))
+        self.number(at).map(u64::from_le)
     }
 
     fn write_u32(&self, at: GuestPhys, value: u32) -> Result<(), MemError> {

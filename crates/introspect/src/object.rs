@@ -150,14 +150,7 @@ impl<'k> Object<'k> {
 
     /// The struct that this is the `member` of: `container_of`.
     pub fn container_of(&self, structure: &str, member: &str) -> Result<Object<'k>, ReadError> {
-        let offset = self.btf.offset_of(structure, member)?;
-        let at = GuestVirt(self.at.0.wrapping_sub(offset));
-        Ok(Object::new(
-            self.kernel,
-            self.btf,
-            at,
-            self.btf.structure(structure)?,
-        ))
+        Ok(Container::of(self.btf, structure, member)?.around(self))
     }
 
     /// An element of this array, of a flexible one too, or the n-th of equals from here on.
@@ -277,10 +270,41 @@ impl<'k> Object<'k> {
     }
 }
 
+/// A struct by one of its members: `container_of`, for many.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Container {
+    structure: TypeId,
+    shape: Shape,
+    offset: u64,
+}
+
+impl Container {
+    pub(crate) fn of(btf: &Btf, structure: &str, member: &str) -> Result<Container, ReadError> {
+        let type_id = btf.structure(structure)?;
+        Ok(Container {
+            structure: type_id,
+            shape: btf.shape(type_id),
+            offset: btf.offset_of(structure, member)?,
+        })
+    }
+
+    /// The struct that has this as the member.
+    pub(crate) fn around<'k>(&self, member: &Object<'k>) -> Object<'k> {
+        Object {
+            at: GuestVirt(member.at.0.wrapping_sub(self.offset)),
+            type_id: self.structure,
+            shape: self.shape,
+            bits: None,
+            ..*member
+        }
+    }
+}
+
 /// The path up to its first `->`, and what is behind.
 fn split_arrow(path: &str) -> Option<(&str, &str)> {
-    let (step, behind) = path.split_once('>')?;
-    Some((step.strip_suffix('-')?, behind))
+    // Most paths have none, and are short.
+    let arrow = path.bytes().position(|byte| byte == b'>')?;
+    Some((path[..arrow].strip_suffix('-')?, &path[arrow + 1..]))
 }
 
 impl fmt::Debug for Object<'_> {

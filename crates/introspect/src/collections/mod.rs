@@ -28,6 +28,7 @@ pub use rhashtable::rhashtable;
 pub(crate) use visited::Visited;
 pub use xarray::xarray;
 
+use crate::object::Container;
 use crate::{Object, ReadError};
 
 /// Nodes of one collection at the most, unless a walk says otherwise.
@@ -39,5 +40,13 @@ pub fn containers<'k>(
     structure: &str,
     member: &str,
 ) -> impl Iterator<Item = Result<Object<'k>, ReadError>> {
-    nodes.map(move |node| node?.container_of(structure, member))
+    let mut known = None;
+    nodes.map(move |node| {
+        let node = node?;
+        let container = match known {
+            Some(container) => container,
+            None => *known.insert(Container::of(node.btf(), structure, member)?),
+        };
+        Ok(container.around(&node))
+    })
 }

@@ -8,10 +8,14 @@ use hashbrown::HashSet;
 use record::Value;
 
 use super::Task;
+use crate::object::Container;
 use crate::{GuestKernel, Object, ReadError};
 
 /// Leaders and threads that a walk visits at the most, together.
 pub const MOST_TASKS: usize = 1 << 16;
+
+/// Leaders that a machine has without much going on.
+const USUAL_TASKS: usize = 256;
 
 /// Between a task's start as `/proc` tells it, in hundredths of a second, and its real one.
 const START_GRANULARITY: u64 = 10_000_000;
@@ -175,7 +179,9 @@ impl Walk {
         wanted: Wanted<'_, 'k>,
     ) -> Result<Option<Task<'k>>, ReadError> {
         let head = kernel.variable("init_task", "task_struct")?.field("tasks")?;
-        let mut seen = HashSet::new();
+        let leaders = Container::of(kernel.btf(), "task_struct", "tasks")?;
+        let threads = Container::of(kernel.btf(), "task_struct", "thread_node")?;
+        let mut seen = HashSet::with_capacity(USUAL_TASKS);
         let mut at = head;
         loop {
             let next = at
@@ -197,11 +203,11 @@ impl Walk {
             }
             self.visit()?;
             at = head.elsewhere(next);
-            let leader = Task::new(at.container_of("task_struct", "tasks")?);
+            let leader = Task::new(leaders.around(&at));
             if wanted(leader).map_err(|source| self.unmapped_leader(at, source))? {
                 return Ok(Some(leader));
             }
-            if let Some(thread) = self.thread_of(leader, wanted)? {
+            if let Some(thread) = self.thread_of(leader, threads, wanted)? {
                 return Ok(Some(thread));
             }
         }
@@ -211,6 +217,7 @@ impl Walk {
     fn thread_of<'k>(
         &mut self,
         leader: Task<'k>,
+        threads: Container,
         wanted: Wanted<'_, 'k>,
     ) -> Result<Option<Task<'k>>, ReadError> {
         self.threads.clear();
@@ -229,7 +236,7 @@ impl Walk {
                 }
             };
             at = Ok(node);
-            let thread = Task::new(node.container_of("task_struct", "thread_node")?);
+            let thread = Task::new(threads.around(&node));
             if thread.object().address() == leader.object().address() {
                 continue;
             }
