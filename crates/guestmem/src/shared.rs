@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use vm_memory::{
-    AtomicAccess, ByteValued, Bytes, FileOffset, GuestAddress, GuestMemory, GuestMemoryMmap, Permissions,
+    AtomicAccess, ByteValued, Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap,
 };
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
@@ -88,8 +88,9 @@ impl SharedRam {
 
     /// By one load where it is aligned; else it can be in two regions.
     fn number<T: AtomicAccess + ByteValued>(&self, at: GuestPhys) -> Result<T, MemError> {
-        let at_once = self.memory.load(GuestAddress(at.0), Ordering::Relaxed);
-        at_once
+        let slice = self.memory.get_slice(GuestAddress(at.0), size_of::<T>());
+        slice
+            .and_then(|slice| Ok(slice.load(0, Ordering::Relaxed)?))
             .or_else(|_| self.memory.read_obj(GuestAddress(at.0)))
             .map_err(SharedRam::not_ram(at, size_of::<T>()))
     }
@@ -116,10 +117,7 @@ impl PhysMem for SharedRam {
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError> {
         let len = from.len();
         // `write_slice` writes up to the end of RAM before it fails; a refused write must change nothing.
-        if !self
-            .memory
-            .check_range(GuestAddress(at.0), len, Permissions::Write)
-        {
+        if !self.memory.check_range(GuestAddress(at.0), len) {
             return Err(MemError::NotRam { at, len });
         }
         self.memory
