@@ -1,5 +1,5 @@
 //! A kernel under a QEMU of its own, of any architecture, booted as a bootloader would: KASLR and all. Its init is a
-//! shell that does what is asked on the console, and between two questions nothing in it moves:
+//! shell that does what is asked on the console, and between two questions nothing in it moves, unless it is let run:
 //!
 //! ```text
 //!   test                                  guest
@@ -73,6 +73,7 @@ pub(crate) struct Guest {
     console: Receiver<String>,
     ram: SharedRam,
     info: Arc<DebugInfo>,
+    runs: bool,
 }
 
 impl Guest {
@@ -112,6 +113,7 @@ impl Guest {
             qemu,
             ram: SharedRam::map(&ram, shape.layout()).unwrap(),
             info,
+            runs: false,
         };
         let begin = Instant::now();
         guest.answer(BOOT);
@@ -125,8 +127,16 @@ impl Guest {
         kill_process(self.pid(), Signal::CONT).unwrap();
         writeln!(self.stdin, "{line}").unwrap();
         let answer = self.answer(ANSWER);
-        self.stop();
+        if !self.runs {
+            self.stop();
+        }
         answer
+    }
+
+    /// From now on it runs between two questions, too.
+    pub(crate) fn let_run(&mut self) {
+        kill_process(self.pid(), Signal::CONT).unwrap();
+        self.runs = true;
     }
 
     pub(crate) fn info(&self) -> &DebugInfo {
@@ -140,7 +150,11 @@ impl Guest {
     /// The kernel of this moment.
     pub(crate) fn kernel(&self) -> GuestKernel<'_> {
         let place = Placement::find(&self.info, &self.ram, &Hints::default()).unwrap();
-        GuestKernel::frozen(&self.info, &self.ram, place)
+        if self.runs {
+            GuestKernel::live(&self.info, &self.ram, place)
+        } else {
+            GuestKernel::frozen(&self.info, &self.ram, place)
+        }
     }
 
     fn answer(&mut self, patience: Duration) -> String {
