@@ -34,8 +34,10 @@ mod question;
 mod render;
 pub mod sched;
 pub mod task;
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+#[allow(clippy::unwrap_used, reason = "the helpers of tests are tests")]
+#[cfg_attr(not(test), allow(dead_code, reason = "fuzz targets use a part"))]
+pub mod testing;
 pub mod workqueue;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};

@@ -10,8 +10,11 @@
 //! ```
 //! The image is slid, as by KASLR. Beyond image, direct map and some pages of vmalloc nothing is mapped.
 
+mod corruption;
 mod declarations;
+mod everything;
 mod memory;
+mod whole;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +26,10 @@ use crate::kernel::START_KERNEL_MAP;
 use crate::memo::Memo;
 use crate::{DebugInfo, GuestKernel, Placement};
 
+pub use corruption::{Corrupted, Noted};
+pub use everything::{complaints, look_at_everything};
 pub(crate) use memory::Pages;
+pub use whole::Whole;
 
 const SLIDE: u64 = 0x0a00_0000;
 const DIRECT: u64 = 0xffff_8880_0000_0000;

@@ -1,0 +1,116 @@
+//! All that can be asked of a kernel, asked.
+
+use record::Value;
+
+use crate::kernel::VmCoreInfo;
+use crate::sched::{Scx, everything};
+use crate::{GuestKernel, Question};
+
+/// The answers to all questions, and every view's value. What is found wrong is in it, as [`Value::Missing`].
+pub fn look_at_everything(kernel: &GuestKernel<'_>) -> Value {
+    let mut questions: Vec<String> = [
+        "rq", "dsq", "ps", "task 1", "task 6", "cgroups", "maps", "map 2", "progs",
+    ]
+    .map(str::to_owned)
+    .into();
+    questions.extend(["sym jiffies", "sym init_task"].map(str::to_owned));
+    questions.extend((0..4).map(|cpu| format!("rq {cpu}")));
+    if let Ok(at) = kernel.symbol("init_task") {
+        questions.push(format!("read {at} 256"));
+    }
+    let mut answers: Vec<(String, Value)> = questions
+        .into_iter()
+        .map(|words| {
+            let answer = match words.parse::<Question>() {
+                Ok(question) => question.answer(kernel),
+                Err(error) => Value::missing(&error),
+            };
+            (words, answer)
+        })
+        .collect();
+    answers.push(("everything".to_owned(), Value::from(everything(kernel))));
+    answers.push(("scx".to_owned(), Scx::of(kernel).value()));
+    let pages = VmCoreInfo::find(kernel.memory()).count() as u64;
+    answers.push(("vmcoreinfo".to_owned(), pages.into()));
+    Value::tree(answers)
+}
+
+/// What was found wrong: the reasons of all that is missing.
+pub fn complaints(value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut pending = vec![value];
+    while let Some(value) = pending.pop() {
+        match value {
+            Value::Missing(why) => found.push(why.clone()),
+            Value::List(values) => pending.extend(values),
+            Value::Tree(entries) => pending.extend(entries.iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Corrupted, Noted, Whole};
+    use super::*;
+
+    /// Far more than a clean look takes, and than any walk of this kernel that is bounded.
+    const MOST_READS: u64 = 20_000_000;
+
+    /// The same numbers on every machine (splitmix64).
+    fn recipe(seed: u64, steps: u64) -> Vec<u8> {
+        let mix = |number: u64| {
+            let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed ^ mixed >> 31
+        };
+        let words = (0..steps).map(|step| mix(seed << 8 | step | 1 << 40));
+        words
+            .flat_map(|word| word.to_le_bytes().into_iter().take(6))
+            .collect()
+    }
+
+    #[test]
+    fn a_kernel_in_which_all_is_well_has_no_complaints_but_of_what_it_lacks() {
+        let whole = Whole::new();
+        let value = look_at_everything(&whole.kernel(whole.memory()));
+        let text = value.to_text();
+        for part in ["worker3", "by_hand", "0x11", "map2", "batch", "PKG"] {
+            assert!(text.contains(part), "no {part} in\n{text}");
+        }
+        let lacks = ["has no ", "no symbol", "no member", "no type", "no enum"];
+        let found = complaints(&value);
+        let other: Vec<_> = found
+            .iter()
+            .filter(|why| !lacks.iter().any(|lack| why.contains(lack)))
+            .collect();
+        assert!(other.is_empty(), "{other:#?}");
+    }
+
+    #[test]
+    fn whatever_is_damaged_every_look_ends_and_says_what_is_wrong() {
+        let whole = Whole::new();
+        let noted = Noted::new(whole.memory());
+        let clean = look_at_everything(&whole.kernel(&noted));
+        let sound = complaints(&clean).len();
+        let (words, reads) = noted.words();
+        assert!(words.len() > 400, "{} words in {reads} reads", words.len());
+        let (mut told, mut changed, mut most) = (0, 0, 0);
+        for seed in 0..600u64 {
+            let damaged = Corrupted::new(whole.memory(), &words, &recipe(seed, 1 + seed % 8), MOST_READS);
+            let value = look_at_everything(&whole.kernel(&damaged));
+            most = most.max(damaged.reads());
+            let found = complaints(&value);
+            assert!(found.iter().all(|why| !why.is_empty()));
+            if found.len() > sound {
+                told += 1;
+            } else if value != clean {
+                changed += 1;
+            }
+        }
+        println!("{told} told, {changed} other values, of 600; {reads} reads clean, {most} at the most");
+        // The rest is values that nothing contradicts.
+        assert!(told >= 150, "{told} told what is wrong");
+    }
+}
