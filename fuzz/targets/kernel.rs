@@ -30,7 +30,16 @@ fuzz_target!(init: plant(seeds()), |recipe: &[u8]| {
 
 /// One step of each kind, on words all over the kernel.
 fn seeds() -> Vec<Vec<u8>> {
-    let step = |kind: u8, word: u8| vec![kind, word, word % 3, word.wrapping_mul(7), word % 2, word.wrapping_mul(13)];
+    let step = |kind: u8, word: u8| {
+        vec![
+            kind,
+            word,
+            word % 3,
+            word.wrapping_mul(7),
+            word % 2,
+            word.wrapping_mul(13),
+        ]
+    };
     let mut seeds: Vec<Vec<u8>> = (0..10).map(|kind| step(kind, 17 * kind + 5)).collect();
     seeds.push((0..10).flat_map(|kind| step(kind, 23 * kind + 1)).collect());
     seeds.push(Vec::new());
