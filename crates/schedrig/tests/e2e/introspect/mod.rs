@@ -4,6 +4,7 @@ mod aarch64;
 mod booted;
 mod domains;
 mod kaslr;
+mod lies;
 mod maps;
 mod placement;
 mod plain;

@@ -7,8 +7,8 @@
 //!   before == after  ⇒  theirs must be exactly that        counted as exact
 //!   before != after  ⇒  theirs must lie between            counted as moving
 //! ```
-//! What can go up and down can come back, too. So it must be exact where its CPU stood still, and elsewhere is counted as
-//! exact or as moving.
+//! What can go up and down can come back, too. So where its CPU stood still it must be what it was before or after, and
+//! elsewhere is counted as exact or as moving.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -160,7 +160,8 @@ impl Tally {
                 (Some(before), Some(theirs), Some(after)) => {
                     before != after && (before..=after).contains(&theirs)
                 }
-                _ => !stood,
+                // Another CPU may change what is of this one, as when it pulls a task; then it must be one of both.
+                _ => !stood || before != after && (theirs == &before || theirs == &after),
             },
         };
         self.count(subject, still, fits, || {
