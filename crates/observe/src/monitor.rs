@@ -1,0 +1,1 @@
+//! What samples of the runqueues show (contract F9).

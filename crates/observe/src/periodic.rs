@@ -1,0 +1,1 @@
+//! When periodic snapshots are taken (contracts F1 and F2).

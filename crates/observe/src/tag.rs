@@ -1,0 +1,1 @@
+//! The names of snapshots, and of the files in which they are kept.
