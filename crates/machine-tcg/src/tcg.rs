@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use guestmem::{GuestVirt, PhysMem};
 use machine::{
-    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Machine, MachineError,
-    Registers, VcpuId,
+    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
+    MachineError, Registers, VcpuId, WatchHit, WatchId, WatchSpec,
 };
 use rustix::event::{PollFd, PollFlags};
 
-use crate::channel::{Command, REGISTERS, Report, What};
+use crate::channel::{self, Command, REGISTERS, Report, What};
 use crate::exit::Remains;
 use crate::fork::{self, ForkCost, ForkError};
 use crate::launch::{LaunchError, Parts, launch};
@@ -22,15 +22,18 @@ use crate::link::{Received, wait};
 use crate::saved::{self, SaveError, Saved};
 use crate::{TcgConfig, memfd};
 
+/// How long the plugin may take to answer a question: it waits for nothing else.
+const ANSWER: Duration = Duration::from_secs(30);
 /// How long QEMU may take to exit once it has closed its end of the channel.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
 
-/// A machine that QEMU's translator executes: deterministic, with any number of hooks.
+/// A machine that QEMU's translator executes: deterministic, with any number of hooks and watches.
 #[derive(Debug)]
 pub struct TcgMachine {
     parts: Parts,
     state: State,
-    hooks: u32,
+    /// Hooks and watches so far, the removed ones too.
+    instruments: Vec<Kind>,
     /// Bytes of the console that were told as events, of those that this machine wrote itself.
     told: u64,
     /// What has happened and was not told yet.
@@ -41,10 +44,17 @@ pub struct TcgMachine {
     origin: Option<(Saved, ForkCost)>,
 }
 
+/// What an index names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Hook,
+    Watch,
+}
+
 /// The states of the `machine` crate's picture.
 #[derive(Debug)]
 enum State {
-    /// Before the first instruction, or a fork whose past was not told yet: hooks can be set.
+    /// Before the first instruction, or a fork whose past was not told yet.
     New,
     Frozen,
     Running,
@@ -86,7 +96,7 @@ impl TcgMachine {
         TcgMachine {
             parts,
             state: State::New,
-            hooks: 0,
+            instruments: Vec::new(),
             told: 0,
             held: VecDeque::new(),
             last: None,
@@ -126,6 +136,48 @@ impl TcgMachine {
         }
     }
 
+    fn kind(&self, index: u32) -> Option<Kind> {
+        self.instruments.get(index as usize).copied()
+    }
+
+    /// The plugin reads commands only while the guest stands still.
+    fn stands_still(&self, operation: &'static str) -> Result<(), MachineError> {
+        match self.state {
+            State::New | State::Frozen => Ok(()),
+            State::Running | State::Ended(_) => Err(self.needs(operation, "frozen")),
+        }
+    }
+
+    fn instrument(&mut self, kind: Kind, command: Command) -> Result<u32, MachineError> {
+        self.send(command)?;
+        let index = self.instruments.len() as u32;
+        self.instruments.push(kind);
+        Ok(index)
+    }
+
+    /// The plugin's answer to a question.
+    fn answer(&mut self) -> Result<Report, MachineError> {
+        let deadline = Instant::now() + ANSWER;
+        loop {
+            match self
+                .parts
+                .link
+                .receive()
+                .map_err(channel_error("read an answer"))?
+            {
+                Received::Report(report) => return Ok(*report),
+                Received::Nothing if Instant::now() < deadline => {}
+                other => {
+                    return Err(MachineError::Protocol {
+                        what: format!("{other:?} in place of an answer"),
+                    });
+                }
+            }
+            let mut fds = [PollFd::from_borrowed_fd(self.parts.link.as_fd(), PollFlags::IN)];
+            wait(&mut fds, deadline).map_err(channel_error("wait for an answer"))?;
+        }
+    }
+
     fn send(&self, command: Command) -> Result<(), MachineError> {
         self.parts
             .link
@@ -145,15 +197,34 @@ impl TcgMachine {
                 len: registers.rsi,
                 capacity: registers.rdx,
             })),
-            What::Hook { index, hits } if index < self.hooks => Ok(Event::Hook(HookHit {
+            What::Hook { index, hits } if self.kind(index) == Some(Kind::Hook) => Ok(Event::Hook(HookHit {
                 hook: HookId(index),
                 vcpu,
                 hits,
                 registers,
             })),
-            What::Hook { .. } | What::Ready => Err(MachineError::Protocol {
-                what: format!("{:?} of {} hooks", report.what, self.hooks),
-            }),
+            What::Watch {
+                index,
+                hits,
+                old,
+                new,
+            } if self.kind(index) == Some(Kind::Watch) => Ok(Event::Watch(WatchHit {
+                watch: WatchId(index),
+                vcpu,
+                hits,
+                ip: GuestVirt(registers.rip),
+                old,
+                new,
+            })),
+            What::Hook { .. } | What::Watch { .. } | What::Count { .. } | What::Ready => {
+                Err(MachineError::Protocol {
+                    what: format!(
+                        "{:?} of {} hooks and watches",
+                        report.what,
+                        self.instruments.len()
+                    ),
+                })
+            }
         }
     }
 
@@ -242,7 +313,8 @@ impl Machine for TcgMachine {
             backend: Backend::Tcg,
             deterministic: true,
             max_hooks: None,
-            late_hooks: false,
+            late_hooks: true,
+            max_watches: None,
             saves: true,
         }
     }
@@ -252,22 +324,55 @@ impl Machine for TcgMachine {
     }
 
     fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {
-        if !matches!(self.state, State::New) {
+        self.stands_still("hook")?;
+        if at.0 >> 63 == 0 && !matches!(self.state, State::New) {
             return Err(MachineError::Hook {
                 at,
-                reason: format!(
-                    "this backend takes hooks before the first `resume` only, and the machine is {}",
-                    self.state.name()
-                ),
+                reason: "a program's code can be hooked before the first `resume` only".to_owned(),
             });
         }
-        self.send(Command::Hook {
+        let command = Command::Hook {
             address: at.0,
             every: spec.every,
-        })?;
-        let id = HookId(self.hooks);
-        self.hooks += 1;
-        Ok(id)
+        };
+        Ok(HookId(self.instrument(Kind::Hook, command)?))
+    }
+
+    fn watch(&mut self, at: GuestVirt, spec: WatchSpec) -> Result<WatchId, MachineError> {
+        self.stands_still("watch")?;
+        if at.0 >> 63 == 0 || at.0.checked_add(spec.width.bytes()).is_none() {
+            return Err(MachineError::Watch {
+                at,
+                reason: "only the kernel's addresses can be watched; name one in its half".to_owned(),
+            });
+        }
+        let command = Command::Watch {
+            address: at.0,
+            width: spec.width as u16,
+            when: when(spec.when),
+            every: spec.every,
+            now: spec.now,
+        };
+        Ok(WatchId(self.instrument(Kind::Watch, command)?))
+    }
+
+    fn remove(&mut self, which: Instrument) -> Result<(), MachineError> {
+        self.stands_still("remove")?;
+        self.send(Command::Drop {
+            index: index_of(which),
+        })
+    }
+
+    fn hits(&mut self, which: Instrument) -> Result<u64, MachineError> {
+        self.stands_still("hits")?;
+        let index = index_of(which);
+        self.send(Command::Count { index })?;
+        match self.answer()?.what {
+            What::Count { index: of, hits } if of == index => Ok(hits),
+            what => Err(MachineError::Protocol {
+                what: format!("{what:?} in place of a count"),
+            }),
+        }
     }
 
     fn next(&mut self, deadline: Instant) -> Result<Event, MachineError> {
@@ -327,6 +432,24 @@ impl Machine for TcgMachine {
             Vec::new()
         });
         ExitReport { reason, console }
+    }
+}
+
+fn index_of(which: Instrument) -> u32 {
+    match which {
+        Instrument::Hook(HookId(index)) | Instrument::Watch(WatchId(index)) => index,
+    }
+}
+
+/// The condition in the channel's words.
+fn when(when: machine::When) -> channel::When {
+    match when {
+        machine::When::Stored => channel::When::Stored,
+        machine::When::Changed => channel::When::Changed,
+        machine::When::Equal(value) => channel::When::Equal(value),
+        machine::When::AtLeast(value) => channel::When::AtLeast(value),
+        machine::When::AtMost(value) => channel::When::AtMost(value),
+        machine::When::BitsSet(mask) => channel::When::BitsSet(mask),
     }
 }
 

@@ -32,8 +32,10 @@ pub struct Caps {
     pub deterministic: bool,
     /// How many hooks can be set at a time; `None` = no limit.
     pub max_hooks: Option<usize>,
-    /// Hooks can be set after the first instruction, too.
+    /// Hooks can be set after the first instruction, too: where a function begins.
     pub late_hooks: bool,
+    /// How many watches can be set at a time; `None` = no limit.
+    pub max_watches: Option<usize>,
     /// A machine that is frozen in a call can be saved.
     pub saves: bool,
 }

@@ -20,16 +20,89 @@ impl fmt::Display for VcpuId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookId(pub u32);
 
+/// The name of a watch, given by [`crate::Machine::watch`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WatchId(pub u32);
+
+/// A hook or a watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Instrument {
+    /// A hook.
+    Hook(HookId),
+    /// A watch.
+    Watch(WatchId),
+}
+
 /// When a hook reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HookSpec {
-    /// Report every n-th time the address is executed: the n-th, the 2n-th, … (1 = always; 0 is taken as 1).
+    /// Report every n-th time the address is executed: the n-th, the 2n-th, … (1 = always, 0 = never: it only counts).
     pub every: u64,
 }
 
 impl HookSpec {
     /// Report each time.
     pub const ALWAYS: HookSpec = HookSpec { every: 1 };
+    /// Count, and never stop the guest.
+    pub const COUNT: HookSpec = HookSpec { every: 0 };
+}
+
+/// What is watched, and when it is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatchSpec {
+    /// How many bytes.
+    pub width: Width,
+    /// What a store must have left behind.
+    pub when: When,
+    /// Report every n-th such store (1 = always, 0 = never: it only counts).
+    pub every: u64,
+    /// The value that is there now.
+    pub now: u64,
+}
+
+/// Bytes of a watched number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the numbers")]
+pub enum Width {
+    One = 1,
+    Two = 2,
+    Four = 4,
+    Eight = 8,
+}
+
+impl Width {
+    /// That of a number of so many bytes.
+    pub fn of(bytes: u64) -> Option<Width> {
+        match bytes {
+            1 => Some(Width::One),
+            2 => Some(Width::Two),
+            4 => Some(Width::Four),
+            8 => Some(Width::Eight),
+            _ => None,
+        }
+    }
+
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self as u64
+    }
+}
+
+/// What a store must have left behind for a watch to report it. Numbers are unsigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Anything, be it the same again.
+    Stored,
+    /// Another value than before.
+    Changed,
+    /// This value.
+    Equal(u64),
+    /// This value, or a greater one.
+    AtLeast(u64),
+    /// This value, or a smaller one.
+    AtMost(u64),
+    /// Any of these bits, where none of them was set before.
+    BitsSet(u64),
 }
 
 /// Something happened. The doc of [`crate::Machine::next`] tells which of these freeze the machine.
@@ -41,6 +114,8 @@ pub enum Event {
     Call(Call),
     /// A hook's address was reached; frozen until `resume`.
     Hook(HookHit),
+    /// What is watched was stored to; frozen, with the store done, until `resume`.
+    Watch(WatchHit),
     /// The machine has ended.
     Exit(ExitReason),
     /// The host-time deadline passed; the machine still runs.
@@ -73,6 +148,23 @@ pub struct HookHit {
     pub hits: u64,
     /// The registers before the instruction: arguments by the calling convention.
     pub registers: Registers,
+}
+
+/// What is watched was stored to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchHit {
+    /// Which watch.
+    pub watch: WatchId,
+    /// Which vCPU has stored.
+    pub vcpu: VcpuId,
+    /// How often the condition held so far, this time included.
+    pub hits: u64,
+    /// The instruction that has stored.
+    pub ip: GuestVirt,
+    /// The value before, as far as stores and the owner have made it.
+    pub old: u64,
+    /// The value now.
+    pub new: u64,
 }
 
 /// Why a machine has ended.

@@ -6,7 +6,7 @@
 //! A machine is always in one of three states:
 //!
 //! ```text
-//!            next() → Call, Hook                  next() → Exit
+//!            next() → Call, Hook, Watch           next() → Exit
 //!  running ───────────────────────► frozen      ───────────────► ended
 //!     ▲                               │              (from running)
 //!     └──────────── resume() ─────────┘
@@ -27,7 +27,10 @@ use std::time::Instant;
 use guestmem::{GuestVirt, PhysMem};
 
 pub use caps::{Backend, Caps};
-pub use event::{Call, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, VcpuId};
+pub use event::{
+    Call, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, VcpuId, WatchHit, WatchId,
+    WatchSpec, When, Width,
+};
 pub use registers::Registers;
 
 /// One virtual machine, owned by one thread.
@@ -39,11 +42,22 @@ pub trait Machine: Send {
     fn memory(&self) -> &dyn PhysMem;
 
     /// Asks for an [`Event::Hook`] when a vCPU is about to execute the instruction at `at`. Where
-    /// [`Caps::late_hooks`] is false, only before the first `resume`.
+    /// [`Caps::late_hooks`] is false, only before the first `resume`; where it is true, only of a frozen machine, and
+    /// after the first `resume` only where a function of the kernel begins that ftrace could trace, or a BPF program.
     fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError>;
 
+    /// Asks for an [`Event::Watch`] when the kernel has stored to the number at `at`, by that address: what is stored by
+    /// way of another address of the same memory is not seen. The machine must be frozen.
+    fn watch(&mut self, at: GuestVirt, spec: WatchSpec) -> Result<WatchId, MachineError>;
+
+    /// Forgets a hook or a watch. The machine must be frozen.
+    fn remove(&mut self, which: Instrument) -> Result<(), MachineError>;
+
+    /// How often a hook's address was executed, or a watch's condition held. The machine must be frozen.
+    fn hits(&mut self, which: Instrument) -> Result<u64, MachineError>;
+
     /// Waits for the next event, at most until `deadline` in host time (the last resort: a deterministic run
-    /// ends by guest time long before). After `Call` and `Hook` the machine is frozen until `resume`; after
+    /// ends by guest time long before). After `Call`, `Hook` and `Watch` the machine is frozen until `resume`; after
     /// `Deadline` it still runs; after `Exit` it has ended. `Console` tells what the guest wrote before the event
     /// that the following `next` brings at once: so the console's pieces, too, are the same in every execution.
     fn next(&mut self, deadline: Instant) -> Result<Event, MachineError>;
@@ -78,6 +92,14 @@ pub enum MachineError {
     /// The backend cannot take this hook.
     #[error("hook at {at}: {reason}")]
     Hook {
+        /// The address asked for.
+        at: GuestVirt,
+        /// Why, and what to do instead.
+        reason: String,
+    },
+    /// The backend cannot take this watch.
+    #[error("watch at {at}: {reason}")]
+    Watch {
         /// The address asked for.
         at: GuestVirt,
         /// Why, and what to do instead.

@@ -544,6 +544,7 @@ impl Session {
                     }
                     self.resume()?;
                 }
+                MachineEvent::Watch(_) => self.resume()?,
                 MachineEvent::Exit(reason) => return Err(self.over(ended(reason, doing))),
                 MachineEvent::Deadline => {
                     let during = format!(
@@ -637,6 +638,11 @@ impl Session {
                             during: "it did not power off".to_owned(),
                         };
                     }
+                    if let Err(error) = self.machine.resume() {
+                        break machine_died(&error);
+                    }
+                }
+                Ok(MachineEvent::Watch(_)) => {
                     if let Err(error) = self.machine.resume() {
                         break machine_died(&error);
                     }

@@ -61,8 +61,12 @@ pub(crate) struct Array {
     pub(crate) len: c_uint,
 }
 
+/// `QEMU_PLUGIN_CB_NO_REGS`: the callback reads no registers.
+pub(crate) const CB_NO_REGISTERS: c_int = 0;
 /// `QEMU_PLUGIN_CB_R_REGS`: the callback reads registers.
 pub(crate) const CB_READS_REGISTERS: c_int = 1;
+/// `QEMU_PLUGIN_MEM_W`: stores.
+pub(crate) const MEM_STORES: c_int = 2;
 
 unsafe extern "C" {
     pub(crate) fn qemu_plugin_register_vcpu_init_cb(id: PluginId, callback: extern "C" fn(PluginId, c_uint));
@@ -77,6 +81,16 @@ unsafe extern "C" {
         data: *mut c_void,
     );
 
+    pub(crate) fn qemu_plugin_register_vcpu_mem_cb(
+        instruction: *mut Instruction,
+        callback: extern "C" fn(c_uint, u32, u64, *mut c_void),
+        flags: c_int,
+        which: c_int,
+        data: *mut c_void,
+    );
+    pub(crate) fn qemu_plugin_mem_size_shift(info: u32) -> c_uint;
+    pub(crate) fn qemu_plugin_read_memory_vaddr(address: u64, into: *mut ByteArray, len: usize) -> bool;
+    pub(crate) fn qemu_plugin_tb_vaddr(block: *const Block) -> u64;
     pub(crate) fn qemu_plugin_tb_n_insns(block: *const Block) -> usize;
     pub(crate) fn qemu_plugin_tb_get_insn(block: *const Block, index: usize) -> *mut Instruction;
     pub(crate) fn qemu_plugin_insn_vaddr(instruction: *const Instruction) -> u64;

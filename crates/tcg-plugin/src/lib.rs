@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The shared object that QEMU loads: calls and hooks.
+//! The shared object that QEMU loads: calls, hooks and watches.
 //!
 //! QEMU hands every block of guest code to a plugin when it translates it, and lets the plugin attach callbacks
 //! to single instructions. With one execution thread (`-accel tcg,thread=single`) a callback runs in that thread,
@@ -11,9 +11,9 @@
 //!  loads the file          ──►  install: take the channel, start the
 //!                               guardian thread
 //!  first block translated  ──►  Report::Ready ─────────────────────────► launched; hooks are chosen
-//!                                             ◄──── Command::Hook* · Go
-//!  call instruction, hook  ──►  Report::{Call, Hook} ──────────────────► frozen: reads, writes guest RAM
-//!                                             ◄──── Command::Go
+//!                                             ◄──── Command::{Hook, Watch}* · Go
+//!  call, hook, store       ──►  Report::{Call, Hook, Watch} ───────────► frozen: reads, writes guest RAM
+//!                                             ◄──── Command::{Hook, Watch, Drop, Count}* · Go
 //!                               guardian sees the channel hang up  ◄──── owner gone, however it died
 //!  gone                    ◄──  _exit
 //! ```
@@ -27,6 +27,8 @@ mod channel;
 #[cfg(not(test))]
 mod ffi;
 mod hooks;
+#[cfg(not(test))]
+mod memory;
 #[cfg(not(test))]
 mod owner;
 #[cfg(not(test))]

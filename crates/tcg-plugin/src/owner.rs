@@ -37,25 +37,28 @@ impl Owner {
         Ok(Owner { channel })
     }
 
-    /// Sends a report and blocks until the owner says `Go`; the (address, every) of the hooks that it asked for
-    /// before that.
-    pub(crate) fn report(&self, report: Report) -> Vec<(u64, u64)> {
-        let bytes = report.to_bytes();
-        let sent = retry(|| send(&self.channel, &bytes, SendFlags::NOSIGNAL));
-        if sent != Ok(bytes.len()) {
-            leave();
-        }
-        let mut hooks = Vec::new();
+    /// Sends a report and blocks until the owner says `Go`; hands over each command that comes before.
+    pub(crate) fn report(&self, report: Report, obey: &mut dyn FnMut(Command)) {
+        self.send(report);
         loop {
             // One byte more than a command: a longer packet must not pass for one.
             let mut packet = [0; COMMAND_SIZE + 1];
             let received = retry(|| recv(&self.channel, packet.as_mut_slice(), RecvFlags::empty()));
             let Ok((_, len)) = received else { leave() };
             match Command::from_bytes(packet.get(..len).unwrap_or_default()) {
-                Some(Command::Hook { address, every }) => hooks.push((address, every)),
-                Some(Command::Go) => return hooks,
+                Some(Command::Go) => return,
+                Some(command) => obey(command),
                 None => leave(),
             }
+        }
+    }
+
+    /// Sends a report.
+    pub(crate) fn send(&self, report: Report) {
+        let bytes = report.to_bytes();
+        let sent = retry(|| send(&self.channel, &bytes, SendFlags::NOSIGNAL));
+        if sent != Ok(bytes.len()) {
+            leave();
         }
     }
 }

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What QEMU calls: installation, a vCPU's birth, a block's translation, and the two instructions that report.
+//! What QEMU calls: installation, a vCPU's birth, a block's translation, and what is attached to code: calls, hooks,
+//! and stores.
+//!
+//! Code can be attached to only while it is translated. So what may be wanted later is attached to all of the kernel's
+//! code: to its stores, for watches, and to where its functions begin, for hooks; both cost next to nothing while there
+//! is none. (Callbacks with a condition would cost less. QEMU 10.0 executes kernels wrongly with them.)
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::os::fd::RawFd;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-use crate::channel::{RIP, Report, What};
+use crate::channel::{Command, REGISTERS, RIP, Report, What};
 use crate::ffi;
-use crate::hooks::{Hit, Hooks};
-use crate::owner::{self, Owner};
+use crate::hooks::{Hit, Instruments, Watched};
+use crate::memory;
+use crate::owner::Owner;
 use crate::registers::Handles;
 
 /// The call instruction: an 8-byte NOP (`nopl disp32(%rax,%rax)`) whose displacement nobody else uses.
@@ -21,10 +28,27 @@ static PLUGIN: OnceLock<Plugin> = OnceLock::new();
 #[unsafe(no_mangle)]
 pub(crate) static qemu_plugin_version: c_int = ffi::API_VERSION;
 
+/// `endbr64`; the NOPs that a kernel puts in its place (`gen_endbr_poison`); the NOP where ftrace may put its call, with
+/// which BPF programs begin, too.
+const ENTRIES: [&[u8]; 4] = [
+    b"\xf3\x0f\x1e\xfa",
+    b"\x0f\x1f\x40\xd6",
+    b"\x66\x0f\x1f\x00",
+    b"\x0f\x1f\x44\x00\x00",
+];
+
+/// Kernel addresses have this bit.
+const KERNEL: u64 = 1 << 63;
+
 struct Plugin {
     owner: Owner,
-    /// Set when the first block is translated.
-    hooks: OnceLock<Hooks>,
+    /// When the first block is translated, the owner is asked for hooks.
+    ready: Once,
+    instruments: Mutex<Instruments>,
+    /// There are late hooks.
+    late: AtomicBool,
+    /// The addresses that are watched: the first, and how many.
+    watched: (AtomicU64, AtomicU64),
     /// By vCPU index.
     vcpus: Mutex<Vec<Option<Handles>>>,
 }
@@ -63,7 +87,10 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
     };
     let plugin = Plugin {
         owner,
-        hooks: OnceLock::new(),
+        ready: Once::new(),
+        instruments: Mutex::default(),
+        late: AtomicBool::new(false),
+        watched: Default::default(),
         vcpus: Mutex::new(Vec::new()),
     };
     if PLUGIN.set(plugin).is_err() {
@@ -109,36 +136,60 @@ extern "C" fn on_vcpu(_: ffi::PluginId, vcpu: c_uint) {
     vcpus[index] = Some(handles);
 }
 
-/// A block is about to be translated: attach to what concerns us.
+/// A block is about to be translated: attach to what concerns us, and to what may.
 extern "C" fn on_translate(_: ffi::PluginId, block: *mut ffi::Block) {
     let Some(plugin) = PLUGIN.get() else { return };
-    let hooks = plugin.hooks();
+    plugin.ready();
     // SAFETY: QEMU's block is live during the callback.
+    let start = unsafe { ffi::qemu_plugin_tb_vaddr(block) };
+    let is_kernel = start & KERNEL != 0;
+    let instruments = plugin.instruments();
+    // SAFETY: as above.
     let count = unsafe { ffi::qemu_plugin_tb_n_insns(block) };
     for index in 0..count {
         // SAFETY: the index is below the count.
         let instruction = unsafe { ffi::qemu_plugin_tb_get_insn(block, index) };
         // SAFETY: the instruction lives as long as its block.
         let address = unsafe { ffi::qemu_plugin_insn_vaddr(instruction) };
-        for hook in hooks.at(address) {
+        for hook in instruments.early_at(address) {
             attach(instruction, on_hook, u64::from(hook));
         }
-        if is_call(instruction) {
+        if is_kernel {
+            if index == 0 && is_entry(instruction) {
+                attach(instruction, on_entry, address);
+            }
+            attach_to_stores(instruction, address);
+        } else if is_call(instruction) {
             attach(instruction, on_call, address);
         }
     }
 }
 
+/// Has [`on_store`] called after each store.
+fn attach_to_stores(instruction: *mut ffi::Instruction, address: u64) {
+    let (data, flags) = (address as usize as *mut c_void, ffi::CB_NO_REGISTERS);
+    // SAFETY: the instruction is live; the data is a number that is never dereferenced.
+    unsafe { ffi::qemu_plugin_register_vcpu_mem_cb(instruction, on_store, flags, ffi::MEM_STORES, data) };
+}
+
 fn is_call(instruction: *const ffi::Instruction) -> bool {
-    let mut bytes = CALL;
+    is(instruction, &CALL)
+}
+
+/// May a function of the kernel begin here? Those that can be traced do so with one of these.
+fn is_entry(instruction: *const ffi::Instruction) -> bool {
+    ENTRIES.iter().any(|entry| is(instruction, entry))
+}
+
+fn is(instruction: *const ffi::Instruction, bytes: &[u8]) -> bool {
     // SAFETY: the caller's instruction is live.
     if unsafe { ffi::qemu_plugin_insn_size(instruction) } != bytes.len() {
         return false;
     }
-    bytes.fill(0);
-    // SAFETY: the instruction is live, and the buffer has the given length.
-    unsafe { ffi::qemu_plugin_insn_data(instruction, bytes.as_mut_ptr().cast(), bytes.len()) };
-    bytes == CALL
+    let mut own = [0; 8];
+    // SAFETY: the instruction is live, and the buffer holds its bytes.
+    unsafe { ffi::qemu_plugin_insn_data(instruction, own.as_mut_ptr().cast(), bytes.len()) };
+    own.starts_with(bytes)
 }
 
 /// Has `callback` called with `data` before each execution.
@@ -156,24 +207,142 @@ extern "C" fn on_call(vcpu: c_uint, address: *mut c_void) {
 
 extern "C" fn on_hook(vcpu: c_uint, index: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
-    let index = index as usize as u32;
-    if let Some(Hit { address, hits }) = plugin.hooks().hit(index) {
+    // SAFETY: this is an execution callback that reads registers.
+    unsafe { plugin.hook(vcpu, index as usize as u32) };
+}
+
+/// A function of the kernel begins.
+extern "C" fn on_entry(vcpu: c_uint, address: *mut c_void) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    if !plugin.late.load(Ordering::Relaxed) {
+        return;
+    }
+    let hooks: Vec<u32> = plugin.instruments().late_at(address as u64).collect();
+    for index in hooks {
         // SAFETY: this is an execution callback that reads registers.
-        unsafe { plugin.report(What::Hook { index, hits }, vcpu, address) };
+        unsafe { plugin.hook(vcpu, index) };
+    }
+}
+
+/// The kernel has stored something.
+extern "C" fn on_store(vcpu: c_uint, info: u32, address: u64, instruction: *mut c_void) {
+    let Some(plugin) = PLUGIN.get() else { return };
+    let first = plugin.watched.0.load(Ordering::Relaxed);
+    if address.wrapping_sub(first) >= plugin.watched.1.load(Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: `info` is that of this callback.
+    let len = 1 << unsafe { ffi::qemu_plugin_mem_size_shift(info) };
+    let concerned = plugin.instruments().stored(address, len);
+    for index in concerned {
+        // SAFETY: this is a callback of the vCPU that has stored.
+        unsafe { plugin.stored(vcpu, index, instruction as u64) };
     }
 }
 
 impl Plugin {
-    /// The hooks; the first call tells the owner that the machine is ready and waits for them.
-    fn hooks(&self) -> &Hooks {
-        self.hooks.get_or_init(|| {
+    fn instruments(&self) -> MutexGuard<'_, Instruments> {
+        self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// At the first call, tells the owner that the machine is ready and waits for hooks.
+    fn ready(&self) {
+        self.ready.call_once(|| {
             let ready = Report {
                 what: What::Ready,
                 vcpu: 0,
-                registers: Default::default(),
+                registers: [0; REGISTERS.len()],
             };
-            Hooks::new(&self.owner.report(ready))
-        })
+            self.owner.report(ready, &mut |command| match command {
+                Command::Hook { address, every } => self.instruments().early(address, every),
+                other => self.obey(other),
+            });
+            self.settle();
+        });
+    }
+
+    /// Does what the owner says while the guest stands still.
+    fn obey(&self, command: Command) {
+        let mut instruments = self.instruments();
+        match command {
+            Command::Hook { address, every } => instruments.late(address, every),
+            Command::Watch {
+                address,
+                width,
+                when,
+                every,
+                now,
+            } => {
+                let watched = Watched {
+                    address,
+                    width,
+                    when,
+                    last: now,
+                };
+                instruments.watch(watched, every);
+            }
+            Command::Drop { index } => instruments.forget(index),
+            Command::Count { index } => {
+                let hits = instruments.count(index);
+                self.owner.send(Report {
+                    what: What::Count { index, hits },
+                    vcpu: 0,
+                    registers: [0; REGISTERS.len()],
+                });
+            }
+            Command::Go => {}
+        }
+    }
+
+    /// The guest is about to run on: what QEMU looks at by itself is brought up to date.
+    fn settle(&self) {
+        let instruments = self.instruments();
+        let span = instruments.watched_span();
+        self.watched.0.store(span.start, Ordering::Relaxed);
+        self.watched.1.store(span.end - span.start, Ordering::Relaxed);
+        self.late.store(instruments.has_late(), Ordering::Relaxed);
+    }
+
+    /// Counts an execution of a hook's instruction, and reports it if the owner wants to hear of it.
+    ///
+    /// # Safety
+    /// As for [`Plugin::report`].
+    unsafe fn hook(&self, vcpu: c_uint, index: u32) {
+        let hit = self.instruments().hit(index);
+        if let Some(Hit { address, hits }) = hit {
+            // SAFETY: the caller vouches for the callback.
+            unsafe { self.report(What::Hook { index, hits }, vcpu, address) };
+        }
+    }
+
+    /// Sees what a store has left at a watched place, and reports it if the owner wants to hear of it.
+    ///
+    /// # Safety
+    /// Only in a callback of the vCPU that has stored.
+    unsafe fn stored(&self, vcpu: c_uint, index: u32, instruction: u64) {
+        let Some(watched) = self.instruments().watched(index) else {
+            return;
+        };
+        // SAFETY: the caller vouches for the callback.
+        let Some(new) = (unsafe { memory::read(watched.address, watched.width) }) else {
+            return;
+        };
+        let left = self.instruments().left(index, new);
+        if let Some((hits, old)) = left {
+            let what = What::Watch {
+                index,
+                hits,
+                old,
+                new,
+            };
+            let mut registers = [0; REGISTERS.len()];
+            registers[RIP] = instruction;
+            self.stand_still(Report {
+                what,
+                vcpu,
+                registers,
+            });
+        }
     }
 
     /// Reports with the vCPU's registers and blocks until the owner lets the guest run on. `rip` is the
@@ -189,14 +358,32 @@ impl Plugin {
             handles.map_or_else(Default::default, |handles| unsafe { handles.read() })
         };
         registers[RIP] = rip;
-        let report = Report {
+        self.stand_still(Report {
             what,
             vcpu,
             registers,
-        };
-        // Code that is already translated would not have a late hook: the owner knows that.
-        if !self.owner.report(report).is_empty() {
-            owner::leave();
+        });
+    }
+
+    /// Reports, and blocks the vCPU and so the guest until the owner lets it run on.
+    fn stand_still(&self, report: Report) {
+        let mut obeyed = false;
+        self.owner.report(report, &mut |command| {
+            obeyed = true;
+            self.obey(command);
+        });
+        if obeyed {
+            self.settle();
+        }
+        // The owner may have written what is watched.
+        let watches = self.instruments().watches();
+        for index in watches {
+            let watched = self.instruments().watched(index);
+            // SAFETY: this is a callback of a vCPU.
+            let now = watched.and_then(|watched| unsafe { memory::read(watched.address, watched.width) });
+            if let Some(now) = now {
+                self.instruments().refresh(index, now);
+            }
         }
     }
 }

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use guestmem::{GuestPhys, GuestVirt, PhysMem};
 use machine::{
-    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Machine, MachineError,
-    Registers, VcpuId,
+    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
+    MachineError, Registers, VcpuId, WatchId, WatchSpec,
 };
 
 use crate::FakeMemory;
@@ -95,6 +95,7 @@ impl Machine for FakeMachine {
             deterministic: true,
             max_hooks: None,
             late_hooks: false,
+            max_watches: Some(0),
             saves: false,
         }
     }
@@ -105,6 +106,21 @@ impl Machine for FakeMachine {
 
     fn hook(&mut self, _at: GuestVirt, _spec: HookSpec) -> Result<HookId, MachineError> {
         Ok(HookId(0))
+    }
+
+    fn watch(&mut self, at: GuestVirt, _spec: WatchSpec) -> Result<WatchId, MachineError> {
+        Err(MachineError::Watch {
+            at,
+            reason: "a scripted machine stores nothing".to_owned(),
+        })
+    }
+
+    fn remove(&mut self, _which: Instrument) -> Result<(), MachineError> {
+        Ok(())
+    }
+
+    fn hits(&mut self, _which: Instrument) -> Result<u64, MachineError> {
+        Ok(0)
     }
 
     fn next(&mut self, _deadline: Instant) -> Result<Event, MachineError> {

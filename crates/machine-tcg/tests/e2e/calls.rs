@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use guestmem::{AddressSpace, GuestPhys, GuestVirt};
 use kimage::KernelImage;
-use machine::{Event, ExitReason, HookSpec, Machine, MachineError, Registers};
+use machine::{
+    Event, ExitReason, HookSpec, Instrument, Machine, MachineError, Registers, WatchSpec, When, Width,
+};
 
 use crate::program::Program;
 use crate::support::{config, console, kernel, launch, next, next_call};
@@ -118,7 +120,7 @@ fn a_hook_reports_every_nth_execution_with_its_arguments() {
             }
             Event::Call(_) => calls += 1,
             Event::Exit(reason) => break assert_eq!(reason, ExitReason::PoweredOff),
-            Event::Deadline | Event::Console(_) => panic!("no end; console:\n{}", console(&machine)),
+            _ => panic!("no end; console:\n{}", console(&machine)),
         }
         machine.resume().unwrap();
     }
@@ -154,6 +156,111 @@ fn a_hook_at_a_kernel_symbol_has_the_functions_arguments() {
     assert_eq!(next(&mut machine), Event::Exit(ExitReason::PoweredOff));
 }
 
+/// Set in a call, long after the kernel's code was translated.
+#[test]
+fn a_hook_on_a_kernel_function_can_be_set_at_any_time_and_removed() {
+    let Some(kernel) = kernel() else { return };
+    let symbols = KernelImage::read(&kernel).unwrap().symbols().unwrap();
+    let tick = GuestVirt(symbols.address_of("update_process_times").unwrap());
+    let program = Program::default().call_with_time(1).spin();
+    let mut machine = launch(kernel, "1n1l2c1t", &program);
+    next_call(&mut machine);
+    let hook = machine.hook(tick, HookSpec { every: 2 }).unwrap();
+    let counted = machine.hook(tick, HookSpec::COUNT).unwrap();
+    for hits in (2..=20).step_by(2) {
+        machine.resume().unwrap();
+        let Event::Hook(hit) = next(&mut machine) else {
+            panic!("no hook; console:\n{}", console(&machine));
+        };
+        assert_eq!((hit.hook, hit.hits, hit.registers.rip), (hook, hits, tick.0));
+        assert!(hit.registers.rsp >> 63 == 1, "the kernel's stack");
+    }
+    let counts = |machine: &mut TcgMachine, hook| machine.hits(Instrument::Hook(hook)).unwrap();
+    // Of two hooks at an address the first one that was set comes first.
+    assert_eq!(
+        (counts(&mut machine, hook), counts(&mut machine, counted)),
+        (20, 19)
+    );
+    machine.remove(Instrument::Hook(hook)).unwrap();
+    machine.resume().unwrap();
+    let soon = Instant::now() + Duration::from_secs(1);
+    assert_eq!(machine.next(soon).unwrap(), Event::Deadline);
+}
+
+#[test]
+fn a_watch_tells_who_stored_what_each_time_its_condition_holds() {
+    let Some(kernel) = kernel() else { return };
+    let symbols = KernelImage::read(&kernel).unwrap().symbols().unwrap();
+    let jiffies = GuestVirt(symbols.address_of("jiffies_64").unwrap());
+    let program = Program::default().call_with_time(1).spin();
+    let mut machine = launch(kernel, "1n1l2c1t", &program);
+    let call = next_call(&mut machine);
+    let now = |machine: &TcgMachine| {
+        let registers = &call.registers;
+        let space = AddressSpace::new(machine.memory(), registers.cr3, registers.paging_levels());
+        space.read_u64(jiffies).unwrap()
+    };
+    let first = now(&machine);
+    let spec = WatchSpec {
+        width: Width::Eight,
+        when: When::Changed,
+        every: 1,
+        now: first,
+    };
+    let watch = machine.watch(jiffies, spec).unwrap();
+    let later = machine
+        .watch(
+            jiffies,
+            WatchSpec {
+                when: When::AtLeast(first + 8),
+                every: 0,
+                ..spec
+            },
+        )
+        .unwrap();
+    let mut last = first;
+    for hits in 1..=10 {
+        machine.resume().unwrap();
+        let Event::Watch(hit) = next(&mut machine) else {
+            panic!("no watch; console:\n{}", console(&machine));
+        };
+        assert_eq!((hit.watch, hit.hits, hit.old), (watch, hits, last));
+        assert_eq!(hit.new, now(&machine), "the store is done");
+        assert!(hit.new > hit.old);
+        let (symbol, _) = symbols.nearest(hit.ip.0).unwrap();
+        let known = ["do_timer", "jiffies", "tick"];
+        assert!(
+            known.iter().any(|part| symbol.name.contains(part)),
+            "{}",
+            symbol.name
+        );
+        last = hit.new;
+    }
+    let count = |machine: &mut TcgMachine, watch| machine.hits(Instrument::Watch(watch)).unwrap();
+    assert_eq!(count(&mut machine, watch), 10);
+    assert_eq!(count(&mut machine, later), last - (first + 8));
+    machine.remove(Instrument::Watch(watch)).unwrap();
+    machine.resume().unwrap();
+    let soon = Instant::now() + Duration::from_secs(1);
+    assert_eq!(machine.next(soon).unwrap(), Event::Deadline);
+}
+
+#[test]
+fn an_address_of_a_program_is_no_place_to_watch() {
+    let Some(kernel) = kernel() else { return };
+    let mut machine = launch(kernel, "1n1l1c1t", &Program::default().spin());
+    let spec = WatchSpec {
+        width: Width::One,
+        when: When::Stored,
+        every: 1,
+        now: 0,
+    };
+    for at in [0x40_0000, u64::MAX] {
+        let error = machine.watch(GuestVirt(at), spec).unwrap_err();
+        assert!(matches!(error, MachineError::Watch { .. }), "{error}");
+    }
+}
+
 #[test]
 fn a_machine_in_the_wrong_state_refuses() {
     let Some(kernel) = kernel() else { return };
@@ -164,7 +271,7 @@ fn a_machine_in_the_wrong_state_refuses() {
     assert!(matches!(machine.resume(), Err(MachineError::State { .. })));
     assert!(matches!(
         machine.hook(GuestVirt(0), HookSpec::ALWAYS),
-        Err(MachineError::Hook { .. })
+        Err(MachineError::State { .. })
     ));
     assert_eq!(machine.next(now).unwrap(), Event::Deadline);
 }

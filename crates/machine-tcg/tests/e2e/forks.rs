@@ -129,7 +129,7 @@ fn a_damaged_save_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn a_fork_cannot_be_saved_and_takes_hooks_before_its_first_resume() {
+fn a_fork_cannot_be_saved_and_takes_hooks_of_programs_before_its_first_resume() {
     let Some(kernel) = kernel() else { return };
     let config = config(kernel, "1n1l1c1t", &program());
     let directory = tempfile::tempdir().unwrap();
