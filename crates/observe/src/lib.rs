@@ -8,5 +8,3 @@ pub mod monitor;
 pub mod ops;
 pub mod periodic;
 mod tag;
-
-
