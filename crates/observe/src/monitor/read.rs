@@ -43,7 +43,8 @@ impl Sample {
 
     fn read_waiting(&mut self, rqs: &[Rq<'_>]) {
         for (cpu, rq) in self.cpus.iter().zip(rqs) {
-            // Without tasks that sleep but stay queued it would be exact; with them it is never too few.
+            // One that is about to sleep counts no more and still runs: it can hide another, the wait of which begins
+            // anew then. That is for a moment, and no false alarm.
             let runs = u64::from(cpu.curr != 0);
             if cpu.running.all <= runs {
                 continue;
@@ -149,5 +150,202 @@ fn if_any<T>(found: Result<T, ReadError>) -> Result<Option<T>, ReadError> {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use guestmem::{GuestPhys, MemError, PhysMem};
+    use introspect::Object;
+    use introspect::testing::{Corrupted, Noted, Whole};
+
+    use super::*;
+
+    const NOW: GuestTime = GuestTime(Nanos::from_millis(9));
+
+    /// On CPU 0 a task runs and three wait in a group's tree; CPU 1 idles; on CPU 2 one runs and one of sched_ext waits.
+    fn arranged(whole: &Whole) -> GuestKernel<'_> {
+        let kernel = whole.kernel(whole.memory());
+        for (cpu, field, value) in [
+            (0, "cfs.h_nr_queued", 3),
+            (1, "nr_running", 0),
+            (2, "nr_running", 2),
+            (2, "scx.nr_running", 1),
+        ] {
+            set(&kernel, cpu, field, value);
+        }
+        let idle = kernel.symbol("init_task").unwrap().0;
+        set(&kernel, 0, "idle", idle);
+        set(&kernel, 2, "idle", idle);
+        kernel
+    }
+
+    fn set(kernel: &GuestKernel<'_>, cpu: u32, field: &str, value: u64) {
+        let rq = Rq::of(kernel, cpu).unwrap().object();
+        rq.field(field).unwrap().write(value).unwrap();
+    }
+
+    fn task<'k>(kernel: &'k GuestKernel<'k>, pid: i64) -> Object<'k> {
+        introspect::task::by_pid(kernel, pid).unwrap().object()
+    }
+
+    fn waiting(sample: &Sample) -> Vec<(i64, u32)> {
+        sample
+            .waiting
+            .iter()
+            .map(|waiter| (waiter.pid, waiter.cpu))
+            .collect()
+    }
+
+    #[test]
+    fn a_sample_has_all_cpus_and_the_tasks_that_wait() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        let sample = Sample::read(&kernel, NOW).unwrap();
+        assert_eq!(sample.at, NOW);
+        assert_ne!(sample.scheduler, 0);
+        assert_eq!(sample.unread, []);
+        let first = CpuSample {
+            cpu: 0,
+            running: Running {
+                all: 4,
+                fair: Some(3),
+                rt: None,
+                dl: None,
+                ext: Some(0),
+            },
+            curr: 4,
+            clock: Nanos::from_millis(9),
+            local_dsq: Some(1),
+            ..CpuSample::default()
+        };
+        assert_eq!(sample.cpus[0], first);
+        let idle: Vec<bool> = sample.cpus.iter().map(|cpu| cpu.idle).collect();
+        assert_eq!(idle, [false, true, false]);
+        assert_eq!(sample.cpus[1].curr, 0);
+        assert_eq!(waiting(&sample), [(1, 0), (2, 0), (3, 0), (10, 2)]);
+        let last = Waiter {
+            pid: 10,
+            comm: "worker9".to_owned(),
+            cpu: 2,
+            allowed: "0-2".parse().unwrap(),
+            since: Some(8_000_009),
+            ran: Nanos(3_009),
+        };
+        assert_eq!(sample.waiting[3], last);
+    }
+
+    #[test]
+    fn tasks_that_wait_for_no_cpu_are_left_out() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        task(&kernel, 2)
+            .field("se.sched_delayed")
+            .unwrap()
+            .write(1)
+            .unwrap();
+        set(&kernel, 2, "curr", task(&kernel, 10).address().0);
+        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), [(1, 0), (3, 0)]);
+        for queue in Rq::of(&kernel, 0).unwrap().leaf_cfs_rqs().unwrap() {
+            queue.object().field("throttle_count").unwrap().write(1).unwrap();
+        }
+        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), []);
+    }
+
+    #[test]
+    fn while_no_cpu_idles_nobody_is_looked_for() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        set(&kernel, 1, "idle", kernel.symbol("init_task").unwrap().0);
+        let sample = Sample::read(&kernel, NOW).unwrap();
+        assert_eq!((sample.cpus.len(), waiting(&sample)), (3, Vec::new()));
+    }
+
+    #[test]
+    fn cpus_that_are_offline_are_left_out() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        set(&kernel, 0, "online", 0);
+        let sample = Sample::read(&kernel, NOW).unwrap();
+        let cpus: Vec<u32> = sample.cpus.iter().map(|cpu| cpu.cpu).collect();
+        assert_eq!((cpus, waiting(&sample)), (vec![1, 2], vec![(10, 2)]));
+    }
+
+    #[test]
+    fn a_queue_that_is_broken_is_told_and_costs_no_other() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        task(&kernel, 3).field("cpus_ptr").unwrap().write(0).unwrap();
+        let sample = Sample::read(&kernel, NOW).unwrap();
+        assert_eq!(waiting(&sample), [(10, 2)]);
+        let [Unread { cpu: 0, why }] = sample.unread.as_slice() else {
+            panic!("{:?}", sample.unread);
+        };
+        assert!(why.contains("cpumask") && why.contains("NULL"), "{why}");
+        let mut monitor = super::super::Monitor::new(super::super::Limits::default());
+        monitor.take(&sample);
+        assert_eq!(monitor.summary().incomplete, 1);
+        assert!(
+            monitor.summary().to_string().contains("1 incomplete (CPU 0: "),
+            "{}",
+            monitor.summary()
+        );
+    }
+
+    /// Memory that has nothing where something is read first.
+    struct Nothing;
+
+    impl PhysMem for Nothing {
+        fn read(&self, at: GuestPhys, into: &mut [u8]) -> Result<(), MemError> {
+            Err(MemError::ReadOnly { at, len: into.len() })
+        }
+
+        fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError> {
+            Err(MemError::ReadOnly { at, len: from.len() })
+        }
+
+        fn regions(&self) -> Vec<guestmem::Region> {
+            Vec::new()
+        }
+
+        fn data(&self) -> Vec<guestmem::Extent> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn without_the_cpus_own_numbers_there_is_no_sample() {
+        let whole = Whole::new();
+        let kernel = whole.kernel(&Nothing);
+        assert!(matches!(
+            Sample::read(&kernel, NOW),
+            Err(ReadError::Memory { .. })
+        ));
+    }
+
+    #[test]
+    fn whatever_is_damaged_a_sample_ends() {
+        const MOST_READS: u64 = 5_000_000;
+        let whole = Whole::new();
+        arranged(&whole);
+        let noted = Noted::new(whole.memory());
+        Sample::read(&whole.kernel(&noted), NOW).unwrap();
+        let (words, reads) = noted.words();
+        assert!(
+            words.len() > 80 && reads < 2_000,
+            "{} words in {reads} reads",
+            words.len()
+        );
+        let mut other = 0;
+        for (number, _) in words.iter().enumerate() {
+            for kind in 0..10 {
+                let [low, high] = (number as u16).to_le_bytes();
+                let recipe = [kind, low, high, low.wrapping_add(7), high, kind.wrapping_mul(29)];
+                let damaged = Corrupted::new(whole.memory(), &words, &recipe, MOST_READS);
+                let sample = Sample::read(&whole.kernel(&damaged), NOW);
+                other += u32::from(sample.is_err() || sample.is_ok_and(|sample| !sample.unread.is_empty()));
+            }
+        }
+        assert!(other >= 100, "{other} told what is wrong");
     }
 }

@@ -8,7 +8,7 @@ use spec::{CpuSet, GuestTime, Nanos};
 pub struct Sample {
     /// When.
     pub at: GuestTime,
-    /// `scx_root`: the address of the root scheduler; 0 for none.
+    /// `scx_root`: the address of the root scheduler; 0 for none, and in kernels without the variable.
     pub scheduler: u64,
     /// The CPUs that are online.
     pub cpus: Vec<CpuSample>,

@@ -123,11 +123,11 @@ fn any_change_within_the_limit_begins_anew() {
         assert_eq!(found.findings(), [], "{what}");
     };
     check("it woke again", &|part, sample| {
-        sample.waiting[0].since = Some(part)
+        sample.waiting[0].since = Some(part);
     });
     check("it ran", &|part, sample| sample.waiting[0].ran = Nanos(part));
     check("it moved", &|part, sample| {
-        sample.waiting[0].cpu = 2 * (part as u32 % 2)
+        sample.waiting[0].cpu = 2 * (part as u32 % 2);
     });
     check("the CPU switched", &|part, sample| sample.cpus[1].switches = part);
     check("the scheduler changed", &|part, sample| sample.scheduler = part);
@@ -142,7 +142,7 @@ fn any_change_within_the_limit_begins_anew() {
         }
     });
     check("the CPU is busy", &|part, sample| {
-        sample.cpus[1].idle = part % 2 == 0
+        sample.cpus[1].idle = part % 2 == 0;
     });
     check("the CPU is offline", &|part, sample| {
         if part % 2 == 0 {
@@ -222,7 +222,7 @@ fn findings_beyond_the_most_are_counted_once_each() {
         ..Limits::default()
     };
     let monitor = stream_of(limits, 60, |number, sample| {
-        sample.waiting[0].since = Some(number / 20)
+        sample.waiting[0].since = Some(number / 20);
     });
     assert_eq!((monitor.findings().len(), monitor.summary().unlisted), (1, 2));
     assert!(
@@ -321,13 +321,13 @@ fn idle_and_preempted_cpus_are_not_stuck() {
     check("idle", &|_, sample| sample.cpus[0].curr = 0);
     check("preempted", &|_, sample| sample.cpus[0].preempted = true);
     check("at times idle", &|number, sample| {
-        sample.cpus[0].curr = i64::from(number % 5 != 0)
+        sample.cpus[0].curr = i64::from(number % 5 != 0);
     });
     check("it advances at times", &|number, sample| {
-        sample.cpus[0].clock = Nanos(number / 5)
+        sample.cpus[0].clock = Nanos(number / 5);
     });
     check("it switches at times", &|number, sample| {
-        sample.cpus[0].switches = number / 5
+        sample.cpus[0].switches = number / 5;
     });
 }
 
