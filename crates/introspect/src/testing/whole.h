@@ -54,7 +54,7 @@ struct sched_domain { struct sched_domain *parent; struct sched_group *groups; u
 struct scx_rq { struct scx_dispatch_q local_dsq; struct list_head runnable_list; u32 nr_running, flags; };
 struct rq { u32 nr_running; u64 nr_switches; struct cfs_rq cfs; struct scx_rq scx; struct list_head leaf_cfs_rq_list;
     s32 cpu, online; struct task_struct *curr, *donor, *idle, *stop; u64 clock, clock_task;
-    struct sched_domain *sd; };
+    struct sched_domain *sd; u32 core_enabled; };
 struct sched_ext_ops { char name[16]; u64 flags; };
 struct scx_exit_info { s32 kind; s64 exit_code; char *reason; u64 *bt; u32 bt_len; char *msg; };
 struct scx_sched { struct sched_ext_ops ops; struct rhashtable dsq_hash; struct scx_dispatch_q **global_dsqs;

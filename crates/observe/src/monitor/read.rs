@@ -262,6 +262,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cpu_that_core_scheduling_can_make_idle_does_not_count_as_idle() {
+        let whole = Whole::new();
+        let kernel = arranged(&whole);
+        set(&kernel, 1, "core_enabled", 1);
+        let sample = Sample::read(&kernel, NOW).unwrap();
+        assert_eq!((sample.cpus[1].idle, sample.cpus[1].curr), (false, 0));
+    }
+
+    #[test]
     fn cpus_that_are_offline_are_left_out() {
         let whole = Whole::new();
         let kernel = arranged(&whole);

@@ -334,11 +334,17 @@ fn idle_and_preempted_cpus_are_not_stuck() {
 /// F9: samples of one instant are one: between them no clock can advance.
 #[test]
 fn samples_of_one_instant_make_no_cpu_stuck() {
-    let one_instant = stream(60, |number, sample| {
-        standing(number, sample);
-        sample.at = at(1000 + number / 20);
-    });
-    assert_eq!(one_instant.findings(), []);
+    for stuck_apart in [Nanos::ZERO, Nanos(1)] {
+        let limits = Limits {
+            stuck_apart,
+            ..Limits::default()
+        };
+        let one_instant = stream_of(limits, 60, |number, sample| {
+            standing(number, sample);
+            sample.at = at(1000 + number / 20);
+        });
+        assert_eq!(one_instant.findings(), []);
+    }
 }
 
 /// F9: by the host's own looks it takes four, 500 ms apart: 2 s.
