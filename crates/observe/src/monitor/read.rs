@@ -108,7 +108,7 @@ fn waiting_on(on: &CpuSample, rq: &Rq<'_>, waiting: &mut Vec<Waiter>) -> Result<
             let task = Task::new(task);
             // The one that runs is in the list for a moment, when it is put back.
             if task.pid()? != on.curr {
-                waiting.push(waiter(on.cpu, &task)?);
+                waiting.extend(waiter(on.cpu, &task)?);
             }
         }
     }
@@ -120,8 +120,10 @@ fn fair(cpu: u32, entity: &Entity<'_>) -> Result<Option<Waiter>, ReadError> {
     if if_any(entity.sched_delayed())?.unwrap_or(false) {
         return Ok(None);
     }
-    let task = entity.task()?.map(Task::new);
-    task.map(|task| waiter(cpu, &task)).transpose()
+    match entity.task()? {
+        Some(task) => waiter(cpu, &Task::new(task)),
+        None => Ok(None),
+    }
 }
 
 /// Its tasks have used up their `cpu.max`: they wait for time, not for a CPU.
@@ -129,19 +131,25 @@ fn is_throttled(queue: &CfsRq<'_>) -> Result<bool, ReadError> {
     Ok(if_any(queue.throttle_count())?.is_some_and(|count| count > 0))
 }
 
-fn waiter(cpu: u32, task: &Task<'_>) -> Result<Waiter, ReadError> {
+/// `None` for a task that is blocked and stays queued, so that another can run in its name (`CONFIG_SCHED_PROXY_EXEC`).
+fn waiter(cpu: u32, task: &Task<'_>) -> Result<Option<Waiter>, ReadError> {
+    /// `TASK_RUNNING`.
+    const RUNNING: u64 = 0;
+    if task.raw_state()? != RUNNING {
+        return Ok(None);
+    }
     let since = match if_any(task.object().u64("sched_info.last_queued"))? {
         None => if_any(task.object().u64("scx.runnable_at"))?,
         queued => queued,
     };
-    Ok(Waiter {
+    Ok(Some(Waiter {
         pid: task.pid()?,
         comm: task.comm()?,
         cpu,
         allowed: task.cpus()?,
         since,
         ran: Nanos(task.sum_exec_runtime()?),
-    })
+    }))
 }
 
 /// `None` for what the kernel does not have by its making.
@@ -246,6 +254,8 @@ mod tests {
             .unwrap();
         set(&kernel, 2, "curr", task(&kernel, 10).address().0);
         assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), [(1, 0), (3, 0)]);
+        task(&kernel, 3).field("__state").unwrap().write(2).unwrap();
+        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), [(1, 0)]);
         for queue in Rq::of(&kernel, 0).unwrap().leaf_cfs_rqs().unwrap() {
             queue.object().field("throttle_count").unwrap().write(1).unwrap();
         }
