@@ -8,3 +8,8 @@ pub mod monitor;
 pub mod ops;
 pub mod periodic;
 mod tag;
+
+pub use tag::{
+    Bounded, Full, MOST_TAG_BYTES, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, Tag, TagError, USER_WATCHES,
+    tagged_path, well_known,
+};

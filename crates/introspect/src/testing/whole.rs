@@ -105,9 +105,14 @@ fn tasks(kernel: &mut FakeKernel) -> Vec<GuestVirt> {
             ("se.on_rq", 1),
             ("scx.weight", 100),
             ("start_boottime", 5_000_000),
+            ("se.sum_exec_runtime", 3_000),
+            ("sched_info.last_queued", 8_000_000),
         ] {
             kernel.set(task, "task_struct", field, value + number as u64);
         }
+        let mask = kernel.at(task, "task_struct", "cpus_mask");
+        kernel.set(mask, "cpumask", "bits[0]", (1 << CPUS) - 1);
+        kernel.set(task, "task_struct", "cpus_ptr", mask.0);
         let leader = if number % 2 == 0 { task } else { tasks[number - 1] };
         if leader == task {
             let signal = kernel.alloc("signal_struct");

@@ -1,0 +1,209 @@
+//! What is kept of a run's looks: so much, and no more (contract F3).
+//!
+//! What does not fit is given back and counted: nothing goes in silence, and what is kept is what came first.
+
+use super::Tag;
+
+/// Snapshots that a run keeps.
+pub const STORED_SNAPSHOTS: usize = 64;
+
+/// Events that a run keeps.
+pub const STORED_EVENTS: usize = 1024;
+
+/// Watches of a user at once, where the backend has debug registers for no more.
+pub const USER_WATCHES: usize = 3;
+
+/// A list with a bound.
+#[derive(Debug, Clone)]
+pub struct Bounded<T> {
+    kept: Vec<T>,
+    most: usize,
+    refused: u64,
+}
+
+/// A list with a bound of things with tags, each tag once.
+#[derive(Debug, Clone)]
+pub struct Shelf<T>(Bounded<(Tag, T)>);
+
+/// There is no room for it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{most} are kept already, which is the most")]
+pub struct Full<T> {
+    /// The bound.
+    pub most: usize,
+    /// What had no room.
+    pub item: T,
+}
+
+/// What became of something with a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Put<T> {
+    /// It is kept.
+    Stored,
+    /// It is kept, in place of this, which had its tag.
+    Replaced(T),
+}
+
+impl<T> Bounded<T> {
+    /// An empty list for so many.
+    pub fn new(most: usize) -> Bounded<T> {
+        Bounded {
+            kept: Vec::new(),
+            most,
+            refused: 0,
+        }
+    }
+
+    /// Keeps it, behind all others.
+    ///
+    /// # Errors
+    /// [`Full`] when there is no room.
+    pub fn push(&mut self, item: T) -> Result<(), Full<T>> {
+        if self.kept.len() >= self.most {
+            self.refused = self.refused.saturating_add(1);
+            let most = self.most;
+            return Err(Full { most, item });
+        }
+        self.kept.push(item);
+        Ok(())
+    }
+
+    /// What is kept, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.kept.iter()
+    }
+
+    /// How many are kept.
+    pub fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// Is there nothing?
+    pub fn is_empty(&self) -> bool {
+        self.kept.is_empty()
+    }
+
+    /// How many had no room so far.
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Takes all out, the oldest first. How many had no room stays known.
+    pub fn drain(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.kept)
+    }
+}
+
+impl<T> Shelf<T> {
+    /// An empty shelf for so many.
+    pub fn new(most: usize) -> Shelf<T> {
+        Shelf(Bounded::new(most))
+    }
+
+    /// Keeps it under this tag, in place of what had the tag.
+    ///
+    /// # Errors
+    /// [`Full`] when the tag is new and there is no room.
+    pub fn put(&mut self, tag: Tag, item: T) -> Result<Put<T>, Full<(Tag, T)>> {
+        match self.0.kept.iter().position(|(other, _)| *other == tag) {
+            Some(index) => {
+                // Behind all others, as it is the youngest now.
+                let (tag, old) = self.0.kept.remove(index);
+                self.0.kept.push((tag, item));
+                Ok(Put::Replaced(old))
+            }
+            None => self.0.push((tag, item)).map(|()| Put::Stored),
+        }
+    }
+
+    /// What has this tag.
+    pub fn get(&self, tag: &str) -> Option<&T> {
+        let found = self.0.iter().find(|(other, _)| other.as_str() == tag);
+        found.map(|(_, item)| item)
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (&Tag, &T)> {
+        self.0.iter().map(|(tag, item)| (tag, item))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there nothing?
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many had no room so far.
+    pub fn refused(&self) -> u64 {
+        self.0.refused()
+    }
+
+    /// Takes all out, the oldest first. How many had no room stays known.
+    pub fn drain(&mut self) -> Vec<(Tag, T)> {
+        self.0.drain()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tag(text: &str) -> Tag {
+        Tag::new(text).unwrap()
+    }
+
+    /// F3: 64 snapshots are kept; one more is given back and counted.
+    #[test]
+    fn a_full_shelf_gives_back_what_has_no_room() {
+        let mut shelf = Shelf::new(STORED_SNAPSHOTS);
+        for number in 0..64 {
+            assert_eq!(shelf.put(tag(&format!("s{number}")), number), Ok(Put::Stored));
+        }
+        let full = shelf.put(tag("one-more"), 64).unwrap_err();
+        assert_eq!(full.item, (tag("one-more"), 64));
+        assert!(full.to_string().contains("64 are kept"), "{full}");
+        assert_eq!((shelf.len(), shelf.refused()), (64, 1));
+        assert_eq!(shelf.get("one-more"), None);
+    }
+
+    /// F3: the same tag overwrites, on a full shelf too, and is the youngest then.
+    #[test]
+    fn the_same_tag_overwrites() {
+        let mut shelf = Shelf::new(2);
+        assert_eq!(shelf.put(tag("a"), 1), Ok(Put::Stored));
+        assert_eq!(shelf.put(tag("b"), 2), Ok(Put::Stored));
+        assert_eq!(shelf.put(tag("a"), 3), Ok(Put::Replaced(1)));
+        assert_eq!(shelf.get("a"), Some(&3));
+        assert_eq!(shelf.refused(), 0);
+        assert_eq!(shelf.drain(), [(tag("b"), 2), (tag("a"), 3)]);
+    }
+
+    /// F3: 1024 events and 3 watches are kept.
+    #[test]
+    fn lists_keep_what_came_first() {
+        for most in [STORED_EVENTS, USER_WATCHES, 0] {
+            let mut list = Bounded::new(most);
+            let refused = (0..1030).filter(|number| list.push(*number).is_err()).count();
+            assert_eq!((list.len(), refused), (most, 1030 - most));
+            assert_eq!(list.refused(), refused as u64);
+            assert!(list.iter().copied().eq(0..most));
+        }
+        assert_eq!((STORED_EVENTS, USER_WATCHES), (1024, 3));
+    }
+
+    /// F3: the host takes all out at once, and there is room again.
+    #[test]
+    fn what_is_drained_makes_room() {
+        let mut shelf = Shelf::new(1);
+        shelf.put(tag("a"), 1).unwrap();
+        shelf.put(tag("b"), 2).unwrap_err();
+        assert_eq!(shelf.drain(), [(tag("a"), 1)]);
+        assert!(shelf.is_empty());
+        assert_eq!(shelf.put(tag("b"), 2), Ok(Put::Stored));
+        assert_eq!(shelf.refused(), 1, "what was refused stays known");
+    }
+}
