@@ -1,11 +1,10 @@
-//! What is done to a kernel that stands still: operations on it, and what is kept of looks at it.
+//! What is done to a kernel that stands still, and what is kept of looks at it.
 //!
 //! *Architecture invariant:* this crate sees a [`introspect::GuestKernel`] and makes plain data. It knows no machine, does
 //! not decide when a guest stands still, and judges nothing.
 #![forbid(unsafe_code)]
 
 pub mod monitor;
-pub mod ops;
 pub mod periodic;
 mod tag;
 

@@ -1,1 +1,0 @@
-//! Operations on a kernel: batches of reads and writes (contracts A1 to A28).
