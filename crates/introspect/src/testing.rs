@@ -26,7 +26,7 @@ use crate::kernel::START_KERNEL_MAP;
 use crate::memo::Memo;
 use crate::{DebugInfo, GuestKernel, Placement};
 
-pub use corruption::{Corrupted, Noted};
+pub use corruption::{Corrupted, Noted, recipe};
 pub use everything::{complaints, look_at_everything};
 pub(crate) use memory::Pages;
 pub use whole::Whole;

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
-use guestmem::{GuestVirt, PhysMem};
+use guestmem::{AddressSpace, GuestVirt, PhysMem};
 use machine::{
     Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
     MachineError, Registers, VcpuId, WatchHit, WatchId, WatchSpec,
 };
 use rustix::event::{PollFd, PollFlags};
 
-use crate::channel::{self, Command, REGISTERS, Report, What};
+use crate::channel::{self, Command, ENTRIES, REGISTERS, Report, What};
 use crate::exit::Remains;
 use crate::fork::{self, ForkCost, ForkError};
 use crate::launch::{LaunchError, Parts, launch};
@@ -40,6 +40,8 @@ pub struct TcgMachine {
     held: VecDeque<Event>,
     /// The report that the machine is frozen in, or was last.
     last: Option<Report>,
+    /// The last registers with page tables in them, by which the kernel's code is found.
+    walker: Registers,
     /// What a fork is the fork of, and what it took.
     origin: Option<(Saved, ForkCost)>,
 }
@@ -100,6 +102,7 @@ impl TcgMachine {
             told: 0,
             held: VecDeque::new(),
             last: None,
+            walker: Registers::default(),
             origin,
         }
     }
@@ -146,6 +149,17 @@ impl TcgMachine {
             State::New | State::Frozen => Ok(()),
             State::Running | State::Ended(_) => Err(self.needs(operation, "frozen")),
         }
+    }
+
+    /// Does a function of the kernel begin there that the plugin sees to?
+    fn is_entry(&self, at: GuestVirt) -> bool {
+        let registers = &self.walker;
+        let space = AddressSpace::new(self.memory(), registers.cr3, registers.paging_levels());
+        let begins_with = |entry: &&[u8]| {
+            let mut bytes = vec![0; entry.len()];
+            space.read(at, &mut bytes).is_ok() && bytes == **entry
+        };
+        at.0 >> 63 == 1 && ENTRIES.iter().any(begins_with)
     }
 
     fn instrument(&mut self, kind: Kind, command: Command) -> Result<u32, MachineError> {
@@ -228,6 +242,15 @@ impl TcgMachine {
         }
     }
 
+    fn stopped_at(&mut self, report: Report) {
+        self.last = Some(report);
+        let registers = registers_of(&report);
+        // A store's report has no page tables.
+        if registers.cr3 != 0 {
+            self.walker = registers;
+        }
+    }
+
     /// Waits for what happens next in the guest, its console aside.
     fn happening(&mut self, deadline: Instant) -> Result<Event, MachineError> {
         if !matches!(self.state, State::Running) {
@@ -248,7 +271,7 @@ impl TcgMachine {
             {
                 Received::Report(report) => {
                     self.state = State::Frozen;
-                    self.last = Some(*report);
+                    self.stopped_at(*report);
                     return self.event(&report);
                 }
                 Received::Nonsense(len) => {
@@ -283,7 +306,7 @@ impl TcgMachine {
         }
         let event = self.event(&call)?;
         self.held.push_back(event);
-        self.last = Some(call);
+        self.stopped_at(call);
         self.state = State::Frozen;
         Ok(())
     }
@@ -325,10 +348,12 @@ impl Machine for TcgMachine {
 
     fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {
         self.stands_still("hook")?;
-        if at.0 >> 63 == 0 && !matches!(self.state, State::New) {
+        if !matches!(self.state, State::New) && !self.is_entry(at) {
             return Err(MachineError::Hook {
                 at,
-                reason: "a program's code can be hooked before the first `resume` only".to_owned(),
+                reason: "after the first `resume`, only the first instruction of a kernel function that ftrace could \
+                         trace, or of a BPF program, can be hooked; set this hook before"
+                    .to_owned(),
             });
         }
         let command = Command::Hook {

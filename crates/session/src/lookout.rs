@@ -16,7 +16,7 @@ pub(crate) struct Lookout {
     info: Option<Arc<DebugInfo>>,
     /// Where the kernel lies, once somebody has looked.
     place: Option<Placement>,
-    /// What is to be asked when the workers have run that long, the next last.
+    /// What is to be asked that long after the workers were told to run, the next last.
     pending: Vec<(Nanos, Question)>,
     /// How long the workers had run before the window that is open.
     ran: Nanos,

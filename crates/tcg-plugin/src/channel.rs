@@ -52,6 +52,15 @@ pub(crate) const REGISTERS: [&str; 22] = [
 /// Where `rip` is in [`REGISTERS`].
 pub(crate) const RIP: usize = 16;
 
+/// How a function of the kernel begins that can be traced: `endbr64`; the NOPs that a kernel puts in its place
+/// (`gen_endbr_poison`); the NOP where ftrace may put its call, with which BPF programs begin, too.
+pub(crate) const ENTRIES: [&[u8]; 4] = [
+    b"\xf3\x0f\x1e\xfa",
+    b"\x0f\x1f\x40\xd6",
+    b"\x66\x0f\x1f\x00",
+    b"\x0f\x1f\x44\x00\x00",
+];
+
 /// What the owner tells the plugin, which reads commands while it is blocked and never else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {

@@ -26,7 +26,7 @@
 mod channel;
 #[cfg(not(test))]
 mod ffi;
-mod hooks;
+mod instruments;
 #[cfg(not(test))]
 mod memory;
 #[cfg(not(test))]

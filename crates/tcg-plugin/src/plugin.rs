@@ -3,17 +3,17 @@
 //! and stores.
 //!
 //! Code can be attached to only while it is translated. So what may be wanted later is attached to all of the kernel's
-//! code: to its stores, for watches, and to where its functions begin, for hooks; both cost next to nothing while there
-//! is none. (Callbacks with a condition would cost less. QEMU 10.0 executes kernels wrongly with them.)
+//! code: to its stores, for watches, and to where its functions begin, for hooks; both cost some percent of a short run.
+//! (Callbacks with a condition would cost less. QEMU 10.0 executes kernels wrongly with them.)
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-use crate::channel::{Command, REGISTERS, RIP, Report, What};
+use crate::channel::{Command, ENTRIES, REGISTERS, RIP, Report, What};
 use crate::ffi;
-use crate::hooks::{Hit, Instruments, Watched};
+use crate::instruments::{Hit, Instruments, Watched};
 use crate::memory;
 use crate::owner::Owner;
 use crate::registers::Handles;
@@ -28,15 +28,6 @@ static PLUGIN: OnceLock<Plugin> = OnceLock::new();
 #[unsafe(no_mangle)]
 pub(crate) static qemu_plugin_version: c_int = ffi::API_VERSION;
 
-/// `endbr64`; the NOPs that a kernel puts in its place (`gen_endbr_poison`); the NOP where ftrace may put its call, with
-/// which BPF programs begin, too.
-const ENTRIES: [&[u8]; 4] = [
-    b"\xf3\x0f\x1e\xfa",
-    b"\x0f\x1f\x40\xd6",
-    b"\x66\x0f\x1f\x00",
-    b"\x0f\x1f\x44\x00\x00",
-];
-
 /// Kernel addresses have this bit.
 const KERNEL: u64 = 1 << 63;
 
@@ -47,8 +38,10 @@ struct Plugin {
     instruments: Mutex<Instruments>,
     /// There are late hooks.
     late: AtomicBool,
-    /// The addresses that are watched: the first, and how many.
-    watched: (AtomicU64, AtomicU64),
+    /// A store from here on may concern a watch…
+    watched_from: AtomicU64,
+    /// …if it is within so many bytes; 0 without watches.
+    watched_len: AtomicU64,
     /// By vCPU index.
     vcpus: Mutex<Vec<Option<Handles>>>,
 }
@@ -90,7 +83,8 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
         ready: Once::new(),
         instruments: Mutex::default(),
         late: AtomicBool::new(false),
-        watched: Default::default(),
+        watched_from: AtomicU64::new(0),
+        watched_len: AtomicU64::new(0),
         vcpus: Mutex::new(Vec::new()),
     };
     if PLUGIN.set(plugin).is_err() {
@@ -227,8 +221,8 @@ extern "C" fn on_entry(vcpu: c_uint, address: *mut c_void) {
 /// The kernel has stored something.
 extern "C" fn on_store(vcpu: c_uint, info: u32, address: u64, instruction: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
-    let first = plugin.watched.0.load(Ordering::Relaxed);
-    if address.wrapping_sub(first) >= plugin.watched.1.load(Ordering::Relaxed) {
+    let from = plugin.watched_from.load(Ordering::Relaxed);
+    if address.wrapping_sub(from) >= plugin.watched_len.load(Ordering::Relaxed) {
         return;
     }
     // SAFETY: `info` is that of this callback.
@@ -298,8 +292,8 @@ impl Plugin {
     fn settle(&self) {
         let instruments = self.instruments();
         let span = instruments.watched_span();
-        self.watched.0.store(span.start, Ordering::Relaxed);
-        self.watched.1.store(span.end - span.start, Ordering::Relaxed);
+        self.watched_from.store(span.start, Ordering::Relaxed);
+        self.watched_len.store(span.end - span.start, Ordering::Relaxed);
         self.late.store(instruments.has_late(), Ordering::Relaxed);
     }
 

@@ -23,7 +23,7 @@ pub(crate) struct Inspect {
     #[arg(required = true, value_name = "WHAT", help = schedrig::Question::HELP)]
     question: Vec<String>,
 
-    /// Ask when the workers have run that long.
+    /// Ask that much guest time after the workers were told to run; the time between windows does not count.
     #[arg(long, value_name = "TIME")]
     at: Option<Nanos>,
 

@@ -49,8 +49,8 @@ pub(crate) struct Run {
     #[arg(long = "for", value_name = "TIME", default_value = "2s")]
     span: Nanos,
 
-    /// Ask the guest's kernel something when the workers have run that long; changes nothing. WHAT is as in
-    /// `cargo schedrig inspect`.
+    /// Ask the guest's kernel something that much guest time after the workers were told to run; changes nothing.
+    /// WHAT is as in `cargo schedrig inspect`.
     #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=6)]
     looks: Vec<String>,
 

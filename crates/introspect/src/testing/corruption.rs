@@ -9,6 +9,20 @@ use guestmem::{Extent, GuestPhys, MemError, PhysMem, Region};
 /// Bytes of one step of a recipe.
 const STEP: usize = 6;
 
+/// A recipe for [`Corrupted`], of so many steps: another one for each seed, and the same on every machine (splitmix64's
+/// finish).
+pub fn recipe(seed: u64, steps: u64) -> Vec<u8> {
+    let mix = |number: u64| {
+        let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ mixed >> 31
+    };
+    let words = (0..steps).map(|step| mix(seed << 8 | step | 1 << 40));
+    words
+        .flat_map(|word| word.to_le_bytes().into_iter().take(STEP))
+        .collect()
+}
+
 /// Memory that notes which of its words are read.
 pub struct Noted<'m> {
     mem: &'m dyn PhysMem,

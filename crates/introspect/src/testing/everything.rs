@@ -52,24 +52,11 @@ pub fn complaints(value: &Value) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Corrupted, Noted, Whole};
+    use super::super::{Corrupted, Noted, Whole, recipe};
     use super::*;
 
     /// Far more than a clean look takes, and than any walk of this kernel that is bounded.
     const MOST_READS: u64 = 20_000_000;
-
-    /// The same numbers on every machine (splitmix64).
-    fn recipe(seed: u64, steps: u64) -> Vec<u8> {
-        let mix = |number: u64| {
-            let mut mixed = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed ^ mixed >> 31
-        };
-        let words = (0..steps).map(|step| mix(seed << 8 | step | 1 << 40));
-        words
-            .flat_map(|word| word.to_le_bytes().into_iter().take(6))
-            .collect()
-    }
 
     #[test]
     fn a_kernel_in_which_all_is_well_has_no_complaints_but_of_what_it_lacks() {

@@ -167,6 +167,9 @@ fn a_hook_on_a_kernel_function_can_be_set_at_any_time_and_removed() {
     next_call(&mut machine);
     let hook = machine.hook(tick, HookSpec { every: 2 }).unwrap();
     let counted = machine.hook(tick, HookSpec::COUNT).unwrap();
+    // In the middle of the function it would never be seen.
+    let within = machine.hook(GuestVirt(tick.0 + 1), HookSpec::ALWAYS);
+    assert!(matches!(within, Err(MachineError::Hook { .. })), "{within:?}");
     for hits in (2..=20).step_by(2) {
         machine.resume().unwrap();
         let Event::Hook(hit) = next(&mut machine) else {

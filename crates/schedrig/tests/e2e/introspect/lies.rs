@@ -2,7 +2,7 @@
 //! circles. Every look ends, and says what is wrong.
 
 use introspect::GuestKernel;
-use introspect::testing::{Corrupted, Noted, complaints, look_at_everything};
+use introspect::testing::{Corrupted, Noted, complaints, look_at_everything, recipe};
 use schedrig::prelude::*;
 
 use crate::stage::{STANDARD, pass, spec};
@@ -32,10 +32,9 @@ fn every_look_at_a_kernel_whose_memory_lies_ends_and_says_what_is_wrong() {
             .copied()
             .step_by(words.len().div_ceil(WORDS))
             .collect();
-        let mut random = Random(spec.seed);
         let (mut told, mut changed, mut most) = (0u64, 0u64, 0);
         for round in 0..ROUNDS {
-            let recipe: Vec<u8> = (0..=round % 64).flat_map(|_| random.step()).collect();
+            let recipe = recipe(round, 1 + round % 64);
             let damaged = Corrupted::new(memory, &words, &recipe, reads * FACTOR);
             let value = look_at_everything(&GuestKernel::frozen(info, &damaged, place));
             most = most.max(damaged.reads());
@@ -55,17 +54,4 @@ fn every_look_at_a_kernel_whose_memory_lies_ends_and_says_what_is_wrong() {
         assert!(told > ROUNDS / 4, "{told} of {ROUNDS} told what is wrong");
         rig.finish()
     });
-}
-
-/// The same numbers on every machine (splitmix64).
-struct Random(u64);
-
-impl Random {
-    /// A step of a recipe: six bytes.
-    fn step(&mut self) -> impl Iterator<Item = u8> + use<> {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ mixed >> 31).to_le_bytes().into_iter().take(6)
-    }
 }
