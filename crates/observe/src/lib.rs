@@ -4,10 +4,14 @@
 //! not decide when a guest stands still, and judges nothing.
 #![forbid(unsafe_code)]
 
+mod dump;
 pub mod monitor;
 pub mod periodic;
+mod place;
 mod tag;
 
+pub use dump::{Waiting, dump, last_words, longest_wait};
+pub use place::{Place, PlaceError};
 pub use tag::{
     Bounded, Full, MOST_TAG_BYTES, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, Tag, TagError, USER_WATCHES,
     tagged_path, well_known,

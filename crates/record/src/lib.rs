@@ -13,6 +13,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod dump;
 mod evidence;
 mod expectation;
 mod hash;
@@ -27,6 +28,7 @@ mod verdict;
 
 use serde::{Deserialize, Serialize};
 
+pub use dump::Dump;
 pub use evidence::{End, Event, Evidence, Happening, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
@@ -40,7 +42,7 @@ pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.
-pub const FORMAT: Format = Format { major: 1, minor: 2 };
+pub const FORMAT: Format = Format { major: 1, minor: 3 };
 
 /// A version of the format on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +70,9 @@ pub struct Record {
     /// What was seen in the guest's kernel; not part of the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observations: Vec<Observation>,
+    /// What failures looked like in the kernel; not part of the execution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dumps: Vec<Dump>,
     /// Over evidence and judgement.
     pub hash: RecordHash,
     /// How it was made; not part of the execution.
@@ -85,6 +90,7 @@ impl Record {
             evidence,
             judgement,
             observations: Vec::new(),
+            dumps: Vec::new(),
             hash,
             host,
         }

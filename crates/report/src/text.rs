@@ -32,6 +32,12 @@ pub fn detail(record: &Record) -> String {
             text += &format!("      {line}\n");
         }
     }
+    for dump in &record.dumps {
+        text += &format!("\n  caught at {}: {}\n", dump.at, dump.trigger);
+        for line in &dump.headline {
+            text += &format!("      {line}\n");
+        }
+    }
     if !summary.groups.is_empty() {
         text += &format!("\n{}\n", indented(&group_table(&summary)));
     }

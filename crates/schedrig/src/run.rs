@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
 use introspect::Question;
-use record::{Evidence, Expectation, Observation, Step};
+use record::{Dump, Evidence, Expectation, Observation, Step};
 use session::{Actor, Limits, Session, chain};
 use spec::{Nanos, Topology};
 
@@ -144,6 +144,7 @@ pub(crate) struct Played {
     pub(crate) expectations: Vec<Expectation>,
     pub(crate) script: Vec<Step>,
     pub(crate) observations: Vec<Observation>,
+    pub(crate) dumps: Vec<Dump>,
 }
 
 /// Brings the guest to where the body begins, plays the body, and takes the evidence.
@@ -158,14 +159,15 @@ pub(crate) fn play<F>(
 where
     F: FnOnce(&mut Rig) -> Outcome,
 {
-    let ready = set_the_stage(&mut session, seed, kernel, scheduler);
-    if !spec.looks.is_empty() {
+    // A scheduler's failures are looked at when they happen.
+    if !spec.looks.is_empty() || scheduler.is_some() {
         match kernel.debug_info() {
             Ok(info) => session.set_debug_info(info),
             // Every question will be answered by that.
             Err(error) => tracing::debug!(%error, "no debug info"),
         }
     }
+    let ready = set_the_stage(&mut session, seed, kernel, scheduler);
     for look in &spec.looks {
         if let Some(at) = look.at {
             session.look_at(at, look.question.clone());
@@ -189,11 +191,13 @@ where
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
         let _ = session.stop_scheduler();
     }
+    let dumps = session.take_dumps();
     Played {
         evidence: session.finish(),
         expectations,
         script,
         observations,
+        dumps,
     }
 }
 

@@ -201,8 +201,13 @@ impl Setup {
             expectations,
             script,
             observations,
+            mut dumps,
         } = played;
         let judgement = check::judge(&evidence, &expectations);
+        if judgement.verdict <= record::Verdict::Pass {
+            // Somebody waited long, and was meant to.
+            dumps.clear();
+        }
         let spec = &self.spec;
         let plan = Plan {
             name: spec.name.clone(),
@@ -228,6 +233,7 @@ impl Setup {
         Record {
             remake: Some(remake),
             observations,
+            dumps,
             ..Record::new(plan, evidence, judgement, host)
         }
     }
@@ -240,6 +246,7 @@ impl Played {
             expectations: record::Expectation::defaults(),
             script: Vec::new(),
             observations: Vec::new(),
+            dumps: Vec::new(),
         }
     }
 }

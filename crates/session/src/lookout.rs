@@ -49,6 +49,11 @@ impl Lookout {
         self.info = Some(info);
     }
 
+    /// Can the kernel be looked at?
+    pub(crate) fn has_debug_info(&self) -> bool {
+        self.info.is_some()
+    }
+
     /// The kernel in this memory, which stands still.
     pub(crate) fn kernel<'m>(&'m mut self, memory: &'m dyn PhysMem) -> Result<GuestKernel<'m>, LookError> {
         let info = self.info.as_deref().ok_or(LookError::Unknown)?;

@@ -6,14 +6,22 @@ use std::time::{Duration, Instant};
 
 use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Question};
-use machine::{Call, Event as MachineEvent, ExitReason, HookId, Machine, MachineError};
-use record::{Content, End, Event, Evidence, GuestLimits, Happening, Observation, SchedExt, Step, Window};
+use machine::{
+    Call, Event as MachineEvent, ExitReason, HookId, HookSpec, Instrument, Machine, MachineError, VcpuId,
+    WatchId, WatchSpec, When, Width,
+};
+use observe::Place;
+use record::{
+    Content, Dump, End, Event, Evidence, GuestLimits, Happening, Observation, SchedExt, Step, Window,
+};
 use spec::{CgroupSpec, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId};
 use wire::{AgentError, Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
 use crate::chain::chain;
 use crate::closure::Program;
 use crate::exchange::{self, ExchangeError};
+use crate::guard::Guard;
+use crate::instruments::{Act, Hit, HitKind, InstrumentError, Instruments};
 use crate::lookout::{LookError, Lookout};
 use crate::watchdog::GuestClock;
 
@@ -103,6 +111,8 @@ pub struct Session {
     /// What was asked of this session since somebody wanted it noted.
     script: Option<Vec<Step>>,
     lookout: Lookout,
+    instruments: Instruments,
+    guard: Guard,
 }
 
 /// Where the scheduler's program is in its life.
@@ -141,6 +151,8 @@ impl Session {
             calls: 0,
             script: None,
             lookout: Lookout::default(),
+            instruments: Instruments::default(),
+            guard: Guard::default(),
         };
         let hello = match hooked {
             Ok(hook) => {
@@ -189,7 +201,68 @@ impl Session {
 
     /// What was seen so far. A question whose time has not come is answered by that.
     pub fn take_observations(&mut self) -> Vec<Observation> {
-        self.lookout.take(self.now)
+        let mut seen = self.lookout.take(self.now);
+        seen.extend(self.instruments.take(self.now));
+        seen.sort_by_key(|observation| observation.at);
+        seen
+    }
+
+    /// What failures looked like at their instants, so far.
+    pub fn take_dumps(&mut self) -> Vec<Dump> {
+        self.guard.take()
+    }
+
+    /// Watches a number of the kernel: at each store to it after which the condition holds, does what is to be done. The
+    /// guest does not notice.
+    ///
+    /// # Errors
+    /// [`InstrumentError`].
+    pub fn watch(&mut self, place: &Place, when: When, act: Act) -> Result<WatchId, InstrumentError> {
+        let width = Width::of(place.bytes).ok_or_else(|| InstrumentError::Width {
+            name: place.name.clone(),
+            bytes: place.bytes,
+        })?;
+        let spec = WatchSpec {
+            width,
+            when,
+            every: u64::from(!matches!(act, Act::Count)),
+            now: place.read(&self.kernel()?)?,
+        };
+        let watch = self.machine.watch(place.at, spec)?;
+        self.instruments.add(Instrument::Watch(watch), &place.name, act);
+        Ok(watch)
+    }
+
+    /// Hooks a function of the kernel: each time it is entered, does what is to be done. The guest does not notice.
+    ///
+    /// # Errors
+    /// [`InstrumentError`].
+    pub fn hook(&mut self, function: &str, act: Act) -> Result<HookId, InstrumentError> {
+        let at = self.kernel()?.symbol(function)?;
+        let spec = HookSpec {
+            every: u64::from(!matches!(act, Act::Count)),
+        };
+        let hook = self.machine.hook(at, spec)?;
+        self.instruments.add(Instrument::Hook(hook), function, act);
+        Ok(hook)
+    }
+
+    /// How often a hook or a watch was hit.
+    ///
+    /// # Errors
+    /// [`InstrumentError`].
+    pub fn hits(&mut self, which: Instrument) -> Result<u64, InstrumentError> {
+        Ok(self.machine.hits(which)?)
+    }
+
+    /// Takes a hook or a watch away.
+    ///
+    /// # Errors
+    /// [`InstrumentError`].
+    pub fn remove(&mut self, which: Instrument) -> Result<(), InstrumentError> {
+        self.machine.remove(which)?;
+        self.instruments.remove(which);
+        Ok(())
     }
 
     /// The last guest time that the guest has told.
@@ -348,12 +421,54 @@ impl Session {
                 self.now = at;
                 self.scheduler = SchedulerLife::Attached;
                 self.happened(Happening::SchedulerAttached { ops, pid });
+                self.guard_scheduler();
                 Ok(())
             }
             Ok(reply) => Err(mismatch("StartScheduler", &reply)),
             Err(error) => {
                 self.scheduler_failed(error.to_string());
                 Err(error)
+            }
+        }
+    }
+
+    /// Sees to it that the scheduler's failures are caught in the act, where the kernel can be looked at.
+    fn guard_scheduler(&mut self) {
+        if !self.lookout.has_debug_info() {
+            return;
+        }
+        self.unguard();
+        let found = self.lookout.kernel(self.machine.memory());
+        let (place, now, ending) = match &found {
+            Ok(kernel) => {
+                let place = Guard::exit_kind(kernel);
+                let now = place.as_ref().and_then(|place| place.read(kernel).ok());
+                let ending = Guard::ending(kernel).and_then(|name| kernel.symbol(name).ok());
+                (place, now, ending)
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the scheduler is not guarded");
+                return;
+            }
+        };
+        let exit_kind = place.zip(now).and_then(|(place, now)| {
+            let spec = WatchSpec {
+                width: Width::of(place.bytes)?,
+                when: Guard::when(),
+                every: 1,
+                now,
+            };
+            self.machine.watch(place.at, spec).ok().map(Instrument::Watch)
+        });
+        let ending = ending.and_then(|at| self.machine.hook(at, HookSpec::ALWAYS).ok());
+        self.guard.armed(exit_kind, ending.map(Instrument::Hook));
+    }
+
+    /// The memory in which a scheduler was may be another's when it is gone.
+    fn unguard(&mut self) {
+        for which in self.guard.disarm() {
+            if let Err(error) = self.machine.remove(which) {
+                tracing::debug!(%error, "the scheduler is guarded on");
             }
         }
     }
@@ -368,6 +483,7 @@ impl Session {
         self.step(|| Step::StopScheduler);
         let within = self.limits.scheduler;
         self.scheduler = SchedulerLife::Gone;
+        self.unguard();
         match self.command(Command::StopScheduler { within }, within)? {
             Reply::SchedulerStopped { status } => Ok(status),
             reply => Err(mismatch("StopScheduler", &reply)),
@@ -537,6 +653,16 @@ impl Session {
                     let now = clock.and_then(|(clock, _)| clock.now(self.machine.as_ref(), &hit).ok());
                     if let Some(now) = now {
                         self.lookout.tick(self.machine.memory(), now);
+                        if self.lookout.has_debug_info()
+                            && let Ok(kernel) = self.lookout.kernel(self.machine.memory())
+                        {
+                            self.guard.tick(now, &kernel);
+                        }
+                    } else {
+                        let which = Instrument::Hook(hit.hook);
+                        self.hit(which, hit.vcpu, hit.hits, |_| {
+                            HitKind::Entered(Box::new(hit.registers))
+                        });
                     }
                     if now.is_some_and(|now| now > limit) {
                         let during = format!("no call for {patience} of guest time while {doing}");
@@ -544,7 +670,13 @@ impl Session {
                     }
                     self.resume()?;
                 }
-                MachineEvent::Watch(_) => self.resume()?,
+                MachineEvent::Watch(hit) => {
+                    let which = Instrument::Watch(hit.watch);
+                    self.hit(which, hit.vcpu, hit.hits, |kernel| {
+                        HitKind::stored(kernel, hit.ip, hit.old, hit.new)
+                    });
+                    self.resume()?;
+                }
                 MachineEvent::Exit(reason) => return Err(self.over(ended(reason, doing))),
                 MachineEvent::Deadline => {
                     let during = format!(
@@ -555,6 +687,37 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// A hook or a watch that is not the clock's was hit.
+    fn hit(
+        &mut self,
+        which: Instrument,
+        vcpu: VcpuId,
+        hits: u64,
+        what: impl FnOnce(&GuestKernel<'_>) -> HitKind,
+    ) {
+        let Ok(kernel) = self.lookout.kernel(self.machine.memory()) else {
+            return;
+        };
+        let clock = self.clock.as_ref();
+        let at = clock
+            .and_then(|(clock, _)| clock.read(&kernel))
+            .unwrap_or(self.now);
+        if self.guard.hit(which, at, &kernel) {
+            return;
+        }
+        let Some(name) = self.instruments.name_of(which).map(str::to_owned) else {
+            return;
+        };
+        let hit = Hit {
+            at,
+            name,
+            vcpu,
+            hits,
+            what: what(&kernel),
+        };
+        self.instruments.hit(which, &hit, &kernel);
     }
 
     fn notice(&mut self, notice: Notice) -> Answer {

@@ -88,6 +88,14 @@ impl GuestClock {
         Ok(self.since_boot(jiffies))
     }
 
+    /// Guest time since boot, to the tick, of a kernel that stands still.
+    pub(crate) fn read(&self, kernel: &introspect::GuestKernel<'_>) -> Option<GuestTime> {
+        kernel
+            .read_u64(self.jiffies_64)
+            .ok()
+            .map(|jiffies| self.since_boot(jiffies))
+    }
+
     fn since_boot(&self, jiffies: u64) -> GuestTime {
         let initial = (1 << 32) - INITIAL_SECONDS_BEFORE_WRAP * self.hz;
         let ticks = jiffies.saturating_sub(initial);

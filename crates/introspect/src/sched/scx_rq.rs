@@ -67,6 +67,14 @@ impl<'k> ScxRq<'k> {
         containers(nodes, "task_struct", "scx.runnable_node").collect()
     }
 
+    /// The first of [`ScxRq::runnable`], and nothing else is read.
+    pub fn longest_runnable(&self) -> Result<Option<Object<'k>>, ReadError> {
+        let nodes = list(self.0.field("runnable_list")?, MOST);
+        containers(nodes, "task_struct", "scx.runnable_node")
+            .next()
+            .transpose()
+    }
+
     /// All of it.
     pub fn value(&self) -> Value {
         let local = self

@@ -1,0 +1,158 @@
+//! What a failure looks like in the kernel, at its instant: the short of it first, then all.
+
+use introspect::bpf::Bpf;
+use introspect::sched::{self, Dsq, Rq, Scx};
+use introspect::task::{self, Task};
+use introspect::{GuestKernel, Limits, Object, ReadError};
+use record::{Dump, Value};
+use spec::{GuestTime, Nanos};
+
+/// Entries of a map that a dump has.
+const ENTRIES: usize = 256;
+/// Tasks that are shown in full.
+const MOST_TASKS: usize = 8;
+
+/// A task that waits for a CPU.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its process id.
+    pub pid: i64,
+    /// Its name.
+    pub comm: String,
+    /// The CPU on whose runqueue it is.
+    pub cpu: i64,
+    /// The dispatch queue that it sits in; `None` if it is in none: the scheduler keeps it, or has forgotten it.
+    pub queue: Option<String>,
+    /// For how long it is runnable and has not run.
+    pub since: Nanos,
+}
+
+impl Waiting {
+    fn read(task: &Object<'_>, cpu: i64) -> Result<Waiting, ReadError> {
+        let view = Task::new(*task);
+        let scx = view.scx()?;
+        let queue = scx.dsq()?.map(|dsq| name_of(&dsq)).transpose()?;
+        Ok(Waiting {
+            pid: view.pid()?,
+            comm: view.comm()?,
+            cpu,
+            queue,
+            since: Nanos(scx.runnable_for()?.max(0).cast_unsigned()),
+        })
+    }
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Waiting {
+            pid,
+            comm,
+            cpu,
+            queue,
+            since,
+        } = self;
+        write!(f, "{comm}[{pid}] has waited {since} on CPU {cpu}, ")?;
+        match queue {
+            Some(queue) => write!(f, "in DSQ {queue}"),
+            None => write!(f, "in no DSQ: the scheduler has taken it and not dispatched it"),
+        }
+    }
+}
+
+fn name_of(dsq: &Dsq<'_>) -> Result<String, ReadError> {
+    dsq.name()
+}
+
+/// The task that has waited longest under sched_ext, by the lists that the kernel's own watchdog looks at
+/// (`check_rq_for_timeouts`). What cannot be read is left out: a guest that runs cannot be asked twice.
+///
+/// # Errors
+/// [`ReadError`] where the runqueues cannot be read.
+pub fn longest_wait(kernel: &GuestKernel<'_>) -> Result<Option<Waiting>, ReadError> {
+    let mut longest: Option<Waiting> = None;
+    for rq in Rq::all(kernel)? {
+        let cpu = rq.cpu()?;
+        // Of each CPU the first one waits longest.
+        let Ok(Some(task)) = rq.scx().and_then(|scx| scx.longest_runnable()) else {
+            continue;
+        };
+        if let Ok(waiting) = Waiting::read(&task, cpu)
+            && longest.as_ref().is_none_or(|other| other.since < waiting.since)
+        {
+            longest = Some(waiting);
+        }
+    }
+    Ok(longest)
+}
+
+/// Everything that explains a failure, of a kernel that stands still. What cannot be read says so in its place.
+pub fn dump(kernel: &GuestKernel<'_>, at: GuestTime, trigger: String, stuck_from: Nanos) -> Dump {
+    let waiting = all_waiting(kernel, stuck_from);
+    let mut headline: Vec<String> = waiting.iter().map(Waiting::to_string).collect();
+    headline.extend(last_words(kernel));
+    let involved: Value = waiting
+        .iter()
+        .take(MOST_TASKS)
+        .map(|waiting| match task::by_pid(kernel, waiting.pid) {
+            Ok(task) => task.value(),
+            Err(error) => Value::missing(&error),
+        })
+        .collect();
+    let or_missing = |value: Result<Value, ReadError>| value.unwrap_or_else(|error| Value::missing(&error));
+    let bpf = Bpf::of(kernel);
+    let seen = Value::tree([
+        ("dsqs", or_missing(sched::dispatch_queues(kernel))),
+        ("runqueues", or_missing(sched::runqueues(kernel))),
+        ("tasks", involved),
+        ("sched_ext", Scx::of(kernel).value()),
+        ("maps", bpf.maps_value(ENTRIES, &Limits::default())),
+        ("progs", bpf.progs_value()),
+    ]);
+    Dump {
+        at,
+        trigger,
+        headline,
+        seen,
+    }
+}
+
+/// The tasks that have waited for so long, the longest first.
+fn all_waiting(kernel: &GuestKernel<'_>, from: Nanos) -> Vec<Waiting> {
+    let mut found = Vec::new();
+    for rq in Rq::all(kernel).unwrap_or_default() {
+        let Ok(cpu) = rq.cpu() else { continue };
+        let tasks = rq.scx().and_then(|scx| scx.runnable()).unwrap_or_default();
+        found.extend(tasks.iter().filter_map(|task| Waiting::read(task, cpu).ok()));
+    }
+    found.retain(|waiting| waiting.since >= from);
+    found.sort_by_key(|waiting| std::cmp::Reverse(waiting.since));
+    found
+}
+
+/// What the schedulers that end say of it: kind, reason, message, and where in the kernel it was found.
+pub fn last_words(kernel: &GuestKernel<'_>) -> Vec<String> {
+    let mut words = Vec::new();
+    for sched in Scx::of(kernel).scheds().unwrap_or_default() {
+        let (Ok(name), Ok(kind)) = (sched.name(), sched.exit_kind()) else {
+            continue;
+        };
+        if kind == "SCX_EXIT_NONE" {
+            continue;
+        }
+        let info = sched.exit_info().ok().flatten();
+        let said = |text: Option<Result<String, ReadError>>| {
+            text.and_then(Result::ok).filter(|text| !text.is_empty())
+        };
+        let reason = said(info.as_ref().map(|info| info.reason()));
+        let message = said(info.as_ref().map(|info| info.msg()));
+        let more: Vec<String> = [reason, message].into_iter().flatten().collect();
+        words.push(format!(
+            "{name} ends with {kind}{}{}",
+            if more.is_empty() { "" } else { ": " },
+            more.join(": ")
+        ));
+        let frames = info.and_then(|info| info.backtrace().ok()).unwrap_or_default();
+        words.extend(frames.iter().map(|frame| format!("  {frame}")));
+    }
+    words
+}
