@@ -17,6 +17,9 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
             format!("the guest went away{last} without being told to, {during}"),
             Vec::new(),
         )),
+        End::Stopped { during } => Some(Finding::inconclusive(format!(
+            "the run was stopped as asked, {during}"
+        ))),
         End::GuestPanic { message } => Some(Finding::fail(
             format!("the guest kernel panicked{last}: {message}"),
             tail(evidence),
@@ -48,7 +51,9 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
 /// Did the test give up because its machine was taken away? That is no word about the scheduler.
 fn is_told_of(end: &End, reason: &str) -> bool {
     match end {
-        End::MachineDied { reason: end } | End::HostDeadline { during: end } => reason.contains(end.as_str()),
+        End::MachineDied { reason: end }
+        | End::HostDeadline { during: end }
+        | End::Stopped { during: end } => reason.contains(end.as_str()),
         End::PoweredOff | End::LeftEarly { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
     }
 }

@@ -19,7 +19,8 @@ const COMPLAINTS: [&str; 10] = [
     "Kernel panic - ",
 ];
 
-fn is_complaint(line: &str) -> bool {
+/// Does this line of the kernel's log, without or with its time, report that something is wrong?
+pub fn is_complaint(line: &str) -> bool {
     is_warn(line) || COMPLAINTS.iter().any(|start| line.contains(start))
 }
 

@@ -11,20 +11,37 @@ mod cpuset;
 mod ending;
 mod kernel;
 mod lost;
+mod monitored;
 mod progress;
 mod scheduler;
 mod share;
 
-use record::{CheckResult, Evidence, Expectation, Judgement, Verdict};
+pub use kernel::is_complaint;
+
+use record::{CheckResult, Evidence, Expectation, Judgement, Monitored, Verdict};
 
 /// Judges the evidence by each expectation, in their order, and by how the run ended.
 pub fn judge(evidence: &Evidence, expectations: &[Expectation]) -> Judgement {
     let mut checks: Vec<CheckResult> = expectations
         .iter()
+        .filter(|expectation| !expectation.is_monitored())
         .map(|expectation| judge_one(evidence, expectation))
         .collect();
     checks.extend(ending::judge(evidence));
     Judgement::of(checks)
+}
+
+/// Judges what a monitor saw by those expectations that are about it.
+pub fn judge_monitored(monitored: &Monitored, expectations: &[Expectation]) -> Vec<CheckResult> {
+    let checks = expectations.iter().filter_map(|expectation| {
+        let finding = match expectation {
+            Expectation::WorkConserving { limit } => monitored::work_conserving(monitored, *limit),
+            Expectation::CpusAdvance => monitored::cpus_advance(monitored),
+            _ => return None,
+        };
+        Some(finding.under(expectation.name()))
+    });
+    checks.collect()
 }
 
 fn judge_one(evidence: &Evidence, expectation: &Expectation) -> CheckResult {
@@ -35,6 +52,10 @@ fn judge_one(evidence: &Evidence, expectation: &Expectation) -> CheckResult {
         Expectation::NoLostWorkers => lost::none_lost(evidence),
         Expectation::KernelClean => kernel::clean(evidence),
         Expectation::CpusetsHonoured => cpuset::honoured(evidence),
+        // Evidence says nothing of it; a monitor does.
+        Expectation::WorkConserving { .. } | Expectation::CpusAdvance => {
+            Finding::skip("judged by what the monitor saw")
+        }
         Expectation::GroupShare { groups, within } => share::groups(evidence, groups, *within),
         Expectation::WorkerShare { group, within } => share::workers(evidence, group, *within),
     };

@@ -25,6 +25,7 @@ pub mod cgroup;
 pub mod collections;
 mod debuginfo;
 mod error;
+mod function;
 pub mod irq;
 pub mod kernel;
 mod memo;
@@ -42,8 +43,10 @@ pub mod workqueue;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
+pub use function::{Argument, Function};
 pub use kernel::{GuestKernel, Hints, Placement, PlacementError};
 pub use object::Object;
 pub use percpu::{NAMED as NAMED_PER_CPU, PerCpuError};
 pub use question::{Question, QuestionError};
 pub use render::{Limits, render};
+pub use sched::names::brief_line;

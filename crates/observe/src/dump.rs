@@ -1,16 +1,12 @@
 //! What a failure looks like in the kernel, at its instant: the short of it first, then all.
 
-use introspect::bpf::Bpf;
-use introspect::sched::{self, Dsq, Rq, Scx};
-use introspect::task::{self, Task};
-use introspect::{GuestKernel, Limits, Object, ReadError};
-use record::{Dump, Value};
+use introspect::sched::{Dsq, Rq, Scx};
+use introspect::task::Task;
+use introspect::{GuestKernel, Object, ReadError};
+use record::{Dump, Tag};
 use spec::{GuestTime, Nanos};
 
-/// Entries of a map that a dump has.
-const ENTRIES: usize = 256;
-/// Tasks that are shown in full.
-const MOST_TASKS: usize = 8;
+use crate::snapshot;
 
 /// A task that waits for a CPU.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,33 +82,15 @@ pub fn longest_wait(kernel: &GuestKernel<'_>) -> Result<Option<Waiting>, ReadErr
 }
 
 /// Everything that explains a failure, of a kernel that stands still. What cannot be read says so in its place.
-pub fn dump(kernel: &GuestKernel<'_>, at: GuestTime, trigger: String, stuck_from: Nanos) -> Dump {
+pub fn dump(kernel: &GuestKernel<'_>, tag: Tag, at: GuestTime, trigger: String, stuck_from: Nanos) -> Dump {
     let waiting = all_waiting(kernel, stuck_from);
     let mut headline: Vec<String> = waiting.iter().map(Waiting::to_string).collect();
     headline.extend(last_words(kernel));
-    let involved: Value = waiting
-        .iter()
-        .take(MOST_TASKS)
-        .map(|waiting| match task::by_pid(kernel, waiting.pid) {
-            Ok(task) => task.value(),
-            Err(error) => Value::missing(&error),
-        })
-        .collect();
-    let or_missing = |value: Result<Value, ReadError>| value.unwrap_or_else(|error| Value::missing(&error));
-    let bpf = Bpf::of(kernel);
-    let seen = Value::tree([
-        ("dsqs", or_missing(sched::dispatch_queues(kernel))),
-        ("runqueues", or_missing(sched::runqueues(kernel))),
-        ("tasks", involved),
-        ("sched_ext", Scx::of(kernel).value()),
-        ("maps", bpf.maps_value(ENTRIES, &Limits::default())),
-        ("progs", bpf.progs_value()),
-    ]);
     Dump {
-        at,
         trigger,
         headline,
-        seen,
+        log: Vec::new(),
+        snapshot: snapshot(kernel, tag, at),
     }
 }
 

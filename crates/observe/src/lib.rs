@@ -4,15 +4,15 @@
 //! not decide when a guest stands still, and judges nothing.
 #![forbid(unsafe_code)]
 
+pub mod alarm;
 mod dump;
 pub mod monitor;
 pub mod periodic;
 mod place;
-mod tag;
+mod shelf;
+mod snapshot;
 
 pub use dump::{Waiting, dump, last_words, longest_wait};
 pub use place::{Place, PlaceError};
-pub use tag::{
-    Bounded, Full, MOST_TAG_BYTES, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, Tag, TagError, USER_WATCHES,
-    tagged_path, well_known,
-};
+pub use shelf::{Bounded, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, USER_WATCHES};
+pub use snapshot::snapshot;

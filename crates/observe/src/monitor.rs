@@ -22,7 +22,7 @@ use conserve::Conserve;
 use finding::Findings;
 use stuck::Stuck;
 
-pub use finding::Finding;
+pub use record::Finding;
 pub use sample::{CpuSample, Running, Sample, Unread, Waiter};
 pub use summary::{Imbalance, Summary, imbalance};
 

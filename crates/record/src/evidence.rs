@@ -125,6 +125,11 @@ pub enum End {
         /// What it was doing.
         during: String,
     },
+    /// A hook or a watch was hit that was to end it.
+    Stopped {
+        /// What it was doing.
+        during: String,
+    },
     /// The guest's kernel panicked.
     GuestPanic {
         /// The panic's text.

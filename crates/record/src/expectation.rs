@@ -28,6 +28,13 @@ pub enum Expectation {
     KernelClean,
     /// No worker runs on a CPU that its cpuset excludes.
     CpusetsHonoured,
+    /// No CPU idles for as long as `limit` while a task waits that may run on it. Judged by what the monitor saw.
+    WorkConserving {
+        /// The shortest violation.
+        limit: Nanos,
+    },
+    /// No busy CPU's clock stands still. Judged by what the monitor saw.
+    CpusAdvance,
     /// Groups get on-CPU time in proportion to their `cpu.weight`.
     GroupShare {
         /// The groups that compete.
@@ -48,6 +55,9 @@ impl Expectation {
     /// How long one worker may be kept from running before the default checks call it starved.
     pub const STARVATION_LIMIT: Nanos = Nanos::from_secs(1);
 
+    /// How long a CPU may idle while a task waits for it before the default checks call that a violation.
+    pub const IDLE_LIMIT: Nanos = Nanos::from_millis(50);
+
     /// What every run is held to unless its author loosens it.
     pub fn defaults() -> Vec<Expectation> {
         vec![
@@ -61,7 +71,19 @@ impl Expectation {
             Expectation::NoLostWorkers,
             Expectation::KernelClean,
             Expectation::CpusetsHonoured,
+            Expectation::WorkConserving {
+                limit: Expectation::IDLE_LIMIT,
+            },
+            Expectation::CpusAdvance,
         ]
+    }
+
+    /// Is it judged by what a monitor saw, rather than by the evidence?
+    pub fn is_monitored(&self) -> bool {
+        matches!(
+            self,
+            Expectation::WorkConserving { .. } | Expectation::CpusAdvance
+        )
     }
 
     /// The check's short name.
@@ -73,6 +95,8 @@ impl Expectation {
             Expectation::NoLostWorkers => "lost-worker",
             Expectation::KernelClean => "kernel",
             Expectation::CpusetsHonoured => "cpuset",
+            Expectation::WorkConserving { .. } => "work-conservation",
+            Expectation::CpusAdvance => "stuck-cpu",
             Expectation::GroupShare { .. } => "group-share",
             Expectation::WorkerShare { .. } => "worker-share",
         }

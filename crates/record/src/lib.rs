@@ -18,11 +18,14 @@ mod evidence;
 mod expectation;
 mod hash;
 mod manifest;
+mod monitored;
 mod observation;
 mod plan;
 mod remake;
 mod script;
+mod snapshot;
 mod store;
+mod tag;
 mod value;
 mod verdict;
 
@@ -33,11 +36,14 @@ pub use evidence::{End, Event, Evidence, Happening, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
 pub use manifest::Manifest;
+pub use monitored::{Finding, Monitored};
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
 pub use script::{Content, FileSum, HostProgram, Step};
+pub use snapshot::{Snapshot, View, Who};
 pub use store::{RecordId, StoreError, find, load, save};
+pub use tag::{MOST_TAG_BYTES, Tag, TagError, tagged_path, well_known};
 pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Verdict};
 
@@ -70,9 +76,15 @@ pub struct Record {
     /// What was seen in the guest's kernel; not part of the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub observations: Vec<Observation>,
+    /// What the test wanted to see of the kernel, in the order in which it was taken; not part of the execution.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub snapshots: Vec<Snapshot>,
     /// What failures looked like in the kernel; not part of the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dumps: Vec<Dump>,
+    /// What a monitor saw of the CPUs, and what was made of that; not part of the execution.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monitored: Option<Monitored>,
     /// Over evidence and judgement.
     pub hash: RecordHash,
     /// How it was made; not part of the execution.
@@ -90,10 +102,30 @@ impl Record {
             evidence,
             judgement,
             observations: Vec::new(),
+            snapshots: Vec::new(),
             dumps: Vec::new(),
+            monitored: None,
             hash,
             host,
         }
+    }
+
+    /// All checks: those of the judgement, and what was made of what the monitor saw.
+    pub fn checks(&self) -> impl Iterator<Item = &CheckResult> {
+        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
+        self.judgement.checks.iter().chain(monitored)
+    }
+
+    /// The checks that were not passed or skipped.
+    pub fn findings(&self) -> impl Iterator<Item = &CheckResult> {
+        self.checks().filter(|check| check.verdict > Verdict::Pass)
+    }
+
+    /// The worst of all checks.
+    pub fn verdict(&self) -> Verdict {
+        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
+        let worst = monitored.map(|check| check.verdict).max();
+        worst.map_or(self.judgement.verdict, |worst| worst.max(self.judgement.verdict))
     }
 }
 

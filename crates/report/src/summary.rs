@@ -102,7 +102,7 @@ impl Summary {
             .unwrap_or_default();
         Summary {
             name: plan.name.clone(),
-            verdict: record.judgement.verdict,
+            verdict: record.verdict(),
             record_hash: record.hash.to_string(),
             seed: plan.seed,
             kernel: KernelSummary {
@@ -116,9 +116,7 @@ impl Summary {
             host_seconds: record.host.seconds,
             groups: groups(record),
             checks: record
-                .judgement
-                .checks
-                .iter()
+                .checks()
                 .map(|check| CheckSummary {
                     check: check.check.clone(),
                     verdict: check.verdict,

@@ -26,14 +26,14 @@ pub fn verdict_line(record: &Record) -> String {
 pub fn detail(record: &Record) -> String {
     let summary = Summary::of(record);
     let mut text = verdict_line(record) + "\n";
-    for finding in record.judgement.findings() {
+    for finding in record.findings() {
         text += &format!("\n  {}: {}\n", finding.check, finding.reason);
         for line in &finding.details {
             text += &format!("      {line}\n");
         }
     }
     for dump in &record.dumps {
-        text += &format!("\n  caught at {}: {}\n", dump.at, dump.trigger);
+        text += &format!("\n  caught at {}: {}\n", dump.snapshot.at, dump.trigger);
         for line in &dump.headline {
             text += &format!("      {line}\n");
         }
@@ -47,7 +47,7 @@ pub fn detail(record: &Record) -> String {
         summary.guest_seconds,
         record.hash.short()
     );
-    if record.judgement.verdict != Verdict::Pass && !record.host.replay.is_empty() {
+    if record.verdict() != Verdict::Pass && !record.host.replay.is_empty() {
         text += &format!("  replay exactly this run: {}\n", record.host.replay);
     }
     text

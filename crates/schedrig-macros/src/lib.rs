@@ -12,7 +12,7 @@
 use proc_macro::TokenStream;
 use quote::quote;
 use syn::parse::Parser as _;
-use syn::{ItemFn, LitInt, LitStr, parse_macro_input};
+use syn::{ItemFn, LitBool, LitInt, LitStr, parse_macro_input};
 
 /// The attribute's arguments; all but the topology may be left out.
 #[derive(Default)]
@@ -22,6 +22,9 @@ struct Arguments {
     kernel: Option<LitStr>,
     seed: Option<LitInt>,
     memory: Option<LitInt>,
+    snapshots: Option<LitInt>,
+    auto_repro: Option<LitBool>,
+    monitor: Option<LitBool>,
 }
 
 /// A test on a machine of its own.
@@ -33,6 +36,9 @@ struct Arguments {
 /// | `kernel = "apt:sid"` | the kernel request |
 /// | `seed = 7` | the seed; 1 if left out |
 /// | `memory = 1024` | guest RAM in MiB |
+/// | `snapshots = 3` | snapshots that are taken while the workers run for the first time, evenly over that time |
+/// | `auto_repro = false` | a run that failed is not executed again to see the calls that led there |
+/// | `monitor = false` | the runqueues are not sampled |
 ///
 /// The function takes `&mut Rig` and returns `Outcome`.
 #[proc_macro_attribute]
@@ -57,9 +63,13 @@ impl Arguments {
             "kernel" => self.kernel = Some(meta.value()?.parse()?),
             "seed" => self.seed = Some(meta.value()?.parse()?),
             "memory" => self.memory = Some(meta.value()?.parse()?),
+            "snapshots" => self.snapshots = Some(meta.value()?.parse()?),
+            "auto_repro" => self.auto_repro = Some(meta.value()?.parse()?),
+            "monitor" => self.monitor = Some(meta.value()?.parse()?),
             _ => {
                 return Err(meta.error(
-                    "there are the arguments `topology`, `scheduler`, `kernel`, `seed` and `memory`",
+                    "there are the arguments `topology`, `scheduler`, `kernel`, `seed`, `memory`, `snapshots`, `auto_repro` \
+                     and `monitor`",
                 ));
             }
         }
@@ -83,6 +93,9 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::
     let kernel = option(arguments.kernel.as_ref());
     let seed = option(arguments.seed.as_ref());
     let memory = option(arguments.memory.as_ref());
+    let snapshots = option(arguments.snapshots.as_ref());
+    let auto_repro = option(arguments.auto_repro.as_ref());
+    let monitor = option(arguments.monitor.as_ref());
     Ok(quote! {
         #(#attributes)*
         #[test]
@@ -95,6 +108,9 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::
                 kernel: #kernel,
                 seed: #seed,
                 memory: #memory,
+                snapshots: #snapshots,
+                auto_repro: #auto_repro,
+                monitor: #monitor,
             };
             ::schedrig::run_declared(&declared, #name);
         }

@@ -100,6 +100,12 @@ pub enum RigError {
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
     Look(#[from] session::LookError),
+    /// A hook or a watch could not be set.
+    #[error(transparent)]
+    Instrument(#[from] session::InstrumentError),
+    /// A snapshot could not be taken.
+    #[error(transparent)]
+    Snapshot(#[from] session::SnapshotError),
     /// A value of the guest's kernel cannot be read.
     #[error(transparent)]
     Guest(#[from] introspect::ReadError),

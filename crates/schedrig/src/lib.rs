@@ -50,14 +50,18 @@ pub use introspect::{Question, QuestionError};
 pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
 pub use kstore::KernelRequest;
 pub use live::{LiveError, ask_running};
+pub use machine::{HookId, Instrument, WatchId, When};
 pub use progress::Progress;
-pub use record::{CheckResult, Evidence, Expectation, Judgement, Percent, Record, Verdict, Window};
+pub use record::{
+    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Snapshot, Value,
+    Verdict, View, Window,
+};
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, Rig};
 pub use run::{Keep, Look, RunSpec, default_records_dir, run};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
-pub use session::Limits;
+pub use session::{Act, Hit, HitKind, Limits, Only};
 pub use setup::{Finished, Setup};
 pub use spec::{
     CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
@@ -67,8 +71,8 @@ pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
 /// What a test file needs.
 pub mod prelude {
     pub use crate::{
-        Burst, Group, Llc, Nanos, Node, Outcome, PingPong, Program, Rig, Spin, fair, millis, percent, secs,
-        share,
+        Act, Burst, Group, Llc, Nanos, Node, Only, Outcome, PingPong, Program, Rig, Spin, When, fair, millis,
+        percent, secs, share,
     };
 }
 

@@ -1,5 +1,7 @@
 //! The rig: what a test's body plays with.
 
+mod looking;
+
 use std::sync::Arc;
 
 use introspect::GuestKernel;
@@ -89,7 +91,7 @@ impl Rig {
     /// # Errors
     /// [`RigError::Kernel`] for a kernel without types, [`RigError::Look`] when it is not found in the guest's memory.
     pub fn kernel(&mut self) -> Result<GuestKernel<'_>, RigError> {
-        self.session.set_debug_info(self.kernel.debug_info()?);
+        self.see()?;
         Ok(self.session.kernel()?)
     }
 

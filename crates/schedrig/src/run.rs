@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
 use introspect::Question;
-use record::{Dump, Evidence, Expectation, Observation, Step};
-use session::{Actor, Limits, Session, chain};
+use record::{Evidence, Expectation, Step};
+use session::{Actor, Limits, Observed, Session, chain};
 use spec::{Nanos, Topology};
 
 use crate::kernel::{DEFAULT_KERNEL, PreparedKernel};
@@ -49,6 +49,12 @@ pub struct RunSpec {
     pub warm: bool,
     /// What is to be asked of the guest's kernel, and when.
     pub looks: Vec<Look>,
+    /// Snapshots that are taken while the workers run for the first time, evenly over that time.
+    pub snapshots: usize,
+    /// Has the runqueues sampled, and judged by [`Expectation::WorkConserving`] and [`Expectation::CpusAdvance`].
+    pub monitor: bool,
+    /// Has a run that failed executed again, to see the calls that led there.
+    pub auto_repro: bool,
     /// The command that replays the run of a seed, for the report.
     pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
 }
@@ -97,6 +103,9 @@ impl RunSpec {
             saves: None,
             warm: false,
             looks: Vec::new(),
+            snapshots: 0,
+            monitor: true,
+            auto_repro: true,
             replay: Arc::new(|_| String::new()),
         })
     }
@@ -143,8 +152,7 @@ pub(crate) struct Played {
     pub(crate) evidence: Evidence,
     pub(crate) expectations: Vec<Expectation>,
     pub(crate) script: Vec<Step>,
-    pub(crate) observations: Vec<Observation>,
-    pub(crate) dumps: Vec<Dump>,
+    pub(crate) observed: Observed,
 }
 
 /// Brings the guest to where the body begins, plays the body, and takes the evidence.
@@ -159,19 +167,24 @@ pub(crate) fn play<F>(
 where
     F: FnOnce(&mut Rig) -> Outcome,
 {
-    // A scheduler's failures are looked at when they happen.
-    if !spec.looks.is_empty() || scheduler.is_some() {
-        match kernel.debug_info() {
-            Ok(info) => session.set_debug_info(info),
-            // Every question will be answered by that.
-            Err(error) => tracing::debug!(%error, "no debug info"),
+    match kernel.debug_info() {
+        Ok(info) => {
+            session.set_debug_info(info);
+            if spec.monitor {
+                session.monitor();
+            }
         }
+        // Every question will be answered by that.
+        Err(error) => tracing::debug!(%error, "no debug info"),
     }
     let ready = set_the_stage(&mut session, seed, kernel, scheduler);
     for look in &spec.looks {
         if let Some(at) = look.at {
             session.look_at(at, look.question.clone());
         }
+    }
+    if let Err(error) = session.snapshots(spec.snapshots) {
+        tracing::warn!(%error, "no snapshots at times");
     }
     session.begin_script();
     let (mut session, expectations) = match body {
@@ -186,18 +199,20 @@ where
     for look in spec.looks.iter().filter(|look| look.at.is_none()) {
         session.observe(&look.question);
     }
-    let observations = session.take_observations();
+    if session.caught() == 0 {
+        // For the case that a check fails which nothing in the kernel has told of.
+        session.found("end", "a check failed: this is how the run ended".to_owned());
+    }
     if session.scheduler_runs() {
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
         let _ = session.stop_scheduler();
     }
-    let dumps = session.take_dumps();
+    let (evidence, observed) = session.finish_observed();
     Played {
-        evidence: session.finish(),
+        evidence,
         expectations,
         script,
-        observations,
-        dumps,
+        observed,
     }
 }
 

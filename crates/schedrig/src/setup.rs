@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use machine_tcg::{Qemu, TcgConfig};
-use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan};
+use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan, Verdict};
 use session::{GuestClock, Program, Session};
 
 use crate::kernel::PreparedKernel;
@@ -23,6 +23,9 @@ pub struct Setup {
     manifest: Manifest,
     original: Arc<Original>,
 }
+
+/// Ticks of all CPUs together between two samples of the monitor.
+const TICKS_PER_SAMPLE: u64 = 32;
 
 /// A run that is over.
 #[derive(Debug)]
@@ -162,7 +165,7 @@ impl Setup {
             replay: (self.spec.replay)(seed),
         };
         let record = self.judge(seed, played, host);
-        let passed = record.judgement.verdict <= record::Verdict::Pass;
+        let passed = record.verdict() <= Verdict::Pass;
         let place = match self.spec.keep {
             Keep::None => None,
             Keep::Failures if passed => None,
@@ -171,13 +174,16 @@ impl Setup {
         Ok(Finished { record, place })
     }
 
-    /// The guest's clock, looked at in every tick if something is to happen at a time.
+    /// The guest's clock, looked at as often as somebody has to.
     fn clock(&self) -> Option<GuestClock> {
         let clock = self.kernel.clock;
         if self.spec.looks.iter().any(|look| look.at.is_some()) {
-            return clock.map(GuestClock::finely);
+            clock.map(GuestClock::finely)
+        } else if self.spec.monitor {
+            clock.map(|clock| clock.every(TICKS_PER_SAMPLE))
+        } else {
+            clock
         }
-        clock
     }
 
     fn play<F>(&self, session: Session, seed: u64, body: Body<'_, F>) -> Played
@@ -200,13 +206,12 @@ impl Setup {
             evidence,
             expectations,
             script,
-            observations,
-            mut dumps,
+            observed,
         } = played;
         let judgement = check::judge(&evidence, &expectations);
-        if judgement.verdict <= record::Verdict::Pass {
-            // Somebody waited long, and was meant to.
-            dumps.clear();
+        let mut monitored = observed.monitored;
+        if let Some(monitored) = &mut monitored {
+            monitored.checks = check::judge_monitored(monitored, &expectations);
         }
         let spec = &self.spec;
         let plan = Plan {
@@ -230,12 +235,19 @@ impl Setup {
             limits: spec.limits.of_guest(),
             script,
         };
-        Record {
+        let mut record = Record {
             remake: Some(remake),
-            observations,
-            dumps,
+            observations: observed.observations,
+            snapshots: observed.snapshots,
+            dumps: observed.dumps,
+            monitored,
             ..Record::new(plan, evidence, judgement, host)
+        };
+        if record.verdict() <= Verdict::Pass {
+            // Somebody waited long, and was meant to.
+            record.dumps.clear();
         }
+        record
     }
 }
 
@@ -245,8 +257,7 @@ impl Played {
             evidence,
             expectations: record::Expectation::defaults(),
             script: Vec::new(),
-            observations: Vec::new(),
-            dumps: Vec::new(),
+            observed: session::Observed::default(),
         }
     }
 }

@@ -23,6 +23,12 @@ pub struct Declared {
     pub seed: Option<u64>,
     /// Guest RAM in MiB.
     pub memory: Option<u32>,
+    /// How many snapshots are taken while the workers run for the first time.
+    pub snapshots: Option<usize>,
+    /// Is a run that failed executed again, to see the calls that led there?
+    pub auto_repro: Option<bool>,
+    /// Does a monitor sample the runqueues?
+    pub monitor: Option<bool>,
 }
 
 /// Runs a declared test. Panics, as tests do, with the whole report unless the run passed or was skipped.
@@ -39,7 +45,7 @@ pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
             if let Some(place) = &finished.place {
                 report += &format!("  record in {}\n", place.display());
             }
-            match finished.record.judgement.verdict {
+            match finished.record.verdict() {
                 Verdict::Pass | Verdict::Skip => print!("{report}"),
                 Verdict::Fail | Verdict::Inconclusive => panic!("{report}"),
             }
@@ -76,6 +82,9 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
         .and_then(|seed| seed.parse().ok());
     spec.seed = seed.or(declared.seed).unwrap_or(spec.seed);
     spec.memory_mib = declared.memory;
+    spec.snapshots = declared.snapshots.unwrap_or(spec.snapshots);
+    spec.auto_repro = declared.auto_repro.unwrap_or(spec.auto_repro);
+    spec.monitor = declared.monitor.unwrap_or(spec.monitor);
     // Tests of one file mostly share machine and seed.
     spec.warm = true;
     spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);

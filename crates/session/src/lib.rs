@@ -21,9 +21,7 @@ mod agent;
 mod chain;
 mod closure;
 mod exchange;
-mod guard;
-mod instruments;
-mod lookout;
+mod observer;
 mod replay;
 mod session;
 mod watchdog;
@@ -32,8 +30,9 @@ pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
 pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
-pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError};
-pub use lookout::LookError;
+pub use observer::{
+    Act, Hit, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed, Only, SnapshotError,
+};
 pub use replay::{Actor, ReplayError, read_program};
 pub use session::{Failed, Limits, Session, SessionError};
 pub use watchdog::{GuestClock, WatchdogError};

@@ -3,9 +3,9 @@
 //! A hook on the kernel's own tick (`update_process_times`, once per tick and busy CPU) reports every few
 //! hundred ticks; the session then reads `jiffies_64`. The guest's clock decides how long a command may take.
 
-use guestmem::{AddressSpace, GuestVirt, VirtError};
+use guestmem::{AddressSpace, GuestVirt, PhysMem, VirtError};
 use kimage::Symbols;
-use machine::{HookHit, HookId, HookSpec, Machine, MachineError};
+use machine::{HookId, HookSpec, Instrument, Machine, MachineError, Registers};
 use spec::{GuestTime, Nanos};
 
 /// `update_process_times` of `kernel/time/timer.c` runs in every tick, on the CPU that takes it.
@@ -72,34 +72,93 @@ impl GuestClock {
     /// The same clock, looked at in every tick: it costs a stop of the machine each time.
     #[must_use]
     pub fn finely(self) -> GuestClock {
-        GuestClock { every: 1, ..self }
+        self.every(1)
     }
 
-    /// Asks the machine for a look every few hundred ticks.
-    pub(crate) fn hook(&self, machine: &mut dyn Machine) -> Result<HookId, MachineError> {
-        machine.hook(self.tick, HookSpec { every: self.every })
-    }
-
-    /// Guest time since boot, to the tick, at a hit of that hook.
-    pub(crate) fn now(&self, machine: &dyn Machine, hit: &HookHit) -> Result<GuestTime, VirtError> {
-        let registers = &hit.registers;
-        let space = AddressSpace::new(machine.memory(), registers.cr3, registers.paging_levels());
-        let jiffies = space.read_u64(self.jiffies_64)?;
-        Ok(self.since_boot(jiffies))
-    }
-
-    /// Guest time since boot, to the tick, of a kernel that stands still.
-    pub(crate) fn read(&self, kernel: &introspect::GuestKernel<'_>) -> Option<GuestTime> {
-        kernel
-            .read_u64(self.jiffies_64)
-            .ok()
-            .map(|jiffies| self.since_boot(jiffies))
+    /// The same clock, looked at in every n-th tick of all CPUs together.
+    #[must_use]
+    pub fn every(self, ticks: u64) -> GuestClock {
+        GuestClock {
+            every: ticks.max(1),
+            ..self
+        }
     }
 
     fn since_boot(&self, jiffies: u64) -> GuestTime {
         let initial = (1 << 32) - INITIAL_SECONDS_BEFORE_WRAP * self.hz;
         let ticks = jiffies.saturating_sub(initial);
         GuestTime(Nanos(ticks.saturating_mul(1_000_000_000 / self.hz)))
+    }
+}
+
+/// A guest's clock that a machine looks at.
+///
+/// `jiffies` stands still until the kernel has a timer, and so is behind `CLOCK_MONOTONIC` by as much as that took: what
+/// the guest tells of its time puts it right.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    clock: GuestClock,
+    hook: HookId,
+    /// How far `jiffies` is behind; the tick that is not over yet is no part of it.
+    behind: Option<Nanos>,
+}
+
+impl Clock {
+    /// Asks the machine for a look now and then.
+    pub(crate) fn set(clock: GuestClock, machine: &mut dyn Machine) -> Result<Clock, MachineError> {
+        let hook = machine.hook(clock.tick, HookSpec { every: clock.every })?;
+        Ok(Clock {
+            clock,
+            hook,
+            behind: None,
+        })
+    }
+
+    /// From now on, has a look in every tick.
+    pub(crate) fn refine(&mut self, machine: &mut dyn Machine) -> Result<(), MachineError> {
+        if self.clock.every > 1 {
+            let fine = machine.hook(self.clock.tick, HookSpec::ALWAYS)?;
+            machine.remove(Instrument::Hook(self.hook))?;
+            self.hook = fine;
+            self.clock = self.clock.finely();
+        }
+        Ok(())
+    }
+
+    /// Is it this clock's hook?
+    pub(crate) fn is(&self, hook: HookId) -> bool {
+        self.hook == hook
+    }
+
+    /// The guest, frozen with these registers, has told its time.
+    pub(crate) fn told(&mut self, memory: &dyn PhysMem, registers: &Registers, at: GuestTime) {
+        let Ok(ticked) = self.ticked(memory, registers) else {
+            return;
+        };
+        let behind = Nanos(at.0.0.saturating_sub(ticked.0.0));
+        self.behind = Some(self.behind.map_or(behind, |least| least.min(behind)));
+    }
+
+    /// Guest time since boot, to the tick, of a guest that is frozen with these registers.
+    pub(crate) fn now(&self, memory: &dyn PhysMem, registers: &Registers) -> Result<GuestTime, VirtError> {
+        Ok(self.right(self.ticked(memory, registers)?))
+    }
+
+    /// Guest time since boot, to the tick, of a kernel that stands still.
+    pub(crate) fn read(&self, kernel: &introspect::GuestKernel<'_>) -> Option<GuestTime> {
+        let jiffies = kernel.read_u64(self.clock.jiffies_64).ok()?;
+        Some(self.right(self.clock.since_boot(jiffies)))
+    }
+
+    fn ticked(&self, memory: &dyn PhysMem, registers: &Registers) -> Result<GuestTime, VirtError> {
+        let space = AddressSpace::new(memory, registers.cr3, registers.paging_levels());
+        let jiffies = space.read_u64(self.clock.jiffies_64)?;
+        Ok(self.clock.since_boot(jiffies))
+    }
+
+    fn right(&self, ticked: GuestTime) -> GuestTime {
+        let behind = self.behind.unwrap_or(Nanos::ZERO);
+        GuestTime(Nanos(ticked.0.0.saturating_add(behind.0)))
     }
 }
 

@@ -71,7 +71,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
             "identical": replayed.difference.is_none(),
             "recorded_hash": hash.as_str(),
             "record_hash": again.hash.as_str(),
-            "verdict": again.judgement.verdict,
+            "verdict": again.verdict(),
             "difference": replayed.difference,
             "record": replayed.finished.place,
         });

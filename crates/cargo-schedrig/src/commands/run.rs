@@ -129,7 +129,7 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
             eprintln!("please report this: it is a defect of schedrig, or of its QEMU");
             Ok(Exit::Software)
         }
-        None => Ok(finished.record.judgement.verdict.into()),
+        None => Ok(finished.record.verdict().into()),
     }
 }
 

@@ -73,11 +73,11 @@ impl Drop for Jobs {
 fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Result<Ran, RigError> {
     let finished = setup.run(seed, &mut |_| {}, |rig| scenario(rig))?;
     let record = finished.record;
-    let findings = record.judgement.findings();
+    let findings = record.findings();
     let reasons = findings.map(|finding| format!("{}: {}", finding.check, finding.reason));
     Ok(Ran {
         seed,
-        verdict: record.judgement.verdict,
+        verdict: record.verdict(),
         reason: reasons.collect::<Vec<_>>().join("; "),
         metrics: report::metrics(&record),
         record_hash: record.hash.to_string(),

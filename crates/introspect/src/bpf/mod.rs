@@ -41,6 +41,7 @@ pub use ringbuf::{Record, RingBuf};
 pub use struct_ops::StructOps;
 pub use types::TypeInfo;
 
+use guestmem::GuestVirt;
 use record::Value;
 
 use crate::{GuestKernel, Limits, ReadError};
@@ -71,6 +72,16 @@ impl<'k> Bpf<'k> {
         found
             .map(|prog| prog.map(|(_, prog)| Program::new(self, prog)))
             .collect()
+    }
+
+    /// The function of a program in the machine code of which an address is, and how far from its beginning.
+    pub fn symbolize(&self, at: GuestVirt) -> Result<Option<(String, u64)>, ReadError> {
+        for prog in self.progs()? {
+            if let Some(found) = prog.symbolize(at)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// `map_idr`: the maps, by ascending id.

@@ -124,6 +124,27 @@ impl<'b> Program<'b> {
         self.aux()?.pointer("ksym.start")
     }
 
+    /// Which of its functions has machine code at this address, and how far from the function's beginning.
+    pub fn symbolize(&self, at: GuestVirt) -> Result<Option<(String, u64)>, ReadError> {
+        let aux = self.aux()?;
+        let mut functions = vec![aux];
+        let count = bounded(&aux, "func_cnt", MOST_FUNCS)?;
+        if count > 0 {
+            let all = aux.follow("func")?;
+            for index in 0..count {
+                functions.push(all.element(index)?.deref()?.follow("aux")?);
+            }
+        }
+        for function in functions {
+            let (start, end) = (function.u64("ksym.start")?, function.u64("ksym.end")?);
+            if (start..end).contains(&at.0) {
+                let name = function.str("ksym.name")?;
+                return Ok(Some((bare(&name).to_owned(), at.0 - start)));
+            }
+        }
+        Ok(None)
+    }
+
     /// `pages`: the pages of `struct bpf_prog` with its instructions.
     pub fn pages(&self) -> Result<u64, ReadError> {
         self.prog.u64("pages")
@@ -209,6 +230,15 @@ impl<'b> Program<'b> {
             ("maps", maps),
             ("btf", btf),
         ])
+    }
+}
+
+/// The name of a function, without what the kernel puts before it: `bpf_prog_`, and the tag in hex.
+fn bare(ksym: &str) -> &str {
+    let rest = ksym.strip_prefix("bpf_prog_").unwrap_or(ksym);
+    match rest.split_once('_') {
+        Some((tag, name)) if tag.len() == 16 => name,
+        _ => rest,
     }
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn brief(task: Object<'_>) -> Value {
 }
 
 /// A task in one word, as the kernel's messages have it: `comm[pid]`.
-pub(crate) fn brief_line(task: Object<'_>) -> String {
+pub fn brief_line(task: Object<'_>) -> String {
     let part = |part: Result<String, ReadError>| part.unwrap_or_else(|_| "?".to_owned());
     let pid = task.i64("pid").map(|pid| pid.to_string());
     format!("{}[{}]", part(task.str("comm")), part(pid))

@@ -116,6 +116,7 @@ pub(super) fn happening_text(what: &Happening) -> String {
 pub(super) fn end_text(end: &End) -> String {
     match end {
         End::PoweredOff => "powered off".to_owned(),
+        End::Stopped { during } => format!("stopped as asked: {during}"),
         End::LeftEarly { during } => format!("left early: {during}"),
         End::GuestPanic { message } => format!("the kernel panicked: {message}"),
         End::GuestSilent { during } => format!("the guest fell silent: {during}"),

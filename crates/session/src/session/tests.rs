@@ -1,7 +1,11 @@
+use std::sync::Arc;
+
 use guestmem::{GuestPhys, GuestVirt};
-use spec::WorkerReport;
+use machine::ExitReason;
+use record::End;
+use spec::{CgroupSpec, ExitStatus, GroupName, Work, WorkerReport};
 use testkit::{FakeMachine, Step};
-use wire::SchedulerState;
+use wire::{Notice, PROTOCOL_VERSION, Reply, Request, SchedulerState};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 //!
 //! What does not fit is given back and counted: nothing goes in silence, and what is kept is what came first.
 
-use super::Tag;
+use record::Tag;
 
 /// Snapshots that a run keeps.
 pub const STORED_SNAPSHOTS: usize = 64;

@@ -1,6 +1,4 @@
-//! The names of snapshots, of the files in which they are kept, and how many are kept (contracts B10, B11, F3).
-
-mod shelf;
+//! The names of snapshots, and of the files in which they are kept (contracts B10, B11).
 
 use std::ffi::OsString;
 use std::fmt;
@@ -9,8 +7,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-
-pub use shelf::{Bounded, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, USER_WATCHES};
 
 /// The longest tag in bytes: what a guest's request has room for.
 pub const MOST_TAG_BYTES: usize = 64;

@@ -1,0 +1,297 @@
+//! Looking at the guest's kernel while a run goes on.
+//!
+//! ```text
+//!  tick ──────────► questions whose time has come, snapshots that are due, the monitor's rounds, tasks that are stuck
+//!  hook, watch ───► instruments: whose is it? ─┬─ the user's: counted, logged, looked, shot, called, stopped
+//!                                              └─ the guard's: a dump
+//!  both ──────────► Observed, when the run is over
+//! ```
+//! The guest stands still meanwhile and does not notice: looking changes no execution. What was seen is beside the
+//! evidence, and not part of the record's hash.
+
+mod album;
+mod guard;
+mod instruments;
+mod questions;
+mod rounds;
+mod view;
+
+use std::sync::Arc;
+
+use guestmem::PhysMem;
+use introspect::{DebugInfo, GuestKernel, Question};
+use machine::Machine;
+use observe::periodic::TooManySnapshots;
+use observe::{Bounded, STORED_EVENTS};
+use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
+use spec::{GuestTime, Nanos};
+
+pub use album::NoRoom;
+pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError, Only};
+pub use view::LookError;
+
+use album::Album;
+pub(crate) use guard::{Alarm, Guard, Post};
+pub(crate) use instruments::{Instruments, Owner, RawHit};
+use questions::Questions;
+use rounds::Rounds;
+use view::View;
+
+/// All that was seen of a run beside its evidence.
+#[derive(Debug, Default)]
+pub struct Observed {
+    /// Answers and hits, by their times.
+    pub observations: Vec<Observation>,
+    /// Snapshots, the oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// What failures looked like at their instants.
+    pub dumps: Vec<Dump>,
+    /// What the monitor saw, if there was one.
+    pub monitored: Option<Monitored>,
+}
+
+/// Looks.
+pub(crate) struct Observer {
+    view: View,
+    window: Window,
+    /// How long the workers had run before the window that is open.
+    ran: Nanos,
+    questions: Questions,
+    pub(crate) album: Album,
+    rounds: Option<Rounds>,
+    pub(crate) guard: Guard,
+    pub(crate) instruments: Instruments,
+    seen: Bounded<Observation>,
+}
+
+#[derive(Debug)]
+enum Window {
+    Closed,
+    /// Opened, and no tick was seen yet.
+    Open,
+    Since(GuestTime),
+}
+
+impl Default for Observer {
+    fn default() -> Self {
+        Observer {
+            view: View::default(),
+            window: Window::Closed,
+            ran: Nanos::ZERO,
+            questions: Questions::default(),
+            album: Album::default(),
+            rounds: None,
+            guard: Guard::default(),
+            instruments: Instruments::default(),
+            seen: Bounded::new(STORED_EVENTS),
+        }
+    }
+}
+
+impl Observer {
+    pub(crate) fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
+        self.view.set_debug_info(info);
+    }
+
+    pub(crate) fn kernel<'m>(&'m mut self, memory: &'m dyn PhysMem) -> Result<GuestKernel<'m>, LookError> {
+        self.view.kernel(memory)
+    }
+
+    /// Samples the runqueues from now on.
+    pub(crate) fn monitor(&mut self) {
+        self.rounds = Some(Rounds::new());
+    }
+
+    pub(crate) fn look_at(&mut self, when: Nanos, question: Question) {
+        self.questions.add(when, question);
+    }
+
+    pub(crate) fn snapshots(&mut self, count: usize) -> Result<(), TooManySnapshots> {
+        self.album.of_next_window(count)
+    }
+
+    /// The workers are told to run for so long.
+    pub(crate) fn open(&mut self, span: Nanos) {
+        self.window = Window::Open;
+        self.album.open(span);
+    }
+
+    /// The window is over, after that much time.
+    pub(crate) fn close(&mut self, span: Nanos) {
+        self.window = Window::Closed;
+        self.ran.0 = self.ran.0.saturating_add(span.0);
+    }
+
+    /// Does what is due at this tick.
+    pub(crate) fn tick(&mut self, machine: &dyn Machine, now: GuestTime) {
+        let since = match self.window {
+            Window::Closed => None,
+            Window::Open => Some(now),
+            Window::Since(since) => Some(since),
+        };
+        let Ok(kernel) = self.view.kernel(machine.memory()) else {
+            return;
+        };
+        self.guard.tick(now, &kernel, || console_len(machine));
+        let Some(since) = since else { return };
+        self.window = Window::Since(since);
+        let ran = Nanos(self.ran.0.saturating_add(now.0.0.saturating_sub(since.0.0)));
+        for seen in self.questions.due(ran, now, &kernel) {
+            let _ = self.seen.push(seen);
+        }
+        self.album.tick(since, now, &kernel);
+        let found = self.rounds.as_mut().map(|rounds| rounds.tick(now, &kernel));
+        for finding in found.unwrap_or_default() {
+            self.guard
+                .found("monitor", finding, now, &kernel, console_len(machine));
+        }
+    }
+
+    /// A hook or a watch that is not the clock's was hit. `true`: the run is to end here.
+    pub(crate) fn hit(
+        &mut self,
+        machine: &dyn Machine,
+        raw: RawHit,
+        time: impl FnOnce(&GuestKernel<'_>) -> GuestTime,
+    ) -> bool {
+        let Ok(kernel) = self.view.kernel(machine.memory()) else {
+            return false;
+        };
+        match self.instruments.owner(raw.which()) {
+            None => false,
+            Some(Owner::Guard(alarm)) => {
+                let alarm = *alarm;
+                let now = time(&kernel);
+                self.guard
+                    .hit(alarm, now, &raw.arguments(), &kernel, || console_len(machine));
+                false
+            }
+            Some(Owner::User {
+                name,
+                function,
+                only,
+                act,
+            }) => {
+                let Some(hit) = raw.describe(time(&kernel), name, function.as_ref(), only, &kernel) else {
+                    return false;
+                };
+                let mut note = |asked: String, seen: Value| {
+                    // How many had no room is told at the end.
+                    let _ = self.seen.push(Observation {
+                        at: hit.at,
+                        asked,
+                        seen,
+                    });
+                };
+                match act {
+                    Act::Count => {}
+                    Act::Log => note(hit.asked(), hit.value()),
+                    Act::Look(questions) => {
+                        note(hit.asked(), hit.value());
+                        for question in questions {
+                            note(format!("{question} at {}", hit.asked()), question.answer(&kernel));
+                        }
+                    }
+                    Act::Snapshot(tag) => {
+                        note(hit.asked(), hit.value());
+                        let _ = self.album.take(tag.clone(), hit.at, &kernel);
+                    }
+                    Act::Call(function) => function(&hit, &kernel),
+                    Act::Stop => {
+                        note(hit.asked(), hit.value());
+                        let trigger = format!("stopped as asked: {} was hit", hit.asked());
+                        self.guard
+                            .found("stop", trigger, hit.at, &kernel, console_len(machine));
+                        return true;
+                    }
+                }
+                false
+            }
+        }
+    }
+
+    /// Asks now.
+    pub(crate) fn observe(&mut self, memory: &dyn PhysMem, now: GuestTime, question: &Question) {
+        let seen = match self.view.kernel(memory) {
+            Ok(kernel) => question.answer(&kernel),
+            Err(error) => Value::missing(&error),
+        };
+        let _ = self.seen.push(Observation {
+            at: now,
+            asked: question.to_string(),
+            seen,
+        });
+    }
+
+    /// Takes a snapshot now.
+    pub(crate) fn snapshot(
+        &mut self,
+        memory: &dyn PhysMem,
+        now: GuestTime,
+        tag: Tag,
+    ) -> Result<Snapshot, SnapshotError> {
+        let kernel = self.view.kernel(memory)?;
+        Ok(self.album.take(tag, now, &kernel)?)
+    }
+
+    /// Has a failure that is seen now dumped.
+    pub(crate) fn found(&mut self, machine: &dyn Machine, now: GuestTime, what: &str, trigger: String) {
+        if let Ok(kernel) = self.view.kernel(machine.memory()) {
+            self.guard
+                .found(what, trigger, now, &kernel, console_len(machine));
+        }
+    }
+
+    /// All that was seen, with all that had no room; `console` is the whole console.
+    pub(crate) fn take(&mut self, now: GuestTime, console: &str) -> Observed {
+        let mut observations = self.seen.drain();
+        observations.extend(self.questions.never(self.ran, now));
+        observations.sort_by_key(|observation| observation.at);
+        let (snapshots, no_room) = self.album.drain();
+        let (dumps, suppressed) = self.guard.take(console);
+        let lost = [
+            ("observations", self.seen.refused(), STORED_EVENTS),
+            ("snapshots", no_room, observe::STORED_SNAPSHOTS),
+            ("failure dumps", suppressed, guard::MOST_DUMPS),
+        ];
+        for (what, count, most) in lost {
+            if count > 0 {
+                observations.push(Observation {
+                    at: now,
+                    asked: format!("{what} that are not shown"),
+                    seen: Value::Missing(format!("{count} more; {most} are kept")),
+                });
+            }
+        }
+        Observed {
+            observations,
+            snapshots,
+            dumps,
+            monitored: self.rounds.take().map(Rounds::told),
+        }
+    }
+}
+
+/// A snapshot could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The guest's kernel cannot be looked at.
+    #[error(transparent)]
+    Look(#[from] LookError),
+    /// There is no room.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// Too many are to be taken.
+    #[error(transparent)]
+    TooMany(#[from] TooManySnapshots),
+    /// The machine cannot be looked at in every tick.
+    #[error(transparent)]
+    Machine(#[from] machine::MachineError),
+    /// The name is none.
+    #[error(transparent)]
+    Tag(#[from] record::TagError),
+}
+
+fn console_len(machine: &dyn Machine) -> usize {
+    machine.console().map_or(0, |console| console.len())
+}

@@ -1,0 +1,291 @@
+//! Failures, caught in the act.
+//!
+//! ```text
+//!  a scheduler's exit_kind ── watch, ≥ SCX_EXIT_ERROR ────────┐
+//!  its words are complete ─── hook on the work that ends it ──┤
+//!  the kernel says that something is wrong ── hook on printk ─┼──► Dump, at that instant
+//!  a task that waits too long ─── the tick's hook ────────────┤
+//!  something that the monitor finds ──────────────────────────┘
+//! ```
+
+use guestmem::GuestVirt;
+use introspect::GuestKernel;
+use introspect::sched::Scx;
+use observe::{Place, alarm, dump, longest_wait};
+use record::{Dump, Tag, well_known};
+use spec::{GuestTime, Nanos};
+
+/// `SCX_EXIT_ERROR`: below it are the ends that somebody wanted (contract E13).
+const EXIT_ERROR: u64 = 1024;
+/// The kernel's work that ends a scheduler, when its reason is written down; by the kernels' names, the newest first.
+const ENDING: [&str; 2] = ["scx_disable_workfn", "scx_ops_disable_workfn"];
+/// `vprintk_emit(facility, level, dev_info, fmt, args)`: all that the kernel says goes through here.
+const PRINTK: &str = "vprintk_emit";
+/// Which of its arguments is the format.
+const FORMAT: usize = 3;
+/// A runnable task that has waited so long is stuck: the limit of the default check on starvation.
+const STUCK: Nanos = Nanos::from_secs(1);
+/// Dumps that a run keeps: the first failures explain the others.
+pub(super) const MOST_DUMPS: usize = 6;
+/// Lines of the kernel's log that a dump has.
+const LOG_LINES: usize = 20;
+
+/// What one of the guard's instruments tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alarm {
+    /// A scheduler ends with an error.
+    ExitKind,
+    /// The kernel ends a scheduler: why is written down by now.
+    Ending,
+    /// The kernel says something.
+    Printk,
+}
+
+/// What an alarm needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Post {
+    /// A hook at this function.
+    Hook(GuestVirt),
+    /// A watch on this number, which has that value now.
+    Watch(Place, u64),
+}
+
+/// Watches over a run.
+#[derive(Debug, Default)]
+pub(crate) struct Guard {
+    caught: Vec<Caught>,
+    /// Failures that had no room.
+    refused: u64,
+    /// What was dumped once.
+    done: Done,
+    /// Is a scheduler attached that should be?
+    attached: bool,
+}
+
+/// What was dumped of the scheduler that is attached; of the kernel, by what it said.
+#[derive(Debug, Default)]
+struct Done {
+    exit: bool,
+    stuck: bool,
+    early: Option<usize>,
+    said: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Caught {
+    dump: Dump,
+    /// How long the kernel's console was then.
+    console: usize,
+    /// The kernel's words come next on the console.
+    says: bool,
+}
+
+impl Guard {
+    /// What is guarded all the time.
+    pub(crate) fn posts(kernel: &GuestKernel<'_>) -> Vec<(Alarm, Post)> {
+        let printk = kernel.symbol(PRINTK).ok();
+        printk
+            .into_iter()
+            .map(|at| (Alarm::Printk, Post::Hook(at)))
+            .collect()
+    }
+
+    /// What is guarded while a scheduler is attached: all those that are loaded.
+    pub(crate) fn scheduler_posts(kernel: &GuestKernel<'_>) -> Vec<(Alarm, Post)> {
+        let scheds = Scx::of(kernel).scheds().unwrap_or_default();
+        let kinds = scheds.iter().filter_map(|sched| {
+            let kind = sched.object().field("exit_kind.counter").ok()?;
+            let name = sched.name().unwrap_or_default();
+            let place = Place::of(&kind, &format!("{name}->exit_kind")).ok()?;
+            let now = place.read(kernel).ok()?;
+            Some((Alarm::ExitKind, Post::Watch(place, now)))
+        });
+        let mut posts: Vec<_> = kinds.collect();
+        let ending = ENDING.into_iter().find_map(|name| kernel.symbol(name).ok());
+        posts.extend(ending.map(|at| (Alarm::Ending, Post::Hook(at))));
+        posts
+    }
+
+    /// What an exit kind must be for a hit.
+    pub(crate) fn when() -> machine::When {
+        machine::When::AtLeast(EXIT_ERROR)
+    }
+
+    /// A scheduler is attached: what it does wrong is news again.
+    pub(crate) fn attached(&mut self) {
+        let said = std::mem::take(&mut self.done.said);
+        self.done = Done {
+            said,
+            ..Done::default()
+        };
+        self.attached = true;
+    }
+
+    /// The scheduler is no more, or is meant to go.
+    pub(crate) fn detached(&mut self) {
+        self.attached = false;
+    }
+
+    /// A hit of one of the guard's instruments. `console` tells how long the kernel's console is.
+    pub(crate) fn hit(
+        &mut self,
+        alarm: Alarm,
+        now: GuestTime,
+        arguments: &[u64],
+        kernel: &GuestKernel<'_>,
+        console: impl Fn() -> usize,
+    ) {
+        match alarm {
+            // A store that fails to change it is one too; the first tells all.
+            Alarm::ExitKind if !self.done.exit => {
+                self.done.exit = true;
+                let trigger = "the scheduler ends with an error".to_owned();
+                self.catch("exit", trigger, now, kernel, console(), false);
+            }
+            Alarm::Ending if self.done.exit => self.last_words(kernel),
+            Alarm::ExitKind | Alarm::Ending => {}
+            Alarm::Printk => self.heard(now, arguments, kernel, console),
+        }
+    }
+
+    fn heard(
+        &mut self,
+        now: GuestTime,
+        arguments: &[u64],
+        kernel: &GuestKernel<'_>,
+        console: impl Fn() -> usize,
+    ) {
+        let Some(format) = arguments.get(FORMAT) else {
+            return;
+        };
+        let Some(words) = alarm::of_format(kernel, GuestVirt(*format)) else {
+            return;
+        };
+        // Many follow from the first.
+        if self.done.said.contains(&words) {
+            return;
+        }
+        self.done.said.push(words.clone());
+        let trigger = format!("the kernel says: {words}");
+        self.catch("kernel", trigger, now, kernel, console(), true);
+    }
+
+    /// The scheduler's own words, which were not written when it began to end.
+    fn last_words(&mut self, kernel: &GuestKernel<'_>) {
+        let exit = |caught: &&mut Caught| caught.dump.snapshot.tag.as_str().starts_with("exit");
+        if let Some(caught) = self.caught.iter_mut().rev().find(exit) {
+            let headline = &mut caught.dump.headline;
+            headline.retain(|line| !line.contains(" ends with "));
+            headline.splice(0..0, observe::last_words(kernel));
+        }
+    }
+
+    /// Looks whether a task is stuck; once of each kind is enough.
+    pub(crate) fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>, console: impl Fn() -> usize) {
+        if !self.attached || (self.done.stuck && self.done.early.is_some()) {
+            return;
+        }
+        let Ok(Some(waiting)) = longest_wait(kernel) else {
+            return;
+        };
+        if waiting.since >= STUCK && !self.done.stuck {
+            self.done.stuck = true;
+            let trigger = format!("a task is stuck: {waiting}");
+            self.catch("stuck", trigger, now, kernel, console(), false);
+        }
+        let half = watchdog_timeout(kernel).map(|timeout| Nanos(timeout.0 / 2));
+        if half.is_some_and(|half| waiting.since >= half) && self.done.early.is_none() {
+            let trigger =
+                format!("half of the time is over after which the kernel ends the scheduler: {waiting}");
+            self.done.early = Some(self.caught.len());
+            self.catch(well_known::EARLY_DEGRADED, trigger, now, kernel, console(), false);
+        }
+    }
+
+    /// Something that was found otherwise.
+    pub(crate) fn found(
+        &mut self,
+        what: &str,
+        trigger: String,
+        now: GuestTime,
+        kernel: &GuestKernel<'_>,
+        console: usize,
+    ) {
+        self.catch(what, trigger, now, kernel, console, false);
+    }
+
+    fn catch(
+        &mut self,
+        what: &str,
+        trigger: String,
+        now: GuestTime,
+        kernel: &GuestKernel<'_>,
+        console: usize,
+        says: bool,
+    ) {
+        if self.caught.len() >= MOST_DUMPS {
+            self.refused += 1;
+            return;
+        }
+        let Some(tag) = self.tag(what) else { return };
+        let dump = dump(kernel, tag, now, trigger, STUCK);
+        self.caught.push(Caught { dump, console, says });
+    }
+
+    /// `what`, or `what-2` and so on where there is one already.
+    fn tag(&self, what: &str) -> Option<Tag> {
+        let taken = |tag: &str| {
+            self.caught
+                .iter()
+                .any(|caught| caught.dump.snapshot.tag.as_str() == tag)
+        };
+        let numbered = (2..).map(|n| format!("{what}-{n}"));
+        let free = std::iter::once(what.to_owned())
+            .chain(numbered)
+            .find(|tag| !taken(tag));
+        free.and_then(|tag| Tag::new(tag).ok())
+    }
+
+    /// How many were caught.
+    pub(crate) fn caught(&self) -> usize {
+        self.caught.len()
+    }
+
+    /// What was caught, and how many failures had no room.
+    pub(crate) fn take(&mut self, console: &str) -> (Vec<Dump>, u64) {
+        let mut caught = std::mem::take(&mut self.caught);
+        if let Some(early) = self.done.early.and_then(|early| caught.get_mut(early))
+            && !self.done.exit
+            && let Ok(tag) = Tag::new(match self.refused {
+                0 => well_known::EARLY_ONLY_LATE_NEVER_FIRED,
+                _ => well_known::EARLY_ONLY_LATE_SUPPRESSED,
+            })
+        {
+            early.dump.snapshot.tag = tag;
+        }
+        let dumps = caught.into_iter().map(|caught| caught.with_log(console));
+        (dumps.collect(), std::mem::take(&mut self.refused))
+    }
+}
+
+impl Caught {
+    /// With the end of the kernel's log as it was then; the words that set it off are its last line.
+    fn with_log(mut self, console: &str) -> Dump {
+        let (before, after) = console.split_at(console.floor_char_boundary(self.console.min(console.len())));
+        let words = after.lines().find(|line| self.says && check::is_complaint(line));
+        if let Some(words) = words {
+            self.dump.trigger = format!("the kernel says: {}", alarm::without_time(words));
+        }
+        let lines: Vec<&str> = before.lines().chain(words).collect();
+        let last = lines.len().saturating_sub(LOG_LINES);
+        self.dump.log = lines[last..].iter().map(|line| (*line).to_owned()).collect();
+        self.dump
+    }
+}
+
+/// The shortest of the schedulers' own.
+fn watchdog_timeout(kernel: &GuestKernel<'_>) -> Option<Nanos> {
+    let scheds = Scx::of(kernel).scheds().ok()?;
+    let timeouts = scheds.iter().filter_map(|sched| sched.watchdog_timeout().ok());
+    timeouts.filter(|timeout| *timeout > 0).map(Nanos).min()
+}

@@ -1,0 +1,82 @@
+//! The monitor's rounds: a sample of the runqueues now and then, and what they show.
+
+use introspect::GuestKernel;
+use observe::monitor::{Limits, Monitor, Sample};
+use record::{Monitored, Value};
+use spec::GuestTime;
+
+/// Takes samples.
+#[derive(Debug)]
+pub(crate) struct Rounds {
+    monitor: Monitor,
+    /// Findings that were told.
+    told: usize,
+    /// Samples that could not be read, and why the last one could not.
+    unread: u64,
+    why: Option<String>,
+}
+
+impl Rounds {
+    pub(crate) fn new() -> Rounds {
+        Rounds {
+            monitor: Monitor::new(Limits::default()),
+            told: 0,
+            unread: 0,
+            why: None,
+        }
+    }
+
+    /// Takes a sample; tells what it shows for the first time.
+    pub(crate) fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) -> Vec<String> {
+        match Sample::read(kernel, now) {
+            Ok(sample) => self.monitor.take(&sample),
+            Err(error) => {
+                self.unread += 1;
+                self.why = Some(error.to_string());
+            }
+        }
+        let findings = self.monitor.findings();
+        let new = findings.get(self.told..).unwrap_or_default();
+        self.told = findings.len();
+        new.iter().map(ToString::to_string).collect()
+    }
+
+    /// All that was found.
+    pub(crate) fn told(self) -> Monitored {
+        let summary = self.monitor.summary();
+        let incomplete = summary.incomplete + self.unread;
+        let imbalance = summary.imbalance;
+        Monitored {
+            samples: summary.samples,
+            incomplete,
+            unread: summary.unread.clone().or(self.why),
+            findings: self.monitor.findings().to_vec(),
+            unlisted: summary.unlisted,
+            numbers: Value::tree([
+                (
+                    "imbalance",
+                    imbalance.map_or_else(none, |most| Value::from(format!("{:.1}", most.ratio()))),
+                ),
+                (
+                    "most_running",
+                    imbalance.map_or_else(none, |most| Value::from(most.most)),
+                ),
+                (
+                    "local_dsq",
+                    Value::Tree(
+                        summary
+                            .local_dsq
+                            .iter()
+                            .map(|(cpu, most)| (format!("cpu{cpu}").into(), Value::from(*most)))
+                            .collect(),
+                    ),
+                ),
+            ]),
+            checks: Vec::new(),
+        }
+    }
+}
+
+fn none() -> Value {
+    Value::Missing("no sample was taken".to_owned())
+}

@@ -1,0 +1,43 @@
+//! The guest's kernel, found in its memory once somebody looks.
+
+use std::sync::Arc;
+
+use guestmem::PhysMem;
+use introspect::{DebugInfo, GuestKernel, Hints, Placement, PlacementError};
+
+/// What is known of the guest's kernel.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    info: Option<Arc<DebugInfo>>,
+    /// Where the kernel lies, once somebody has looked.
+    place: Option<Placement>,
+}
+
+/// The guest's kernel cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub enum LookError {
+    /// Nobody has told its names and types.
+    #[error("the names and types of the guest's kernel are not known; this is a defect of schedrig")]
+    Unknown,
+    /// It is not found.
+    #[error("find the kernel in the guest's memory")]
+    Placement(#[from] PlacementError),
+}
+
+impl View {
+    pub(crate) fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
+        self.info = Some(info);
+    }
+
+    /// The kernel in this memory, which stands still.
+    pub(crate) fn kernel<'m>(&'m mut self, memory: &'m dyn PhysMem) -> Result<GuestKernel<'m>, LookError> {
+        let info = self.info.as_deref().ok_or(LookError::Unknown)?;
+        let place = match self.place {
+            Some(place) => place,
+            None => *self
+                .place
+                .insert(Placement::find(info, memory, &Hints::default())?),
+        };
+        Ok(GuestKernel::frozen(info, memory, place))
+    }
+}

@@ -1,0 +1,202 @@
+//! What the guest does between two commands: the owner loop.
+
+use machine::{Event as MachineEvent, ExitReason};
+use record::{End, Happening};
+use spec::{GuestTime, Nanos};
+use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
+
+use super::words::{describe, describe_end, ended, machine_died, mismatch, show};
+use super::{SchedulerLife, Session, SessionError};
+use crate::chain::chain;
+use crate::exchange::{self, ExchangeError};
+use crate::observer::RawHit;
+
+/// The longest file that is read from a guest, in bytes: /proc/kallsyms takes about 12 MiB.
+const MAX_FILE: usize = 128 << 20;
+
+impl Session {
+    pub(super) fn hello(&mut self) -> Result<Hello, SessionError> {
+        let boot = self.limits.boot;
+        match self.wait("the kernel boots", boot)? {
+            Request::Hello(hello) if hello.protocol == PROTOCOL_VERSION => {
+                self.told(hello.at);
+                let (release, cpus) = (hello.release.clone(), hello.cpus);
+                self.happened(Happening::Booted { release, cpus });
+                Ok(hello)
+            }
+            Request::Hello(hello) => Err(self.over(End::MachineDied {
+                reason: format!(
+                    "the agent speaks protocol {}, and this rig speaks {PROTOCOL_VERSION}",
+                    hello.protocol
+                ),
+            })),
+            other => Err(mismatch("boot", &other)),
+        }
+    }
+
+    pub(super) fn done(&mut self, command: Command) -> Result<(), SessionError> {
+        let name = describe(&command);
+        match self.command(command, Nanos::ZERO)? {
+            Reply::Done => Ok(()),
+            reply => Err(mismatch(&name, &reply)),
+        }
+    }
+
+    /// Answers the pending call with the command, and waits for its reply; `takes` is the guest time that the
+    /// command itself is meant to take.
+    pub(super) fn command(&mut self, command: Command, takes: Nanos) -> Result<Reply, SessionError> {
+        let doing = describe(&command);
+        self.answer(&Answer::Command(command))?;
+        let patience = Nanos(takes.0.saturating_add(self.limits.silence.0));
+        match self.wait(&doing, patience)? {
+            Request::Reply(reply) => Ok(reply?),
+            other => Err(mismatch(&doing, &other)),
+        }
+    }
+
+    /// The owner loop: handles events until the guest waits for the next command.
+    fn wait(&mut self, doing: &str, patience: Nanos) -> Result<Request, SessionError> {
+        let limit = GuestTime(Nanos(self.now.0.0.saturating_add(patience.0)));
+        loop {
+            let event = match self.machine.next(self.host_deadline) {
+                Ok(event) => event,
+                Err(error) => return Err(self.over(machine_died(&error))),
+            };
+            match event {
+                MachineEvent::Console(bytes) => show(&bytes),
+                MachineEvent::Call(call) => {
+                    self.calls += 1;
+                    let request = exchange::request(self.machine.as_ref(), &call);
+                    self.pending = Some(call);
+                    match request {
+                        Ok(Request::Notice(notice)) => {
+                            let answer = self.notice(notice);
+                            self.answer(&answer)?;
+                        }
+                        Ok(request) => return Ok(request),
+                        Err(error) => self.refuse(&error)?,
+                    }
+                }
+                MachineEvent::Hook(hit) if self.is_tick(&hit) => {
+                    let now = self.time_of(&hit);
+                    if let Some(now) = now {
+                        self.observer.tick(self.machine.as_ref(), now);
+                    }
+                    if now.is_some_and(|now| now > limit) {
+                        let during = format!("no call for {patience} of guest time while {doing}");
+                        return Err(self.over(End::GuestSilent { during }));
+                    }
+                    self.resume()?;
+                }
+                MachineEvent::Hook(hit) => self.hit(RawHit::Hook(hit), doing)?,
+                MachineEvent::Watch(hit) => self.hit(RawHit::Watch(hit), doing)?,
+                MachineEvent::Exit(reason) => return Err(self.over(ended(reason, doing))),
+                MachineEvent::Deadline => {
+                    let during = format!(
+                        "after {} s of host time while {doing}",
+                        self.limits.host.as_secs()
+                    );
+                    return Err(self.over(End::HostDeadline { during }));
+                }
+            }
+        }
+    }
+
+    fn notice(&mut self, notice: Notice) -> Answer {
+        match notice {
+            Notice::SchedulerLog { at, bytes, .. } => {
+                self.told(at);
+                self.scheduler_log.extend_from_slice(&bytes);
+            }
+            Notice::SchedulerExited { at, status, asked } => {
+                self.told(at);
+                self.scheduler = SchedulerLife::Gone;
+                self.happened(Happening::SchedulerExited { status, asked });
+            }
+            Notice::FileChunk { bytes } => {
+                if self.file.len() + bytes.len() > MAX_FILE {
+                    return Answer::Refused {
+                        reason: format!("a file of more than {MAX_FILE} bytes"),
+                    };
+                }
+                self.file.extend_from_slice(&bytes);
+            }
+        }
+        Answer::Ack
+    }
+
+    fn refuse(&mut self, error: &ExchangeError) -> Result<(), SessionError> {
+        let reason = chain(error);
+        self.happened(Happening::Refused {
+            reason: reason.clone(),
+        });
+        self.answer(&Answer::Refused { reason })
+    }
+
+    pub(super) fn answer(&mut self, answer: &Answer) -> Result<(), SessionError> {
+        let Some(call) = self.pending.take() else {
+            return Err(SessionError::Over {
+                reason: describe_end(&self.evidence.end),
+            });
+        };
+        if let Err(error) = exchange::answer(self.machine.as_ref(), &call, answer) {
+            return Err(self.over(End::MachineDied {
+                reason: chain(&error),
+            }));
+        }
+        self.resume()
+    }
+
+    pub(super) fn resume(&mut self) -> Result<(), SessionError> {
+        self.machine
+            .resume()
+            .map_err(|error| self.over(machine_died(&error)))
+    }
+
+    pub(super) fn over(&mut self, end: End) -> SessionError {
+        self.pending = None;
+        let reason = describe_end(&end);
+        self.evidence.end = end;
+        SessionError::Over { reason }
+    }
+
+    /// After `PowerOff` was answered: the only proper event is the end.
+    pub(super) fn await_power_off(&mut self) {
+        let limit = GuestTime(Nanos(self.now.0.0.saturating_add(self.limits.silence.0)));
+        let end = loop {
+            match self.machine.next(self.host_deadline) {
+                Ok(MachineEvent::Console(bytes)) => show(&bytes),
+                Ok(MachineEvent::Exit(ExitReason::PoweredOff)) => break End::PoweredOff,
+                Ok(MachineEvent::Exit(reason)) => break ended(reason, "it powered off"),
+                Ok(MachineEvent::Call(_)) => {
+                    break End::MachineDied {
+                        reason: "the agent called again after its power-off".to_owned(),
+                    };
+                }
+                Ok(MachineEvent::Hook(hit)) => {
+                    let now = self.time_of(&hit);
+                    if now.is_some_and(|now| now > limit) {
+                        break End::GuestSilent {
+                            during: "it did not power off".to_owned(),
+                        };
+                    }
+                    if let Err(error) = self.machine.resume() {
+                        break machine_died(&error);
+                    }
+                }
+                Ok(MachineEvent::Watch(_)) => {
+                    if let Err(error) = self.machine.resume() {
+                        break machine_died(&error);
+                    }
+                }
+                Ok(MachineEvent::Deadline) => {
+                    break End::HostDeadline {
+                        during: "while it powered off".to_owned(),
+                    };
+                }
+                Err(error) => break machine_died(&error),
+            }
+        };
+        self.evidence.end = end;
+    }
+}
