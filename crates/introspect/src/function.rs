@@ -161,6 +161,18 @@ impl Argument {
     }
 }
 
+/// The code at an address, as `function+0x10`: of the kernel, or of a BPF program; else the address.
+pub fn code_at(kernel: &GuestKernel<'_>, at: GuestVirt) -> String {
+    let kernels = kernel
+        .symbolize(at)
+        .map(|(name, distance)| (name.to_owned(), distance));
+    let found = kernels.or_else(|| Bpf::of(kernel).symbolize(at).ok().flatten());
+    match found {
+        Some((name, distance)) => format!("{name}+{distance:#x}"),
+        None => at.to_string(),
+    }
+}
+
 fn named(n: usize, name: &str) -> String {
     if name.is_empty() {
         format!("arg{n}")
@@ -169,8 +181,12 @@ fn named(n: usize, name: &str) -> String {
     }
 }
 
-/// What an operation of a scheduler takes.
+/// What an operation of a scheduler takes: by the kernel's stub for it, which has names for the arguments, or by the type
+/// of the member, which has none.
 fn op<'b>(btf: &'b Btf, name: &str) -> Option<Prototype<'b>> {
+    if let Some(stub) = btf.function(&format!("{OPS}__{name}")) {
+        return Some(stub);
+    }
     let ops = btf.find(OPS, KindSet::STRUCT)?;
     btf.prototype(btf.field(ops, name).ok()?.type_id)
 }

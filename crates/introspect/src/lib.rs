@@ -43,7 +43,7 @@ pub mod workqueue;
 
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
-pub use function::{Argument, Function};
+pub use function::{Argument, Function, code_at};
 pub use kernel::{GuestKernel, Hints, Placement, PlacementError};
 pub use object::Object;
 pub use percpu::{NAMED as NAMED_PER_CPU, PerCpuError};

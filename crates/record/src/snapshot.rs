@@ -54,9 +54,6 @@ impl<'n> From<&'n str> for Who<'n> {
 
 /// An error lists no more than this.
 const MOST_LISTED: usize = 16;
-/// The maps that hold a program's variables: their names end so.
-const VARIABLES: [&str; 3] = [".bss", ".data", ".rodata"];
-
 impl Snapshot {
     /// The value at a path, as in `cpus[cpu=1].ext.nr_running`.
     ///
@@ -131,11 +128,10 @@ impl Snapshot {
     pub fn var(&self, name: &str) -> Result<View<'_>, NoSuchValue> {
         let mut there = Vec::new();
         for map in self.get("maps")?.items() {
-            let section = map.text("name");
-            if !VARIABLES.iter().any(|suffix| section.ends_with(suffix)) {
+            // A map that holds variables.
+            let Ok(all) = map.field("variables") else {
                 continue;
-            }
-            let Ok(all) = map.contents() else { continue };
+            };
             if let Value::Tree(entries) = all.value {
                 if entries.iter().any(|(other, _)| *other == *name) {
                     return all.child(name);
@@ -197,11 +193,14 @@ impl<'s> View<'s> {
         }
     }
 
-    /// Of a map: the value of its only entry, as an array of one and a program's variables have.
+    /// Of a map: a program's variables, or the value of its only entry.
     ///
     /// # Errors
     /// [`NoSuchValue`] for a map that has none, or several: those are `contents[key=…].value`, or `contents[3].value`.
     pub fn contents(&self) -> Result<View<'s>, NoSuchValue> {
+        if let Ok(variables) = self.field("variables") {
+            return Ok(variables);
+        }
         let contents = self.field("contents")?;
         match contents.items().count() {
             1 => contents.field("[0].value"),
@@ -343,10 +342,10 @@ mod tests {
                 "maps",
                 Value::List(vec![
                     map("two", vec![entry(Value::Int(1)), entry(Value::Int(2))]),
-                    map(
-                        "baton.bss",
-                        vec![entry(tree(vec![("nr_enqueued", Value::Unsigned(12))]))],
-                    ),
+                    tree(vec![
+                        ("name", "baton.bss".into()),
+                        ("variables", tree(vec![("nr_enqueued", Value::Unsigned(12))])),
+                    ]),
                     map("stats", vec![entry(tree(vec![("a", tree(vec![("b", array)]))]))]),
                 ]),
             ),

@@ -8,7 +8,7 @@ use super::Dsq;
 use super::jiffies::{age, ns_per_jiffy};
 use super::names::{enumerator, flags};
 use crate::collections::{MOST, containers, list, rhashtable};
-use crate::{GuestKernel, Object, ReadError};
+use crate::{GuestKernel, Object, ReadError, code_at};
 
 /// sched_ext as a whole.
 #[derive(Clone, Copy)]
@@ -316,7 +316,7 @@ impl<'k> ExitInfo<'k> {
         self.text("msg")
     }
 
-    /// `bt`: where in the kernel it was ended, the innermost first; by name where it is in the kernel's image.
+    /// `bt`: where in the kernel it was ended, the innermost first; by name where it is in the kernel's image or in a BPF program.
     pub fn backtrace(&self) -> Result<Vec<String>, ReadError> {
         let len = self.0.u64("bt_len")?;
         if len > MOST_FRAMES {
@@ -331,10 +331,7 @@ impl<'k> ExitInfo<'k> {
         (0..len)
             .map(|frame| {
                 let at = guestmem::GuestVirt(frames.element(frame)?.bits()?);
-                Ok(match self.0.kernel().symbolize(at) {
-                    Some((name, distance)) => format!("{name}+{distance:#x}"),
-                    None => at.to_string(),
-                })
+                Ok(code_at(self.0.kernel(), at))
             })
             .collect()
     }

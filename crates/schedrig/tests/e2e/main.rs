@@ -7,6 +7,7 @@ mod determinism;
 mod fairness;
 mod introspect;
 mod misbehaviour;
+mod observe;
 mod processes;
 mod replay;
 mod saves;

@@ -214,6 +214,13 @@ impl Guard {
         self.catch(what, trigger, now, kernel, console, false);
     }
 
+    /// More of what was found last.
+    pub(crate) fn add(&mut self, headline: &[String]) {
+        if let Some(caught) = self.caught.last_mut() {
+            caught.dump.headline.splice(0..0, headline.iter().cloned());
+        }
+    }
+
     fn catch(
         &mut self,
         what: &str,

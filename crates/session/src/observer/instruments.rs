@@ -216,7 +216,7 @@ impl RawHit {
                 (hit.hits, HitKind::Entered { registers, arguments })
             }
             RawHit::Watch(hit) => {
-                let (by, old, new) = (by(kernel, hit.ip), hit.old, hit.new);
+                let (by, old, new) = (introspect::code_at(kernel, hit.ip), hit.old, hit.new);
                 (hit.hits, HitKind::Stored { by, old, new })
             }
         };
@@ -247,17 +247,6 @@ fn current(kernel: &GuestKernel<'_>, vcpu: VcpuId) -> (i64, String) {
     match task.map(Task::new) {
         Ok(task) => (task.pid().unwrap_or(-1), introspect::brief_line(task.object())),
         Err(error) => (-1, format!("? ({error})")),
-    }
-}
-
-/// The instruction at `ip`: in the kernel, or in a BPF program.
-fn by(kernel: &GuestKernel<'_>, ip: GuestVirt) -> String {
-    if let Some((name, distance)) = kernel.symbolize(ip) {
-        return format!("{name}+{distance:#x}");
-    }
-    match introspect::bpf::Bpf::of(kernel).symbolize(ip) {
-        Ok(Some((name, distance))) => format!("{name}+{distance:#x}"),
-        Ok(None) | Err(_) => ip.to_string(),
     }
 }
 

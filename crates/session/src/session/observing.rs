@@ -62,7 +62,7 @@ impl Session {
     /// [`SnapshotError`].
     pub fn snapshots(&mut self, count: usize) -> Result<(), SnapshotError> {
         self.observer.snapshots(count)?;
-        if let Some(clock) = &mut self.clock {
+        if let Some(clock) = self.clock.as_mut().filter(|_| count > 0) {
             clock.refine(self.machine.as_mut())?;
         }
         Ok(())
