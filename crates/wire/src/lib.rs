@@ -18,6 +18,7 @@
 
 pub mod call;
 pub mod frame;
+pub mod kernel_op;
 mod message;
 
 pub use frame::{Frame, FrameError, FrameKind};
