@@ -37,6 +37,9 @@ impl Line {
                     lock.display()
                 ));
             }
+            Progress::Tracing => {
+                self.say("the run failed: executing it again to see what led there".to_owned())
+            }
             Progress::Machine(other) => self.say(format!("{other:?}")),
         }
     }

@@ -21,6 +21,7 @@
 
 pub mod bpf;
 pub mod btf;
+mod callback;
 pub mod cgroup;
 pub mod collections;
 mod debuginfo;
@@ -41,6 +42,7 @@ pub mod task;
 pub mod testing;
 pub mod workqueue;
 
+pub use callback::{Callback, callbacks};
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
 pub use function::{Argument, Function, code_at};

@@ -82,16 +82,47 @@ pub fn longest_wait(kernel: &GuestKernel<'_>) -> Result<Option<Waiting>, ReadErr
 }
 
 /// Everything that explains a failure, of a kernel that stands still. What cannot be read says so in its place.
-pub fn dump(kernel: &GuestKernel<'_>, tag: Tag, at: GuestTime, trigger: String, stuck_from: Nanos) -> Dump {
+///
+/// It is about the tasks that have waited for as long as `stuck_from`, and their CPUs; if there are none, about the task
+/// that runs on `cpu`.
+pub fn dump(
+    kernel: &GuestKernel<'_>,
+    tag: Tag,
+    at: GuestTime,
+    trigger: String,
+    stuck_from: Nanos,
+    cpu: Option<u32>,
+) -> Dump {
     let waiting = all_waiting(kernel, stuck_from);
     let mut headline: Vec<String> = waiting.iter().map(Waiting::to_string).collect();
-    headline.extend(last_words(kernel));
+    let words = last_words(kernel);
+    headline.extend(words.headline);
+    let mut tasks: Vec<i64> = waiting.iter().map(|waiting| waiting.pid).collect();
+    let mut cpus: Vec<u32> = waiting
+        .iter()
+        .filter_map(|waiting| waiting.cpu.try_into().ok())
+        .collect();
+    if tasks.is_empty() {
+        cpus.extend(cpu);
+        tasks.extend(cpu.and_then(|cpu| running(kernel, cpu)));
+    }
+    cpus.sort_unstable();
+    cpus.dedup();
     Dump {
         trigger,
         headline,
+        tasks,
+        cpus,
+        backtrace: words.backtrace,
         log: Vec::new(),
         snapshot: snapshot(kernel, tag, at),
     }
+}
+
+/// The process id of the task that runs on a CPU; `None` if it is idle.
+fn running(kernel: &GuestKernel<'_>, cpu: u32) -> Option<i64> {
+    let current = Rq::of(kernel, cpu).and_then(|rq| rq.curr()).ok()?;
+    Task::new(current).pid().ok().filter(|pid| *pid > 0)
 }
 
 /// The tasks that have waited for so long, the longest first.
@@ -107,9 +138,18 @@ fn all_waiting(kernel: &GuestKernel<'_>, from: Nanos) -> Vec<Waiting> {
     found
 }
 
-/// What the schedulers that end say of it: kind, reason, message, and where in the kernel it was found.
-pub fn last_words(kernel: &GuestKernel<'_>) -> Vec<String> {
-    let mut words = Vec::new();
+/// What the schedulers that end say of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LastWords {
+    /// Kind, reason, message, and below it where in the kernel it was found.
+    pub headline: Vec<String>,
+    /// The last alone: `function+0x10`, the innermost first.
+    pub backtrace: Vec<String>,
+}
+
+/// What the schedulers that end say of it.
+pub fn last_words(kernel: &GuestKernel<'_>) -> LastWords {
+    let mut words = LastWords::default();
     for sched in Scx::of(kernel).scheds().unwrap_or_default() {
         let (Ok(name), Ok(kind)) = (sched.name(), sched.exit_kind()) else {
             continue;
@@ -124,13 +164,16 @@ pub fn last_words(kernel: &GuestKernel<'_>) -> Vec<String> {
         let reason = said(info.as_ref().map(|info| info.reason()));
         let message = said(info.as_ref().map(|info| info.msg()));
         let more: Vec<String> = [reason, message].into_iter().flatten().collect();
-        words.push(format!(
+        words.headline.push(format!(
             "{name} ends with {kind}{}{}",
             if more.is_empty() { "" } else { ": " },
             more.join(": ")
         ));
         let frames = info.and_then(|info| info.backtrace().ok()).unwrap_or_default();
-        words.extend(frames.iter().map(|frame| format!("  {frame}")));
+        words
+            .headline
+            .extend(frames.iter().map(|frame| format!("  {frame}")));
+        words.backtrace.extend(frames);
     }
     words
 }

@@ -11,8 +11,9 @@ pub mod periodic;
 mod place;
 mod shelf;
 mod snapshot;
+pub mod trace;
 
-pub use dump::{Waiting, dump, last_words, longest_wait};
+pub use dump::{LastWords, Waiting, dump, last_words, longest_wait};
 pub use place::{Place, PlaceError};
 pub use shelf::{Bounded, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, USER_WATCHES};
 pub use snapshot::snapshot;

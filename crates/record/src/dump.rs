@@ -11,6 +11,15 @@ pub struct Dump {
     pub trigger: String,
     /// What explains it at once: the tasks that are stuck, the scheduler's own words.
     pub headline: Vec<String>,
+    /// The tasks that it is about, by their process ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<i64>,
+    /// The CPUs that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u32>,
+    /// The functions of the kernel that were about to end the scheduler, the innermost first, as `function+0x10`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub backtrace: Vec<String>,
     /// The last of what the kernel had written to its console by then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<String>,

@@ -22,6 +22,7 @@ mod monitored;
 mod observation;
 mod plan;
 mod remake;
+mod repro;
 mod script;
 mod snapshot;
 mod store;
@@ -40,6 +41,7 @@ pub use monitored::{Finding, Monitored};
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
+pub use repro::{Repro, Trace, TracedCall};
 pub use script::{Content, FileSum, HostProgram, Step};
 pub use snapshot::{Snapshot, View, Who};
 pub use store::{RecordId, StoreError, find, load, save};
@@ -82,6 +84,9 @@ pub struct Record {
     /// What failures looked like in the kernel; not part of the execution.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dumps: Vec<Dump>,
+    /// How it came to the failure, seen in a second execution; not part of this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repro: Option<Repro>,
     /// What a monitor saw of the CPUs, and what was made of that; not part of the execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub monitored: Option<Monitored>,
@@ -104,6 +109,7 @@ impl Record {
             observations: Vec::new(),
             snapshots: Vec::new(),
             dumps: Vec::new(),
+            repro: None,
             monitored: None,
             hash,
             host,

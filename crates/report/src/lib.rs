@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod difference;
+mod repro;
 #[cfg(test)]
 mod samples;
 mod spread;

@@ -38,6 +38,7 @@ pub fn detail(record: &Record) -> String {
             text += &format!("      {line}\n");
         }
     }
+    text += &crate::repro::chain(record);
     if !summary.groups.is_empty() {
         text += &format!("\n{}\n", indented(&group_table(&summary)));
     }

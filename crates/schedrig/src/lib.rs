@@ -37,6 +37,7 @@ mod live;
 mod original;
 mod progress;
 mod replay;
+mod repro;
 mod rig;
 mod run;
 mod scheduler;

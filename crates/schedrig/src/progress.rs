@@ -1,10 +1,12 @@
-//! What is being done before a run begins, for whoever draws it.
+//! What is being done before a run begins and after it, for whoever draws it.
 
-/// A step on the way to the first fork.
+/// A step.
 #[derive(Debug, Clone)]
 pub enum Progress {
     /// The kernel is looked for, fetched, unpacked.
     Kernel(kstore::Progress),
     /// The machine is booted and saved, or somebody else does that and is waited for.
     Machine(saves::Progress),
+    /// The run failed, and is executed again to see what led there.
+    Tracing,
 }

@@ -124,7 +124,8 @@ impl Replay {
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Replayed, RigError> {
         let plan = &self.recorded.plan;
         let body: Body<'_, fn(&mut Rig) -> Outcome> = Body::Script(&self.actor, &plan.expectations);
-        let mut finished = self.setup.make(plan.seed, progress, body)?;
+        let (record, _) = self.setup.make(plan.seed, progress, body, Vec::new())?;
+        let mut finished = self.setup.keep(record)?;
         let difference = report::first_difference(&self.recorded, &finished.record);
         // With the same hash it would take the place of the record that it is compared with.
         if difference.is_some() && finished.record.hash != self.recorded.hash {

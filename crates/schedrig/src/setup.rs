@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use guestmem::GuestVirt;
 use machine_tcg::{Qemu, TcgConfig};
+use observe::trace::Sites;
 use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan, Verdict};
-use session::{GuestClock, Program, Session};
+use session::{Act, GuestClock, Program, Session};
 
 use crate::kernel::PreparedKernel;
 use crate::original::{BOOT_SEED, Forked, Original};
@@ -118,7 +120,8 @@ impl Setup {
 
     /// Makes a run: forks the machine (booting it first if nobody has), starts the scheduler, lets `body` play, judges,
     /// keeps the record. A body that fails or panics, a scheduler that does not start and a guest that dies are
-    /// evidence: they end in the record.
+    /// evidence: they end in the record. Of a run that failed the calls are traced that led there, in a second
+    /// execution, unless it is not to be ([`RunSpec::auto_repro`]).
     ///
     /// # Errors
     /// [`RigError`] where there is no run to judge, or its record cannot be kept.
@@ -128,15 +131,37 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
         body: impl FnOnce(&mut crate::Rig) -> crate::Outcome,
     ) -> Result<Finished, RigError> {
-        self.make(seed, progress, Body::Test(body))
+        let (mut record, sites) = self.make(seed, progress, Body::Test(body), Vec::new())?;
+        if self.spec.auto_repro
+            && record.verdict() == Verdict::Fail
+            && let Some(sites) = sites
+        {
+            progress(Progress::Tracing);
+            record.repro = Some(self.trace(&record, sites, progress));
+        }
+        self.keep(record)
     }
 
+    /// Keeps the record, if it is one to keep.
+    pub(crate) fn keep(&self, record: Record) -> Result<Finished, RigError> {
+        let passed = record.verdict() <= Verdict::Pass;
+        let place = match self.spec.keep {
+            Keep::None => None,
+            Keep::Failures if passed => None,
+            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)?),
+        };
+        Ok(Finished { record, place })
+    }
+
+    /// An execution, judged; and where calls can be traced that lead to what was caught in it. `hooks` are there from
+    /// its first instruction on.
     pub(crate) fn make<F>(
         &self,
         seed: u64,
         progress: &mut dyn FnMut(Progress),
         body: Body<'_, F>,
-    ) -> Result<Finished, RigError>
+        hooks: Vec<(GuestVirt, Act)>,
+    ) -> Result<(Record, Option<Sites>), RigError>
     where
         F: FnOnce(&mut crate::Rig) -> crate::Outcome,
     {
@@ -145,10 +170,10 @@ impl Setup {
         if self.spec.warm && self.original.forks() > 1 {
             self.original.prepare(seed);
         }
-        let (played, boot_seconds) = match forked {
+        let (mut played, boot_seconds) = match forked {
             Forked::Dead(evidence) => (Played::nothing(evidence), started.elapsed().as_secs_f64()),
             Forked::Machine(machine) => {
-                let begun = Session::start(machine, self.clock(), self.spec.limits);
+                let begun = Session::start_with(machine, self.clock(), self.spec.limits, hooks);
                 let boot_seconds = started.elapsed().as_secs_f64();
                 let played = match begun {
                     Err(failed) => Played::nothing(failed.evidence),
@@ -164,14 +189,8 @@ impl Setup {
             boot_seconds,
             replay: (self.spec.replay)(seed),
         };
-        let record = self.judge(seed, played, host);
-        let passed = record.verdict() <= Verdict::Pass;
-        let place = match self.spec.keep {
-            Keep::None => None,
-            Keep::Failures if passed => None,
-            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)?),
-        };
-        Ok(Finished { record, place })
+        let sites = played.observed.sites.take();
+        Ok((self.judge(seed, played, host), sites))
     }
 
     /// The guest's clock, looked at as often as somebody has to.

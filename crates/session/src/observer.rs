@@ -20,8 +20,9 @@ use std::sync::Arc;
 
 use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Question};
-use machine::Machine;
+use machine::{Machine, VcpuId};
 use observe::periodic::TooManySnapshots;
+use observe::trace::Sites;
 use observe::{Bounded, STORED_EVENTS};
 use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
@@ -31,6 +32,7 @@ pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError, Only};
 pub use view::LookError;
 
 use album::Album;
+use guard::Scene;
 pub(crate) use guard::{Alarm, Guard, Post};
 pub(crate) use instruments::{Instruments, Owner, RawHit};
 use questions::Questions;
@@ -46,6 +48,8 @@ pub struct Observed {
     pub snapshots: Vec<Snapshot>,
     /// What failures looked like at their instants.
     pub dumps: Vec<Dump>,
+    /// Where calls can be traced that lead to the first of them, in another execution of the same run.
+    pub sites: Option<Sites>,
     /// What the monitor saw, if there was one.
     pub monitored: Option<Monitored>,
 }
@@ -132,7 +136,13 @@ impl Observer {
         let Ok(kernel) = self.view.kernel(machine.memory()) else {
             return;
         };
-        self.guard.tick(now, &kernel, || console_len(machine));
+        let scene = Scene {
+            machine,
+            kernel: &kernel,
+            now,
+            cpu: None,
+        };
+        self.guard.tick(scene);
         let Some(since) = since else { return };
         self.window = Window::Since(since);
         let ran = Nanos(self.ran.0.saturating_add(now.0.0.saturating_sub(since.0.0)));
@@ -142,8 +152,7 @@ impl Observer {
         self.album.tick(since, now, &kernel);
         let found = self.rounds.as_mut().map(|rounds| rounds.tick(now, &kernel));
         for finding in found.unwrap_or_default() {
-            self.guard
-                .found("monitor", finding, now, &kernel, console_len(machine));
+            self.guard.found("monitor", finding, scene);
         }
     }
 
@@ -157,13 +166,19 @@ impl Observer {
         let Ok(kernel) = self.view.kernel(machine.memory()) else {
             return false;
         };
+        let scene = |now: GuestTime, cpu: VcpuId| Scene {
+            machine,
+            kernel: &kernel,
+            now,
+            cpu: Some(cpu.0),
+        };
+        let vcpu = raw.vcpu();
         match self.instruments.owner(raw.which()) {
             None => false,
             Some(Owner::Guard(alarm)) => {
                 let alarm = *alarm;
-                let now = time(&kernel);
                 self.guard
-                    .hit(alarm, now, &raw.arguments(), &kernel, || console_len(machine));
+                    .hit(alarm, scene(time(&kernel), vcpu), &raw.arguments());
                 false
             }
             Some(Owner::User {
@@ -200,8 +215,7 @@ impl Observer {
                     Act::Stop => {
                         note(hit.asked(), hit.value());
                         let trigger = format!("stopped as asked: {} was hit", hit.asked());
-                        self.guard
-                            .found("stop", trigger, hit.at, &kernel, console_len(machine));
+                        self.guard.found("stop", trigger, scene(hit.at, vcpu));
                         return true;
                     }
                 }
@@ -237,8 +251,13 @@ impl Observer {
     /// Has a failure that is seen now dumped.
     pub(crate) fn found(&mut self, machine: &dyn Machine, now: GuestTime, what: &str, trigger: String) {
         if let Ok(kernel) = self.view.kernel(machine.memory()) {
-            self.guard
-                .found(what, trigger, now, &kernel, console_len(machine));
+            let scene = Scene {
+                machine,
+                kernel: &kernel,
+                now,
+                cpu: None,
+            };
+            self.guard.found(what, trigger, scene);
         }
     }
 
@@ -248,6 +267,7 @@ impl Observer {
         observations.extend(self.questions.never(self.ran, now));
         observations.sort_by_key(|observation| observation.at);
         let (snapshots, no_room) = self.album.drain();
+        let sites = self.guard.sites.take();
         let (dumps, suppressed) = self.guard.take(console);
         let lost = [
             ("observations", self.seen.refused(), STORED_EVENTS),
@@ -267,6 +287,7 @@ impl Observer {
             observations,
             snapshots,
             dumps,
+            sites,
             monitored: self.rounds.take().map(Rounds::told),
         }
     }
@@ -290,8 +311,4 @@ pub enum SnapshotError {
     /// The name is none.
     #[error(transparent)]
     Tag(#[from] record::TagError),
-}
-
-fn console_len(machine: &dyn Machine) -> usize {
-    machine.console().map_or(0, |console| console.len())
 }

@@ -24,6 +24,7 @@ mod map;
 mod memory;
 mod program;
 mod ringbuf;
+mod source;
 mod storage;
 mod struct_ops;
 mod types;
@@ -38,6 +39,7 @@ pub use link::Link;
 pub use map::Map;
 pub use program::{Program, RunStats};
 pub use ringbuf::{Record, RingBuf};
+pub use source::SourceLine;
 pub use struct_ops::StructOps;
 pub use types::TypeInfo;
 

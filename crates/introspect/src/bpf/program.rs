@@ -243,7 +243,7 @@ fn bare(ksym: &str) -> &str {
 }
 
 /// A count that the kernel has at a path, and never above `most`.
-fn bounded(object: &Object<'_>, path: &str, most: u64) -> Result<u64, ReadError> {
+pub(super) fn bounded(object: &Object<'_>, path: &str, most: u64) -> Result<u64, ReadError> {
     match object.u64(path)? {
         count if count <= most => Ok(count),
         count => {

@@ -165,6 +165,11 @@ impl Btf {
         self.record(id).map_or("", |record| self.string(record.name))
     }
 
+    /// The text at an offset of the strings; empty where there is none.
+    pub fn text(&self, offset: u32) -> &str {
+        self.string(offset)
+    }
+
     /// Its kind.
     pub fn kind(&self, id: TypeId) -> Kind {
         self.record(id).map_or(Kind::Void, |record| record.kind)

@@ -11,6 +11,8 @@
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 use introspect::sched::Scx;
+use machine::Machine;
+use observe::trace::Sites;
 use observe::{Place, alarm, dump, longest_wait};
 use record::{Dump, Tag, well_known};
 use spec::{GuestTime, Nanos};
@@ -58,6 +60,8 @@ pub(crate) struct Guard {
     refused: u64,
     /// What was dumped once.
     done: Done,
+    /// Where calls can be traced that lead to what was caught first.
+    pub(super) sites: Option<Sites>,
     /// Is a scheduler attached that should be?
     attached: bool,
 }
@@ -69,6 +73,22 @@ struct Done {
     stuck: bool,
     early: Option<usize>,
     said: Vec<String>,
+}
+
+/// An instant at which the guest stands still.
+#[derive(Clone, Copy)]
+pub(crate) struct Scene<'s> {
+    pub(crate) machine: &'s dyn Machine,
+    pub(crate) kernel: &'s GuestKernel<'s>,
+    pub(crate) now: GuestTime,
+    /// The CPU that has stopped it.
+    pub(crate) cpu: Option<u32>,
+}
+
+impl Scene<'_> {
+    fn console(&self) -> usize {
+        self.machine.console().map_or(0, |console| console.len())
+    }
 }
 
 #[derive(Debug)]
@@ -126,39 +146,26 @@ impl Guard {
         self.attached = false;
     }
 
-    /// A hit of one of the guard's instruments. `console` tells how long the kernel's console is.
-    pub(crate) fn hit(
-        &mut self,
-        alarm: Alarm,
-        now: GuestTime,
-        arguments: &[u64],
-        kernel: &GuestKernel<'_>,
-        console: impl Fn() -> usize,
-    ) {
+    /// A hit of one of the guard's instruments.
+    pub(crate) fn hit(&mut self, alarm: Alarm, scene: Scene<'_>, arguments: &[u64]) {
         match alarm {
             // A store that fails to change it is one too; the first tells all.
             Alarm::ExitKind if !self.done.exit => {
                 self.done.exit = true;
                 let trigger = "the scheduler ends with an error".to_owned();
-                self.catch("exit", trigger, now, kernel, console(), false);
+                self.catch("exit", trigger, scene, false);
             }
-            Alarm::Ending if self.done.exit => self.last_words(kernel),
+            Alarm::Ending if self.done.exit => self.last_words(scene.kernel),
             Alarm::ExitKind | Alarm::Ending => {}
-            Alarm::Printk => self.heard(now, arguments, kernel, console),
+            Alarm::Printk => self.heard(scene, arguments),
         }
     }
 
-    fn heard(
-        &mut self,
-        now: GuestTime,
-        arguments: &[u64],
-        kernel: &GuestKernel<'_>,
-        console: impl Fn() -> usize,
-    ) {
+    fn heard(&mut self, scene: Scene<'_>, arguments: &[u64]) {
         let Some(format) = arguments.get(FORMAT) else {
             return;
         };
-        let Some(words) = alarm::of_format(kernel, GuestVirt(*format)) else {
+        let Some(words) = alarm::of_format(scene.kernel, GuestVirt(*format)) else {
             return;
         };
         // Many follow from the first.
@@ -167,7 +174,7 @@ impl Guard {
         }
         self.done.said.push(words.clone());
         let trigger = format!("the kernel says: {words}");
-        self.catch("kernel", trigger, now, kernel, console(), true);
+        self.catch("kernel", trigger, scene, true);
     }
 
     /// The scheduler's own words, which were not written when it began to end.
@@ -176,66 +183,52 @@ impl Guard {
         if let Some(caught) = self.caught.iter_mut().rev().find(exit) {
             let headline = &mut caught.dump.headline;
             headline.retain(|line| !line.contains(" ends with "));
-            headline.splice(0..0, observe::last_words(kernel));
+            let words = observe::last_words(kernel);
+            headline.splice(0..0, words.headline);
+            if let Some(sites) = &mut self.sites {
+                sites.add(kernel, &words.backtrace);
+            }
+            caught.dump.backtrace = words.backtrace;
         }
     }
 
     /// Looks whether a task is stuck; once of each kind is enough.
-    pub(crate) fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>, console: impl Fn() -> usize) {
+    pub(crate) fn tick(&mut self, scene: Scene<'_>) {
         if !self.attached || (self.done.stuck && self.done.early.is_some()) {
             return;
         }
-        let Ok(Some(waiting)) = longest_wait(kernel) else {
+        let Ok(Some(waiting)) = longest_wait(scene.kernel) else {
             return;
         };
         if waiting.since >= STUCK && !self.done.stuck {
             self.done.stuck = true;
             let trigger = format!("a task is stuck: {waiting}");
-            self.catch("stuck", trigger, now, kernel, console(), false);
+            self.catch("stuck", trigger, scene, false);
         }
-        let half = watchdog_timeout(kernel).map(|timeout| Nanos(timeout.0 / 2));
+        let half = watchdog_timeout(scene.kernel).map(|timeout| Nanos(timeout.0 / 2));
         if half.is_some_and(|half| waiting.since >= half) && self.done.early.is_none() {
             let trigger =
                 format!("half of the time is over after which the kernel ends the scheduler: {waiting}");
             self.done.early = Some(self.caught.len());
-            self.catch(well_known::EARLY_DEGRADED, trigger, now, kernel, console(), false);
+            self.catch(well_known::EARLY_DEGRADED, trigger, scene, false);
         }
     }
 
     /// Something that was found otherwise.
-    pub(crate) fn found(
-        &mut self,
-        what: &str,
-        trigger: String,
-        now: GuestTime,
-        kernel: &GuestKernel<'_>,
-        console: usize,
-    ) {
-        self.catch(what, trigger, now, kernel, console, false);
+    pub(crate) fn found(&mut self, what: &str, trigger: String, scene: Scene<'_>) {
+        self.catch(what, trigger, scene, false);
     }
 
-    /// More of what was found last.
-    pub(crate) fn add(&mut self, headline: &[String]) {
-        if let Some(caught) = self.caught.last_mut() {
-            caught.dump.headline.splice(0..0, headline.iter().cloned());
-        }
-    }
-
-    fn catch(
-        &mut self,
-        what: &str,
-        trigger: String,
-        now: GuestTime,
-        kernel: &GuestKernel<'_>,
-        console: usize,
-        says: bool,
-    ) {
+    /// `says`: the kernel's words come next on its console.
+    fn catch(&mut self, what: &str, trigger: String, scene: Scene<'_>, says: bool) {
         if self.caught.len() >= MOST_DUMPS {
             self.refused += 1;
             return;
         }
         let Some(tag) = self.tag(what) else { return };
-        let dump = dump(kernel, tag, now, trigger, STUCK);
+        let dump = dump(scene.kernel, tag, scene.now, trigger, STUCK, scene.cpu);
+        self.sites.get_or_insert_with(|| Sites::of(scene.kernel));
+        let console = scene.console();
         self.caught.push(Caught { dump, console, says });
     }
 

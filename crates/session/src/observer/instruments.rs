@@ -174,6 +174,13 @@ impl RawHit {
         }
     }
 
+    pub(crate) fn vcpu(&self) -> VcpuId {
+        match self {
+            RawHit::Hook(hit) => hit.vcpu,
+            RawHit::Watch(hit) => hit.vcpu,
+        }
+    }
+
     /// The first six arguments, of a call.
     pub(crate) fn arguments(&self) -> [u64; 6] {
         match self {
@@ -192,10 +199,7 @@ impl RawHit {
         kernel: &GuestKernel<'_>,
     ) -> Option<Hit> {
         let arguments = self.arguments();
-        let vcpu = match &self {
-            RawHit::Hook(hit) => hit.vcpu,
-            RawHit::Watch(hit) => hit.vcpu,
-        };
+        let vcpu = self.vcpu();
         let (pid, task) = current(kernel, vcpu);
         if matches!(only, Only::Task(wanted) if *wanted != pid) {
             return None;

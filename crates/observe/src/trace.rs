@@ -1,0 +1,271 @@
+//! The calls that lead to a failure, seen in a second execution of the same run.
+//!
+//! ```text
+//!  first execution ── a failure ──► Sites: where the callbacks begin and end, the scheduler's variables
+//!  second execution ─ entered, left ──► Tracer: the last calls for the tasks and CPUs that the failure is about
+//!                                           └──► Vec<TracedCall>, and what follows from them
+//! ```
+//! As the second execution is the first one to the bit, every address is the same.
+
+mod sites;
+mod state;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use guestmem::GuestVirt;
+use introspect::GuestKernel;
+use record::{TracedCall, Value};
+use spec::GuestTime;
+
+pub use sites::{Site, Sites};
+use state::State;
+
+/// Calls that are kept of each task and of each CPU.
+const LAST: usize = 12;
+
+/// Whom a failure is about, and when it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct About {
+    /// Tasks, by their process ids.
+    pub tasks: Vec<i64>,
+    /// CPUs.
+    pub cpus: Vec<u32>,
+    /// Calls that begin later are not seen.
+    pub until: GuestTime,
+}
+
+/// Sees calls.
+#[derive(Debug)]
+pub struct Tracer {
+    about: About,
+    sites: Sites,
+    /// Of each task, and of each CPU, the last ones.
+    of_tasks: BTreeMap<i64, VecDeque<TracedCall>>,
+    of_cpus: BTreeMap<u32, VecDeque<TracedCall>>,
+    /// Calls that have begun and not ended, by CPU: they nest.
+    open: BTreeMap<u32, Vec<Open>>,
+    seen: u64,
+}
+
+#[derive(Debug)]
+struct Open {
+    site: usize,
+    number: u64,
+    state: State,
+}
+
+impl Tracer {
+    /// Nothing is seen so far.
+    pub fn new(sites: Sites, about: About) -> Tracer {
+        Tracer {
+            about,
+            sites,
+            of_tasks: BTreeMap::new(),
+            of_cpus: BTreeMap::new(),
+            open: BTreeMap::new(),
+            seen: 0,
+        }
+    }
+
+    /// The site was reached by this CPU: a call begins there, with these registers.
+    pub fn entered(
+        &mut self,
+        site: usize,
+        at: GuestTime,
+        cpu: u32,
+        registers: [u64; 6],
+        kernel: &GuestKernel<'_>,
+    ) {
+        let Some(here) = self.sites.all.get(site) else {
+            return;
+        };
+        if at > self.about.until || !here.is_live(kernel) {
+            return;
+        }
+        self.seen += 1;
+        let Ok(arguments) = here.function.arguments(kernel, registers) else {
+            return;
+        };
+        let state = State::of(&arguments, &self.sites.variables);
+        let tasks = state.pids(kernel);
+        let mine: Vec<i64> = tasks
+            .into_iter()
+            .filter(|pid| self.about.tasks.contains(pid))
+            .collect();
+        let on_cpu = self.about.cpus.contains(&cpu);
+        if mine.is_empty() && !on_cpu {
+            return;
+        }
+        let call = TracedCall {
+            at,
+            number: self.seen,
+            cpu,
+            name: here.function.name.clone(),
+            program: here.program.clone(),
+            line: here.line.clone(),
+            arguments: Value::Tree(
+                arguments
+                    .iter()
+                    .map(|argument| (argument.name.clone().into(), argument.value.clone()))
+                    .collect(),
+            ),
+            before: state.read(kernel),
+            after: Value::Missing("its end was not seen".to_owned()),
+        };
+        for pid in mine {
+            keep(self.of_tasks.entry(pid).or_default(), call.clone());
+        }
+        if on_cpu {
+            keep(self.of_cpus.entry(cpu).or_default(), call);
+        }
+        if here.back.is_some() {
+            self.open.entry(cpu).or_default().push(Open {
+                site,
+                number: self.seen,
+                state,
+            });
+        }
+    }
+
+    /// The instruction was reached that follows the site's call.
+    pub fn left(&mut self, site: usize, cpu: u32, kernel: &GuestKernel<'_>) {
+        let Some(open) = self.open.get_mut(&cpu) else {
+            return;
+        };
+        // A call that has not come back has ended with the task that made it.
+        let Some(nth) = open.iter().rposition(|open| open.site == site) else {
+            return;
+        };
+        let Some(ended) = open.drain(nth..).next() else {
+            return;
+        };
+        let after = ended.state.read(kernel);
+        let calls = self.of_tasks.values_mut().chain(self.of_cpus.values_mut());
+        for call in calls.flatten().filter(|call| call.number == ended.number) {
+            call.after = after.clone();
+        }
+    }
+
+    /// Calls that were seen, all of them.
+    pub fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The last calls, the oldest first, each once.
+    pub fn calls(&self) -> Vec<TracedCall> {
+        let all = self.of_tasks.values().chain(self.of_cpus.values()).flatten();
+        let sorted: BTreeMap<u64, &TracedCall> = all.map(|call| (call.number, call)).collect();
+        sorted.into_values().cloned().collect()
+    }
+
+    /// What follows from the calls, for each task that the failure is about.
+    pub fn conclusions(&self) -> Vec<String> {
+        let until = self.about.until;
+        let of_task = |pid: &i64| {
+            let last = self.of_tasks.get(pid).and_then(|calls| calls.back());
+            conclusion(*pid, last, until)
+        };
+        self.about.tasks.iter().map(of_task).collect()
+    }
+}
+
+fn keep(calls: &mut VecDeque<TracedCall>, call: TracedCall) {
+    if calls.len() == LAST {
+        calls.pop_front();
+    }
+    calls.push_back(call);
+}
+
+/// What the last call says of a task that waits.
+fn conclusion(pid: i64, last: Option<&TracedCall>, until: GuestTime) -> String {
+    let Some(call) = last else {
+        return format!("no call was made for the task {pid} before {until}");
+    };
+    let program = call
+        .program
+        .as_ref()
+        .map_or_else(String::new, |name| format!(" ({name})"));
+    let meaning = match call.name.as_str() {
+        "select_cpu" | "runnable" | "enqueue_task_scx" | "enqueue_task_fair" => "it was not run after that",
+        "enqueue" => "it was never dispatched after that",
+        "running" | "set_next_task_scx" | "set_next_task_fair" => "it has run since",
+        _ => "no other call was made for it after that",
+    };
+    format!(
+        "the last call for the task {pid} until {until} is {}{program} at {} on CPU {}, number {}: {meaning}",
+        call.name, call.at, call.cpu, call.number
+    )
+}
+
+impl Site {
+    /// Where its calls begin.
+    pub fn at(&self) -> GuestVirt {
+        self.function.at
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spec::Nanos;
+
+    use super::*;
+
+    fn call(number: u64, name: &str) -> TracedCall {
+        TracedCall {
+            at: GuestTime(Nanos::from_secs(number)),
+            number,
+            cpu: 0,
+            name: name.into(),
+            program: Some(format!("mine_{name}")),
+            line: None,
+            arguments: Value::Tree(Vec::new()),
+            before: Value::Tree(Vec::new()),
+            after: Value::Tree(Vec::new()),
+        }
+    }
+
+    fn tracer(tasks: &[i64], cpus: &[u32]) -> Tracer {
+        let about = About {
+            tasks: tasks.to_vec(),
+            cpus: cpus.to_vec(),
+            until: GuestTime(Nanos::from_secs(9)),
+        };
+        Tracer::new(Sites::default(), about)
+    }
+
+    #[test]
+    fn the_last_calls_of_a_task_are_kept() {
+        let mut calls = VecDeque::new();
+        for number in 1..=20 {
+            keep(&mut calls, call(number, "enqueue"));
+        }
+        let numbers: Vec<u64> = calls.iter().map(|call| call.number).collect();
+        assert_eq!(numbers, (9..=20).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_call_that_is_of_a_task_and_of_a_cpu_is_told_once_and_in_its_place() {
+        let mut tracer = tracer(&[7], &[0]);
+        keep(tracer.of_tasks.entry(7).or_default(), call(2, "enqueue"));
+        for number in [1, 2, 3] {
+            keep(tracer.of_cpus.entry(0).or_default(), call(number, "enqueue"));
+        }
+        let numbers: Vec<u64> = tracer.calls().iter().map(|call| call.number).collect();
+        assert_eq!(numbers, [1, 2, 3]);
+    }
+
+    #[test]
+    fn the_call_after_which_a_task_was_never_dispatched_is_named() {
+        let mut tracer = tracer(&[7, 8], &[]);
+        keep(tracer.of_tasks.entry(7).or_default(), call(2, "stopping"));
+        keep(tracer.of_tasks.entry(7).or_default(), call(3, "enqueue"));
+        assert_eq!(
+            tracer.conclusions(),
+            [
+                "the last call for the task 7 until 9s is enqueue (mine_enqueue) at 3s on CPU 0, number 3: it was never \
+                 dispatched after that",
+                "no call was made for the task 8 before 9s"
+            ]
+        );
+    }
+}

@@ -1,0 +1,129 @@
+//! Where calls are traced.
+
+use guestmem::GuestVirt;
+use introspect::bpf::Bpf;
+use introspect::{Callback, Function, GuestKernel, callbacks};
+
+use crate::Place;
+
+/// All places where calls are traced, and what is compared before and after them.
+#[derive(Debug, Clone, Default)]
+pub struct Sites {
+    /// Where calls begin and end.
+    pub all: Vec<Site>,
+    /// Numbers that the scheduler's programs keep.
+    pub(super) variables: Vec<Place>,
+}
+
+/// One function.
+#[derive(Debug, Clone)]
+pub struct Site {
+    pub(super) function: Function,
+    pub(super) program: Option<String>,
+    pub(super) line: Option<String>,
+    /// The instruction that follows its call, where that is known.
+    pub back: Option<GuestVirt>,
+    /// The bytes that the code begins with: in memory that is the kernel's to reuse.
+    code: [u8; CODE],
+}
+
+const CODE: usize = 32;
+/// Variables that are compared.
+const MOST_VARIABLES: usize = 64;
+/// Functions of the kernel that tell what an operation would, which a scheduler need not have.
+const INSTEAD: [(&str, &str); 4] = [
+    ("runnable", "enqueue_task_scx"),
+    ("running", "set_next_task_scx"),
+    ("stopping", "put_prev_task_scx"),
+    ("quiescent", "dequeue_task_scx"),
+];
+/// What ends every backtrace, and tells nothing.
+const TELL_NOTHING: [&str; 3] = ["ret_from_fork", "ret_from_fork_asm", "kthread"];
+
+impl Sites {
+    /// What decides who runs, in a kernel that stands still.
+    pub fn of(kernel: &GuestKernel<'_>) -> Sites {
+        let found = callbacks(kernel).unwrap_or_default();
+        let is_scx = found.iter().any(|callback| callback.back.is_some());
+        let has = |op: &str| found.iter().any(|callback| callback.function.name == op);
+        let instead = INSTEAD.into_iter().filter(|(op, _)| is_scx && !has(op));
+        let functions = instead.filter_map(|(_, name)| Function::find(kernel, name).ok());
+        let functions = functions.map(|function| Site::of_function(kernel, function));
+        let mut all: Vec<Site> = functions.collect();
+        all.splice(
+            0..0,
+            found
+                .into_iter()
+                .map(|callback| Site::of_callback(kernel, callback)),
+        );
+        Sites {
+            all,
+            variables: if is_scx { variables(kernel) } else { Vec::new() },
+        }
+    }
+
+    /// The functions of a backtrace too (`function+0x10`, the innermost first).
+    pub fn add(&mut self, kernel: &GuestKernel<'_>, backtrace: &[String]) {
+        for frame in backtrace {
+            let name = frame.split('+').next().unwrap_or_default();
+            let known =
+                TELL_NOTHING.contains(&name) || self.all.iter().any(|site| site.function.name == name);
+            if known || kernel.btf().function(name).is_none() {
+                continue;
+            }
+            if let Ok(function) = Function::find(kernel, name) {
+                self.all.push(Site::of_function(kernel, function));
+            }
+        }
+    }
+}
+
+impl Site {
+    fn of_callback(kernel: &GuestKernel<'_>, callback: Callback) -> Site {
+        let Callback {
+            function,
+            back,
+            program,
+            line,
+        } = callback;
+        Site {
+            code: code(kernel, function.at),
+            program: (program != function.name).then_some(program),
+            line: line.map(|line| line.to_string()),
+            function,
+            back,
+        }
+    }
+
+    fn of_function(kernel: &GuestKernel<'_>, function: Function) -> Site {
+        Site {
+            code: code(kernel, function.at),
+            function,
+            program: None,
+            line: None,
+            back: None,
+        }
+    }
+
+    /// Is the function there? Before a scheduler is loaded, others use the memory.
+    pub(super) fn is_live(&self, kernel: &GuestKernel<'_>) -> bool {
+        self.back.is_none() || code(kernel, self.function.at) == self.code
+    }
+}
+
+fn code(kernel: &GuestKernel<'_>, at: GuestVirt) -> [u8; CODE] {
+    let mut code = [0; CODE];
+    match kernel.read(at, &mut code) {
+        Ok(()) => code,
+        Err(_) => [0; CODE],
+    }
+}
+
+/// The numbers among the variables of all programs.
+fn variables(kernel: &GuestKernel<'_>) -> Vec<Place> {
+    let bpf = Bpf::of(kernel);
+    let maps = bpf.maps().unwrap_or_default();
+    let globals = maps.iter().flat_map(|map| map.globals().unwrap_or_default());
+    let places = globals.filter_map(|(name, object)| Place::of(&object, name).ok());
+    places.take(MOST_VARIABLES).collect()
+}
