@@ -19,9 +19,11 @@
 pub mod call;
 pub mod frame;
 pub mod kernel_op;
+mod kind;
 mod message;
 
-pub use frame::{Frame, FrameError, FrameKind};
+pub use frame::{Frame, FrameError, Received};
+pub use kind::{FrameKind, Sender};
 pub use message::{
     AgentError, Answer, Command, Hello, MessageError, Notice, PROTOCOL_VERSION, Reply, Request,
     SchedulerState, Stream,
