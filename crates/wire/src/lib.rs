@@ -16,6 +16,7 @@
 //! that cannot be understood is answered by `Refused` with the reason; nobody waits for a deadline to learn it.
 #![forbid(unsafe_code)]
 
+pub mod assembler;
 pub mod barrier;
 pub mod call;
 pub mod frame;
