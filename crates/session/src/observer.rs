@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Question};
-use machine::{Machine, VcpuId};
+use machine::Machine;
 use observe::periodic::TooManySnapshots;
 use observe::trace::Sites;
 use observe::{Bounded, STORED_EVENTS};
@@ -166,19 +166,18 @@ impl Observer {
         let Ok(kernel) = self.view.kernel(machine.memory()) else {
             return false;
         };
-        let scene = |now: GuestTime, cpu: VcpuId| Scene {
+        let cpu = raw.cpu(&kernel);
+        let scene = |now: GuestTime| Scene {
             machine,
             kernel: &kernel,
             now,
-            cpu: Some(cpu.0),
+            cpu,
         };
-        let vcpu = raw.vcpu();
         match self.instruments.owner(raw.which()) {
             None => false,
             Some(Owner::Guard(alarm)) => {
                 let alarm = *alarm;
-                self.guard
-                    .hit(alarm, scene(time(&kernel), vcpu), &raw.arguments());
+                self.guard.hit(alarm, scene(time(&kernel)), &raw.arguments());
                 false
             }
             Some(Owner::User {
@@ -215,7 +214,7 @@ impl Observer {
                     Act::Stop => {
                         note(hit.asked(), hit.value());
                         let trigger = format!("stopped as asked: {} was hit", hit.asked());
-                        self.guard.found("stop", trigger, scene(hit.at, vcpu));
+                        self.guard.found("stop", trigger, scene(hit.at));
                         return true;
                     }
                 }
