@@ -53,6 +53,14 @@ pub trait PhysMem: Send + Sync {
     /// backend would not notice.
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError>;
 
+    /// Sets bits of a little-endian `u32` in one step that a running guest cannot come between, and returns what it was.
+    /// Memory of a guest that cannot run meanwhile need not do it so.
+    fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
+        let was = self.read_u32(at)?;
+        self.write_u32(at, was | mask)?;
+        Ok(was)
+    }
+
     /// The RAM regions, lowest first, without overlap.
     fn regions(&self) -> Vec<Region>;
 

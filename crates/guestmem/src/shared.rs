@@ -125,6 +125,21 @@ impl PhysMem for SharedRam {
             .map_err(SharedRam::not_ram(at, len))
     }
 
+    fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
+        let slice = self.memory.get_slice(GuestAddress(at.0), size_of::<u32>());
+        let word = slice.map_err(SharedRam::not_ram(at, size_of::<u32>()))?;
+        // Only an aligned word has an atomic.
+        let Ok(atomic) = word.get_atomic_ref::<AtomicU32>(0) else {
+            return Err(MemError::NotRam {
+                at,
+                len: size_of::<u32>(),
+            });
+        };
+        let or = |word: u32| Some(u32::to_le(u32::from_le(word) | mask));
+        let was = atomic.fetch_update(Ordering::SeqCst, Ordering::Relaxed, or);
+        Ok(u32::from_le(was.unwrap_or_else(|same| same)))
+    }
+
     fn regions(&self) -> Vec<Region> {
         self.layout.regions().to_vec()
     }

@@ -47,6 +47,8 @@ pub struct Tracer {
     /// Calls that have begun and not ended, by CPU: they nest.
     open: BTreeMap<u32, Vec<Open>>,
     seen: u64,
+    /// The failure has happened.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -67,6 +69,7 @@ impl Tracer {
             names: BTreeMap::new(),
             open: BTreeMap::new(),
             seen: 0,
+            over: false,
         }
     }
 
@@ -82,7 +85,12 @@ impl Tracer {
         let Some(here) = self.sites.all.get(site) else {
             return;
         };
-        if at > self.about.until || !here.is_live(kernel) {
+        if self.over || at > self.about.until || !here.is_live(kernel) {
+            return;
+        }
+        // The rest of its tick is no part of how it came to an error.
+        self.over = self.sites.is_over(kernel);
+        if self.over {
             return;
         }
         self.seen += 1;

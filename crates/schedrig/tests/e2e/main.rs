@@ -10,6 +10,7 @@ mod misbehaviour;
 mod observe;
 mod processes;
 mod replay;
+mod repro;
 mod saves;
 mod seeds;
 mod stage;
