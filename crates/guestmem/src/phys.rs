@@ -33,6 +33,12 @@ pub enum MemError {
         /// What the host said.
         kind: io::ErrorKind,
     },
+    /// A step that cannot be interrupted needs a word that is aligned.
+    #[error("the word at {at} is not aligned")]
+    Unaligned {
+        /// The word.
+        at: GuestPhys,
+    },
 }
 
 /// A part of guest RAM.

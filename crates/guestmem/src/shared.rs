@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use vm_memory::{
     AtomicAccess, ByteValued, Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap,
+    VolatileMemory as _,
 };
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
@@ -128,12 +129,8 @@ impl PhysMem for SharedRam {
     fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
         let slice = self.memory.get_slice(GuestAddress(at.0), size_of::<u32>());
         let word = slice.map_err(SharedRam::not_ram(at, size_of::<u32>()))?;
-        // Only an aligned word has an atomic.
         let Ok(atomic) = word.get_atomic_ref::<AtomicU32>(0) else {
-            return Err(MemError::NotRam {
-                at,
-                len: size_of::<u32>(),
-            });
+            return Err(MemError::Unaligned { at });
         };
         let or = |word: u32| Some(u32::to_le(u32::from_le(word) | mask));
         let was = atomic.fetch_update(Ordering::SeqCst, Ordering::Relaxed, or);

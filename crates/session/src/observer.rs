@@ -12,6 +12,7 @@
 mod album;
 mod guard;
 mod instruments;
+mod ops;
 mod questions;
 mod rounds;
 mod view;
@@ -26,6 +27,7 @@ use observe::trace::Sites;
 use observe::{Bounded, STORED_EVENTS};
 use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
+use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 pub use album::NoRoom;
 pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError, Only};
@@ -234,6 +236,19 @@ impl Observer {
             asked: question.to_string(),
             seen,
         });
+    }
+
+    /// Carries a kernel op out now.
+    pub(crate) fn kernel_op(
+        &mut self,
+        memory: &dyn PhysMem,
+        now: GuestTime,
+        request: &KernelOpRequest,
+    ) -> Result<KernelOpReply, LookError> {
+        let kernel = self.view.kernel(memory)?;
+        let reply = introspect::ops::perform(&kernel, request);
+        let _ = self.seen.push(ops::told(now, request, &reply));
+        Ok(reply)
     }
 
     /// Takes a snapshot now.

@@ -146,7 +146,9 @@ impl KernelOpRequest {
 impl Target {
     /// A symbol of the kernel's image.
     pub fn symbol(name: &str) -> Target {
-        Target::Symbol { name: name.to_owned() }
+        Target::Symbol {
+            name: name.to_owned(),
+        }
     }
 
     /// An address in the direct map of RAM.

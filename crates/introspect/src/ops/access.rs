@@ -35,7 +35,9 @@ pub(super) fn write(kernel: &GuestKernel<'_>, entry: &KernelOp, mode: Mode) -> R
         OpValue::OrU32(mask) => match mode {
             Mode::Cold => {
                 let word = kernel.read_u32(at).map_err(unmapped(at))?;
-                kernel.write(at, &(word | mask).to_le_bytes()).map_err(unmapped(at))
+                kernel
+                    .write(at, &(word | mask).to_le_bytes())
+                    .map_err(unmapped(at))
             }
             Mode::Hot => kernel.fetch_or_u32(at, *mask).map(drop).map_err(unmapped(at)),
         },

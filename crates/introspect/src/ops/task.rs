@@ -44,7 +44,9 @@ pub enum Unfit {
         state: u64,
     },
     /// L4
-    #[error("the task {pid} is on a runqueue (on_rq {on_rq}): give it work that blocks, as sleeping or waiting")]
+    #[error(
+        "the task {pid} is on a runqueue (on_rq {on_rq}): give it work that blocks, as sleeping or waiting"
+    )]
     OnRunqueue {
         /// The pid.
         pid: i64,
@@ -60,7 +62,9 @@ pub enum Unfit {
         dsq: u64,
     },
     /// L5b
-    #[error("the task {pid} is on the list of the runnable at {next:#x}: give it work that blocks, as sleeping or waiting")]
+    #[error(
+        "the task {pid} is on the list of the runnable at {next:#x}: give it work that blocks, as sleeping or waiting"
+    )]
     Runnable {
         /// The pid.
         pid: i64,
@@ -68,7 +72,9 @@ pub enum Unfit {
         next: u64,
     },
     /// L6
-    #[error("the task {pid} is not scheduled by sched_ext (its class is at {found:#x}): give it SchedPolicy::Ext")]
+    #[error(
+        "the task {pid} is not scheduled by sched_ext (its class is at {found:#x}): give it SchedPolicy::Ext"
+    )]
     Class {
         /// The pid.
         pid: i64,
