@@ -8,6 +8,7 @@ mod fairness;
 mod introspect;
 mod misbehaviour;
 mod observe;
+mod ops;
 mod processes;
 mod replay;
 mod repro;
