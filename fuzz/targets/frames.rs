@@ -9,7 +9,7 @@ use wire::{Answer, FrameKind, Request, frame};
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     decode(bytes);
     let mut framed = Vec::new();
-    for kind in FrameKind::ALL {
+    for &kind in FrameKind::ALL {
         framed.clear();
         if frame::encode(kind, bytes, &mut framed).is_ok() {
             let frame = frame::decode(&framed).expect("what is encoded can be decoded");

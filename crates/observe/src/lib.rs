@@ -1,10 +1,12 @@
 //! What is done to a kernel that stands still, and what is kept of looks at it.
 //!
-//! *Architecture invariant:* this crate sees a [`introspect::GuestKernel`] and makes plain data. It knows no machine, does
-//! not decide when a guest stands still, and judges nothing.
+//! *Architecture invariant:* this crate sees a [`introspect::GuestKernel`], and frames of the guest's programs
+//! ([`dispatch`]), and makes plain data. It knows no machine, does not decide when a guest stands still, and judges
+//! nothing.
 #![forbid(unsafe_code)]
 
 pub mod alarm;
+pub mod dispatch;
 mod dump;
 pub mod monitor;
 pub mod periodic;

@@ -59,8 +59,8 @@ impl<T> Bounded<T> {
     /// # Errors
     /// [`Full`] when there is no room.
     pub fn push(&mut self, item: T) -> Result<(), Full<T>> {
-        if self.kept.len() >= self.most {
-            self.refused = self.refused.saturating_add(1);
+        if self.is_full() {
+            self.refuse();
             let most = self.most;
             return Err(Full { most, item });
         }
@@ -81,6 +81,16 @@ impl<T> Bounded<T> {
     /// Is there nothing?
     pub fn is_empty(&self) -> bool {
         self.kept.is_empty()
+    }
+
+    /// Is there no room?
+    pub fn is_full(&self) -> bool {
+        self.kept.len() >= self.most
+    }
+
+    /// Counts something that had no room, and that nobody needs back.
+    pub fn refuse(&mut self) {
+        self.refused = self.refused.saturating_add(1);
     }
 
     /// How many had no room so far.

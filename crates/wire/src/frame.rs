@@ -9,51 +9,13 @@
 //! are CRC-32 (IEEE 802.3); the header's covers the three words before it, so that a damaged length is never
 //! trusted.
 
+pub use crate::kind::{FrameKind, Sender};
+
 /// Bytes of a header.
 pub const HEADER_LEN: usize = 16;
 
 /// The longest payload that is ever accepted, in bytes.
 pub const MAX_PAYLOAD: usize = 16 << 20;
-
-/// What a frame carries. The discriminant is the kind word as it travels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u32)]
-pub enum FrameKind {
-    /// Guest: the agent is up.
-    Hello = u32::from_le_bytes(*b"HELO"),
-    /// Guest: something happened; answered by `Ack`.
-    Notice = u32::from_le_bytes(*b"NOTE"),
-    /// Guest: the outcome of the last command.
-    Reply = u32::from_le_bytes(*b"RPLY"),
-    /// Host: noted, carry on.
-    Ack = u32::from_le_bytes(*b"ACKN"),
-    /// Host: do this.
-    Command = u32::from_le_bytes(*b"CMND"),
-    /// Host: the frame was refused, with the reason.
-    Refused = u32::from_le_bytes(*b"DENY"),
-}
-
-impl FrameKind {
-    /// Every kind there is.
-    pub const ALL: [FrameKind; 6] = [
-        FrameKind::Hello,
-        FrameKind::Notice,
-        FrameKind::Reply,
-        FrameKind::Ack,
-        FrameKind::Command,
-        FrameKind::Refused,
-    ];
-
-    /// The word as it travels.
-    pub const fn word(self) -> u32 {
-        self as u32
-    }
-
-    /// The kind that a word stands for.
-    pub fn from_word(word: u32) -> Option<FrameKind> {
-        FrameKind::ALL.into_iter().find(|kind| kind.word() == word)
-    }
-}
 
 /// A checked frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +24,40 @@ pub struct Frame<'b> {
     pub kind: FrameKind,
     /// The payload, its CRC checked.
     pub payload: &'b [u8],
+}
+
+/// A frame whose header is whole. Nothing is known of its payload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Received<'b> {
+    /// The kind word.
+    pub word: u32,
+    /// The payload, as long as the header says.
+    pub payload: &'b [u8],
+    /// The payload's CRC, as the header says.
+    crc: u32,
+}
+
+impl<'b> Received<'b> {
+    /// Its kind, if this version knows it.
+    pub fn kind(&self) -> Option<FrameKind> {
+        FrameKind::from_word(self.word)
+    }
+
+    /// The frame, if its payload is what was sent and its kind is known.
+    ///
+    /// # Errors
+    /// [`FrameError::PayloadCrc`], else [`FrameError::UnknownKind`].
+    pub fn check(&self) -> Result<Frame<'b>, FrameError> {
+        let (found, computed) = (self.crc, crc32fast::hash(self.payload));
+        if found != computed {
+            return Err(FrameError::PayloadCrc { found, computed });
+        }
+        let kind = self.kind().ok_or(FrameError::UnknownKind { word: self.word })?;
+        Ok(Frame {
+            kind,
+            payload: self.payload,
+        })
+    }
 }
 
 /// Bytes that are not a frame. An unknown kind is told apart from damage.
@@ -123,6 +119,11 @@ pub fn encode(kind: FrameKind, payload: &[u8], out: &mut Vec<u8>) -> Result<(), 
 
 /// The frame at the start of `bytes`; what follows it is not looked at.
 pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
+    receive(bytes)?.check()
+}
+
+/// The frame at the start of `bytes` by its header alone: its payload may be damaged, and its kind unknown.
+pub fn receive(bytes: &[u8]) -> Result<Received<'_>, FrameError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER_LEN>() else {
         return Err(FrameError::Truncated {
             have: bytes.len(),
@@ -134,13 +135,11 @@ pub fn decode(bytes: &[u8]) -> Result<Frame<'_>, FrameError> {
         have: bytes.len(),
         need: HEADER_LEN + len,
     })?;
-    let (found, computed) = (word(header, 8), crc32fast::hash(payload));
-    if found != computed {
-        return Err(FrameError::PayloadCrc { found, computed });
-    }
-    let kind = word(header, 0);
-    let kind = FrameKind::from_word(kind).ok_or(FrameError::UnknownKind { word: kind })?;
-    Ok(Frame { kind, payload })
+    Ok(Received {
+        word: word(header, 0),
+        payload,
+        crc: word(header, 8),
+    })
 }
 
 /// How many payload bytes follow this header, once its CRC and the bound are checked.
@@ -173,6 +172,7 @@ mod tests {
         bytes
     }
 
+    /// B1: 16 bytes of header: kind, length, the payload's CRC, and the CRC of these three.
     #[test]
     fn a_frames_bytes_are_pinned() {
         assert_eq!(
@@ -184,15 +184,28 @@ mod tests {
         );
     }
 
+    /// B1: the payload's CRC is of the payload only, and the header's of the header only.
     #[test]
-    fn every_kind_has_its_own_four_letters() {
-        for kind in FrameKind::ALL {
-            assert_eq!(FrameKind::from_word(kind.word()), Some(kind));
-            assert!(
-                kind.word().to_le_bytes().iter().all(u8::is_ascii_uppercase),
-                "{kind:?}"
-            );
-        }
+    fn each_crc_covers_its_own_part() {
+        let bytes = frame(FrameKind::Ack, b"abc");
+        assert_eq!(bytes[8..12], crc32fast::hash(b"abc").to_le_bytes());
+        assert_eq!(bytes[12..16], crc32fast::hash(&bytes[..12]).to_le_bytes());
+        let other = frame(FrameKind::Reply, b"abc");
+        assert_eq!(bytes[8..12], other[8..12]);
+        assert_ne!(bytes[12..16], other[12..16]);
+    }
+
+    /// B1: with a damaged payload the header still tells kind and length.
+    #[test]
+    fn a_damaged_payload_leaves_the_kind_known() {
+        let mut bytes = frame(FrameKind::Stimulus, b"abc");
+        bytes[HEADER_LEN] ^= 1;
+        let received = receive(&bytes).unwrap();
+        assert_eq!(
+            (received.kind(), received.payload),
+            (Some(FrameKind::Stimulus), &b"`bc"[..])
+        );
+        assert!(matches!(received.check(), Err(FrameError::PayloadCrc { .. })));
     }
 
     #[test]

@@ -16,13 +16,24 @@
 //! that cannot be understood is answered by `Refused` with the reason; nobody waits for a deadline to learn it.
 #![forbid(unsafe_code)]
 
+pub mod assembler;
+pub mod barrier;
 pub mod call;
 pub mod frame;
 pub mod kernel_op;
+mod kernel_op_frame;
+mod kind;
 mod message;
+mod payload;
+pub mod phase;
+pub mod snapshot;
+pub mod text;
 
-pub use frame::{Frame, FrameError, FrameKind};
+pub use frame::{Frame, FrameError, Received};
+pub use kernel_op_frame::MAX_REQUEST;
+pub use kind::{FrameKind, Sender};
 pub use message::{
     AgentError, Answer, Command, Hello, MessageError, Notice, PROTOCOL_VERSION, Reply, Request,
     SchedulerState, Stream,
 };
+pub use payload::PayloadLength;

@@ -258,7 +258,7 @@ pub enum MessageError {
     /// The frame is wrong.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// The frame is whole, but this side never receives its kind.
+    /// The frame is whole, but this side never receives its kind here.
     #[error("a {kind:?} frame does not go this way")]
     WrongWay {
         /// The kind.
@@ -291,9 +291,7 @@ impl Request {
             FrameKind::Hello => payload(frame).map(Request::Hello),
             FrameKind::Notice => payload(frame).map(Request::Notice),
             FrameKind::Reply => payload(frame).map(Request::Reply),
-            kind @ (FrameKind::Ack | FrameKind::Command | FrameKind::Refused) => {
-                Err(MessageError::WrongWay { kind })
-            }
+            kind => Err(MessageError::WrongWay { kind }),
         }
     }
 }
@@ -315,14 +313,12 @@ impl Answer {
             FrameKind::Ack => payload::<()>(frame).map(|()| Answer::Ack),
             FrameKind::Command => payload(frame).map(Answer::Command),
             FrameKind::Refused => payload(frame).map(|reason| Answer::Refused { reason }),
-            kind @ (FrameKind::Hello | FrameKind::Notice | FrameKind::Reply) => {
-                Err(MessageError::WrongWay { kind })
-            }
+            kind => Err(MessageError::WrongWay { kind }),
         }
     }
 }
 
-fn framed<T: Serialize>(kind: FrameKind, message: &T) -> Result<Vec<u8>, MessageError> {
+pub(crate) fn framed<T: Serialize>(kind: FrameKind, message: &T) -> Result<Vec<u8>, MessageError> {
     let wrong = |error: postcard::Error| MessageError::Payload {
         kind,
         reason: error.to_string(),
@@ -333,7 +329,7 @@ fn framed<T: Serialize>(kind: FrameKind, message: &T) -> Result<Vec<u8>, Message
     Ok(bytes)
 }
 
-fn payload<T: DeserializeOwned>(frame: frame::Frame<'_>) -> Result<T, MessageError> {
+pub(crate) fn payload<T: DeserializeOwned>(frame: frame::Frame<'_>) -> Result<T, MessageError> {
     let wrong = |reason: String| MessageError::Payload {
         kind: frame.kind,
         reason,
@@ -451,7 +447,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_payload_panics(kind in prop::sample::select(FrameKind::ALL.to_vec()), payload in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn no_payload_panics(kind in prop::sample::select(FrameKind::ALL), payload in prop::collection::vec(any::<u8>(), 0..64)) {
             let mut bytes = Vec::new();
             frame::encode(kind, &payload, &mut bytes).unwrap();
             let _ = Request::decode(&bytes);
