@@ -3,14 +3,9 @@
 //! On this backend it is one instruction that is a no-operation everywhere else ([`wire::call`]). The machine
 //! stands still while the host reads the request from the buffer and writes the answer over it. Where nobody
 //! listens the buffer still holds the request afterwards.
-//!
-//! The buffer is mapped once, all its pages present and locked, and left out of forks: a page that is shared
-//! copy-on-write with a child would be replaced under the host's hands.
 
-use std::ptr::NonNull;
-use std::{io, slice};
+use std::io;
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 use wire::{Answer, MessageError, Request, call};
 
 /// A way to reach the host.
@@ -85,60 +80,21 @@ impl DoorKind {
 }
 
 /// The magic no-operation and its buffer.
-pub(crate) struct NopDoor {
-    buffer: NonNull<u8>,
-}
+pub(crate) struct NopDoor(ask::Door);
 
 impl NopDoor {
     /// Maps the buffer.
     pub(crate) fn new() -> io::Result<NopDoor> {
-        // SAFETY: no address is asked for, so no mapping of ours can be replaced.
-        let base = unsafe {
-            mmap_anonymous(
-                std::ptr::null_mut(),
-                call::BUFFER_LEN,
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::PRIVATE | MapFlags::POPULATE,
-            )
-        }?;
-        let buffer = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let door = NopDoor { buffer };
-        // SAFETY: this is exactly the mapping; the child that misses it never touches it.
-        unsafe { madvise(base, call::BUFFER_LEN, Advice::LinuxDontFork) }?;
-        // SAFETY: this is exactly the mapping.
-        unsafe { mlock(base, call::BUFFER_LEN) }?;
-        Ok(door)
-    }
-
-    fn bytes(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping is `BUFFER_LEN` bytes, initialised, lives as long as `self`, and `self` is
-        // borrowed exclusively. The host touches it only during the call, when no slice exists.
-        unsafe { slice::from_raw_parts_mut(self.buffer.as_ptr(), call::BUFFER_LEN) }
+        ask::Door::new(call::BUFFER_LEN).map(NopDoor)
     }
 }
 
 impl Door for NopDoor {
     fn call(&mut self, request: &Request) -> Result<Answer, DoorError> {
         let frame = request.encode().map_err(DoorError::Encode)?;
-        let buffer = self.bytes();
-        let capacity = buffer.len();
-        buffer
-            .get_mut(..frame.len())
-            .ok_or(DoorError::TooLong {
-                len: frame.len(),
-                capacity,
-            })?
-            .copy_from_slice(&frame);
-        // SAFETY: the instruction's registers are set as `wire::call` demands; the host writes the buffer only.
-        unsafe { knock(self.buffer, frame.len(), call::BUFFER_LEN) };
-        understand(Answer::decode(self.bytes()))
-    }
-}
-
-impl Drop for NopDoor {
-    fn drop(&mut self) {
-        // SAFETY: this is the whole mapping, and no slice of it outlives `self`.
-        let _ = unsafe { munmap(self.buffer.as_ptr().cast(), call::BUFFER_LEN) };
+        let answer = self.0.say(&frame);
+        let answer = answer.map_err(|ask::TooLong { len, capacity }| DoorError::TooLong { len, capacity })?;
+        understand(Answer::decode(answer))
     }
 }
 
@@ -152,33 +108,6 @@ fn understand(answer: Result<Answer, MessageError>) -> Result<Answer, DoorError>
         Err(error) => Err(DoorError::NotUnderstood(error)),
     }
 }
-
-/// Executes the call instruction.
-///
-/// # Safety
-/// `buffer` is valid for reads and writes of `capacity` bytes, and the first `len` of them are the request.
-#[cfg(target_arch = "x86_64")]
-unsafe fn knock(buffer: NonNull<u8>, len: usize, capacity: usize) {
-    // SAFETY: a no-operation by itself; the host, if there is one, writes at most `capacity` bytes at `buffer`,
-    // which the caller vouches for. Memory is not declared untouched, so the compiler reads it anew.
-    unsafe {
-        std::arch::asm!(
-            ".quad {call}",
-            call = const u64::from_le_bytes(call::INSTRUCTION),
-            in("rdi") buffer.as_ptr(),
-            in("rsi") len,
-            in("rdx") capacity,
-            options(nostack, preserves_flags),
-        );
-    }
-}
-
-/// There is no such instruction on this architecture yet: nobody listens.
-///
-/// # Safety
-/// As for the other architectures.
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn knock(_buffer: NonNull<u8>, _len: usize, _capacity: usize) {}
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@
 //! deadline, and [`desk::Desk::wait`] is the one place that sleeps. Time is the guest's `CLOCK_MONOTONIC`.
 
 mod agent;
+mod asking;
 mod boot;
 mod commands;
 mod console;
@@ -37,13 +38,9 @@ use std::process::ExitCode;
 
 use crate::agent::{Agent, Places};
 
-/// `EX_USAGE` of sysexits.h: somebody started the agent on a running system.
-const EXIT_NOT_INIT: u8 = 64;
-
 fn main() -> ExitCode {
     if !rustix::process::getpid().is_init() {
-        eprintln!("schedrig-guest: this is a guest's PID 1; put it into an initrd as /init");
-        return ExitCode::from(EXIT_NOT_INIT);
+        return asking::main(std::env::args().skip(1));
     }
     console::report_panics();
     if let Err(reason) = run() {

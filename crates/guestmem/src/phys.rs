@@ -33,6 +33,12 @@ pub enum MemError {
         /// What the host said.
         kind: io::ErrorKind,
     },
+    /// A step that cannot be interrupted needs a word that is aligned.
+    #[error("the word at {at} is not aligned")]
+    Unaligned {
+        /// The word.
+        at: GuestPhys,
+    },
 }
 
 /// A part of guest RAM.
@@ -52,6 +58,14 @@ pub trait PhysMem: Send + Sync {
     /// Copies `from` to the guest at `at`. All or nothing. Never use it on pages that hold code: a translating
     /// backend would not notice.
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError>;
+
+    /// Sets bits of a little-endian `u32` in one step that a running guest cannot come between, and returns what it was.
+    /// Memory of a guest that cannot run meanwhile need not do it so.
+    fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
+        let was = self.read_u32(at)?;
+        self.write_u32(at, was | mask)?;
+        Ok(was)
+    }
 
     /// The RAM regions, lowest first, without overlap.
     fn regions(&self) -> Vec<Region>;

@@ -2,10 +2,11 @@
 
 use std::fs::File;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use vm_memory::{
     AtomicAccess, ByteValued, Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap,
+    VolatileMemory as _,
 };
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
@@ -123,6 +124,17 @@ impl PhysMem for SharedRam {
         self.memory
             .write_slice(from, GuestAddress(at.0))
             .map_err(SharedRam::not_ram(at, len))
+    }
+
+    fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
+        let slice = self.memory.get_slice(GuestAddress(at.0), size_of::<u32>());
+        let word = slice.map_err(SharedRam::not_ram(at, size_of::<u32>()))?;
+        let Ok(atomic) = word.get_atomic_ref::<AtomicU32>(0) else {
+            return Err(MemError::Unaligned { at });
+        };
+        let or = |word: u32| Some(u32::to_le(u32::from_le(word) | mask));
+        let was = atomic.fetch_update(Ordering::SeqCst, Ordering::Relaxed, or);
+        Ok(u32::from_le(was.unwrap_or_else(|same| same)))
     }
 
     fn regions(&self) -> Vec<Region> {

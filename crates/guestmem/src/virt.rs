@@ -203,6 +203,19 @@ impl<'m> AddressSpace<'m> {
         Ok(())
     }
 
+    /// Sets bits of an aligned `u32` in one step ([`PhysMem::fetch_or_u32`]), and returns what it was.
+    pub fn fetch_or_u32(&self, at: GuestVirt, mask: u32) -> Result<u32, VirtError> {
+        let pieces: Result<Vec<Piece>, VirtError> = self.pieces(at, size_of::<u32>())?.collect();
+        // A word that is aligned is in one piece; one that is not is refused where the first piece ends.
+        match pieces?.first() {
+            Some(piece) => {
+                let was = self.mem.fetch_or_u32(piece.phys, mask);
+                was.map_err(|source| piece.not_ram(source))
+            }
+            None => Ok(0),
+        }
+    }
+
     /// Copies `from` to `at` page by page, without a look ahead: what comes before a page that cannot be written
     /// is written, and stays. The Release fence is only for a write that succeeds as a whole.
     pub fn write_through(&self, at: GuestVirt, from: &[u8]) -> Result<(), WriteError> {

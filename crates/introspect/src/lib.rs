@@ -31,6 +31,7 @@ pub mod irq;
 pub mod kernel;
 mod memo;
 mod object;
+pub mod ops;
 mod percpu;
 mod question;
 mod render;

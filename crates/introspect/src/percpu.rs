@@ -169,6 +169,16 @@ impl<'m> GuestKernel<'m> {
         Ok(at)
     }
 
+    /// The CPU whose per-CPU memory has this base (`__per_cpu_offset`): the one that a vCPU is. `None` where none has it.
+    pub fn cpu_of_base(&self, base: GuestVirt) -> Option<u32> {
+        let offsets = self.symbol("__per_cpu_offset").ok()?;
+        let is_of = |cpu: &u32| {
+            let offset = self.read_u64(offsets.wrapping_add(u64::from(*cpu) * 8));
+            offset.is_ok_and(|offset| offset == base.0)
+        };
+        (0..self.nr_cpu_ids().ok()?).find(is_of)
+    }
+
     /// A CPU's own copy of a per-CPU variable, with the type that BTF has for it.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use guestmem::{AddressSpace, GuestVirt, PhysMem};
 use machine::{
     Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
-    MachineError, Registers, VcpuId, WatchHit, WatchId, WatchSpec,
+    MachineError, Registers, WatchHit, WatchId, WatchSpec,
 };
 use rustix::event::{PollFd, PollFlags};
 
@@ -202,10 +202,8 @@ impl TcgMachine {
     /// The event of a report, which the machine is now frozen in.
     fn event(&self, report: &Report) -> Result<Event, MachineError> {
         let registers = registers_of(report);
-        let vcpu = VcpuId(report.vcpu);
         match report.what {
             What::Call => Ok(Event::Call(Call {
-                vcpu,
                 registers,
                 buffer: GuestVirt(registers.rdi),
                 len: registers.rsi,
@@ -213,7 +211,6 @@ impl TcgMachine {
             })),
             What::Hook { index, hits } if self.kind(index) == Some(Kind::Hook) => Ok(Event::Hook(HookHit {
                 hook: HookId(index),
-                vcpu,
                 hits,
                 registers,
             })),
@@ -224,9 +221,9 @@ impl TcgMachine {
                 new,
             } if self.kind(index) == Some(Kind::Watch) => Ok(Event::Watch(WatchHit {
                 watch: WatchId(index),
-                vcpu,
                 hits,
                 ip: GuestVirt(registers.rip),
+                per_cpu_base: registers.per_cpu_base(),
                 old,
                 new,
             })),

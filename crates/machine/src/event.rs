@@ -6,16 +6,6 @@ use guestmem::GuestVirt;
 
 use crate::Registers;
 
-/// A vCPU's index, as QEMU and the guest kernel number them in boot order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VcpuId(pub u32);
-
-impl fmt::Display for VcpuId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "vcpu{}", self.0)
-    }
-}
-
 /// The name of a hook, given by [`crate::Machine::hook`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookId(pub u32);
@@ -125,9 +115,7 @@ pub enum Event {
 /// The agent's request: a buffer in the calling process's address space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Which vCPU executed the call.
-    pub vcpu: VcpuId,
-    /// Its registers at the call instruction.
+    /// The registers at the call instruction.
     pub registers: Registers,
     /// Where the request frame lies, and where the answer goes.
     pub buffer: GuestVirt,
@@ -142,8 +130,6 @@ pub struct Call {
 pub struct HookHit {
     /// Which hook.
     pub hook: HookId,
-    /// Which vCPU.
-    pub vcpu: VcpuId,
     /// How often the address was executed so far, this time included.
     pub hits: u64,
     /// The registers before the instruction: arguments by the calling convention.
@@ -155,12 +141,13 @@ pub struct HookHit {
 pub struct WatchHit {
     /// Which watch.
     pub watch: WatchId,
-    /// Which vCPU has stored.
-    pub vcpu: VcpuId,
     /// How often the condition held so far, this time included.
     pub hits: u64,
     /// The instruction that has stored.
     pub ip: GuestVirt,
+    /// The per-CPU base of the kernel on the vCPU that has stored ([`Registers::per_cpu_base`]); `None` where it cannot be
+    /// told.
+    pub per_cpu_base: Option<GuestVirt>,
     /// The value before, as far as stores and the owner have made it.
     pub old: u64,
     /// The value now.

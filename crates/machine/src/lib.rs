@@ -30,8 +30,8 @@ use guestmem::{GuestVirt, PhysMem};
 
 pub use caps::{Backend, Caps};
 pub use event::{
-    Call, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, VcpuId, WatchHit, WatchId,
-    WatchSpec, When, Width,
+    Call, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, WatchHit, WatchId, WatchSpec,
+    When, Width,
 };
 pub use registers::Registers;
 

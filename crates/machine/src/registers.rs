@@ -1,5 +1,7 @@
 //! A vCPU's registers, as far as the rig has use for them.
 
+use guestmem::GuestVirt;
+
 /// The x86-64 registers of one vCPU. In user mode the kernel's per-CPU base is in `k_gs_base`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[expect(missing_docs, reason = "the names are the architecture's own")]
@@ -39,6 +41,16 @@ impl Registers {
         } else {
             guestmem::x86_64::Levels::Four
         }
+    }
+
+    /// Where the kernel's per-CPU area of this vCPU is, which tells which of the kernel's CPUs it is
+    /// (`__per_cpu_offset`); `None` in the few instructions in which neither base is the kernel's.
+    pub fn per_cpu_base(&self) -> Option<GuestVirt> {
+        let kernels = |base: &u64| base.cast_signed() < 0;
+        [self.gs_base, self.k_gs_base]
+            .into_iter()
+            .find(kernels)
+            .map(GuestVirt)
     }
 
     /// The n-th integer argument of the System V calling convention, from 0; `None` past the sixth.

@@ -4,8 +4,12 @@ use check::is_complaint;
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 
-/// Formats that say it in words which are put in later (`kernel/rcu/tree_stall.h`).
-const FORMATS: [&str; 2] = ["%s detected stalls", "%s self-detected stall"];
+/// Formats that say it in words which are put in later (`kernel/rcu/tree_stall.h`, `kernel/hung_task.c` from v7.0 on).
+const FORMATS: [&str; 3] = [
+    "%s detected stalls",
+    "%s self-detected stall",
+    " blocked%s for more than ",
+];
 /// What introduces a level in a format (`KERN_SOH`).
 const LEVEL: char = '\u{1}';
 /// The longest format that is looked at, in bytes.
@@ -54,6 +58,7 @@ mod tests {
         for format in [
             "BUG: soft lockup - CPU#%d stuck for %us! [%s:%d]\n",
             "INFO: task %s:%d blocked for more than %ld seconds.\n",
+            "INFO: task %s:%d blocked%s for more than %ld seconds.\n",
             "BUG: kernel NULL pointer dereference, address: %px\n",
             "INFO: %s detected stalls on CPUs/tasks:\n",
             "WARNING: CPU: %d PID: %d at %s:%d %pS\n",

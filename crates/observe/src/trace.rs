@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
-use record::{TracedCall, Value};
+use record::{Chain, TracedCall, Value};
 use spec::GuestTime;
 
 pub use sites::{Site, Sites};
@@ -42,9 +42,13 @@ pub struct Tracer {
     /// Of each task, and of each CPU, the last ones.
     of_tasks: BTreeMap<i64, VecDeque<TracedCall>>,
     of_cpus: BTreeMap<u32, VecDeque<TracedCall>>,
+    /// What the tasks are called.
+    names: BTreeMap<i64, String>,
     /// Calls that have begun and not ended, by CPU: they nest.
     open: BTreeMap<u32, Vec<Open>>,
     seen: u64,
+    /// The failure has happened.
+    over: bool,
 }
 
 #[derive(Debug)]
@@ -62,8 +66,10 @@ impl Tracer {
             sites,
             of_tasks: BTreeMap::new(),
             of_cpus: BTreeMap::new(),
+            names: BTreeMap::new(),
             open: BTreeMap::new(),
             seen: 0,
+            over: false,
         }
     }
 
@@ -79,7 +85,12 @@ impl Tracer {
         let Some(here) = self.sites.all.get(site) else {
             return;
         };
-        if at > self.about.until || !here.is_live(kernel) {
+        if self.over || at > self.about.until || !here.is_live(kernel) {
+            return;
+        }
+        // The rest of its tick is no part of how it came to an error.
+        self.over = self.sites.is_over(kernel);
+        if self.over {
             return;
         }
         self.seen += 1;
@@ -87,11 +98,13 @@ impl Tracer {
             return;
         };
         let state = State::of(&arguments, &self.sites.variables);
-        let tasks = state.pids(kernel);
-        let mine: Vec<i64> = tasks
-            .into_iter()
-            .filter(|pid| self.about.tasks.contains(pid))
-            .collect();
+        let mut mine = Vec::new();
+        for (pid, name) in state.tasks(kernel) {
+            if self.about.tasks.contains(&pid) {
+                self.names.insert(pid, name);
+                mine.push(pid);
+            }
+        }
         let on_cpu = self.about.cpus.contains(&cpu);
         if mine.is_empty() && !on_cpu {
             return;
@@ -151,21 +164,25 @@ impl Tracer {
         self.seen
     }
 
-    /// The last calls, the oldest first, each once.
-    pub fn calls(&self) -> Vec<TracedCall> {
-        let all = self.of_tasks.values().chain(self.of_cpus.values()).flatten();
-        let sorted: BTreeMap<u64, &TracedCall> = all.map(|call| (call.number, call)).collect();
-        sorted.into_values().cloned().collect()
-    }
-
-    /// What follows from the calls, for each task that the failure is about.
-    pub fn conclusions(&self) -> Vec<String> {
-        let until = self.about.until;
+    /// The last calls of each task and of each CPU that the failure is about.
+    pub fn chains(&self) -> Vec<Chain> {
         let of_task = |pid: &i64| {
-            let last = self.of_tasks.get(pid).and_then(|calls| calls.back());
-            conclusion(*pid, last, until)
+            let calls: Vec<TracedCall> = self.of_tasks.get(pid).into_iter().flatten().cloned().collect();
+            let name = self.names.get(pid).cloned();
+            let name = name.unwrap_or_else(|| format!("the task with pid {pid}"));
+            Chain {
+                conclusion: Some(conclusion(&name, calls.last(), self.about.until)),
+                of: name,
+                calls,
+            }
         };
-        self.about.tasks.iter().map(of_task).collect()
+        let of_cpu = |cpu: &u32| Chain {
+            of: format!("CPU {cpu}"),
+            calls: self.of_cpus.get(cpu).into_iter().flatten().cloned().collect(),
+            conclusion: None,
+        };
+        let tasks = self.about.tasks.iter().map(of_task);
+        tasks.chain(self.about.cpus.iter().map(of_cpu)).collect()
     }
 }
 
@@ -177,23 +194,23 @@ fn keep(calls: &mut VecDeque<TracedCall>, call: TracedCall) {
 }
 
 /// What the last call says of a task that waits.
-fn conclusion(pid: i64, last: Option<&TracedCall>, until: GuestTime) -> String {
+fn conclusion(name: &str, last: Option<&TracedCall>, until: GuestTime) -> String {
     let Some(call) = last else {
-        return format!("no call was made for the task {pid} before {until}");
+        return format!("{name}: no call was made for it until {until}");
     };
     let program = call
         .program
         .as_ref()
-        .map_or_else(String::new, |name| format!(" ({name})"));
+        .map_or_else(String::new, |program| format!(" ({program})"));
     let meaning = match call.name.as_str() {
         "select_cpu" | "runnable" | "enqueue_task_scx" | "enqueue_task_fair" => "it was not run after that",
         "enqueue" => "it was never dispatched after that",
-        "running" | "set_next_task_scx" | "set_next_task_fair" => "it has run since",
+        "running" | "set_next_task_scx" | "set_next_task_fair" => "it was running then",
         _ => "no other call was made for it after that",
     };
     format!(
-        "the last call for the task {pid} until {until} is {}{program} at {} on CPU {}, number {}: {meaning}",
-        call.name, call.at, call.cpu, call.number
+        "{name}: the last call for it until {until} was #{} {}{program} at {}: {meaning}",
+        call.number, call.name, call.at
     )
 }
 
@@ -244,27 +261,49 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_is_of_a_task_and_of_a_cpu_is_told_once_and_in_its_place() {
-        let mut tracer = tracer(&[7], &[0]);
+    fn each_task_and_each_cpu_has_its_chain() {
+        let mut tracer = tracer(&[7], &[0, 1]);
+        tracer.names.insert(7, "a/0[7]".to_owned());
         keep(tracer.of_tasks.entry(7).or_default(), call(2, "enqueue"));
         for number in [1, 2, 3] {
             keep(tracer.of_cpus.entry(0).or_default(), call(number, "enqueue"));
         }
-        let numbers: Vec<u64> = tracer.calls().iter().map(|call| call.number).collect();
-        assert_eq!(numbers, [1, 2, 3]);
+        let chains: Vec<(String, Vec<u64>)> = tracer
+            .chains()
+            .iter()
+            .map(|chain| {
+                let numbers = chain.calls.iter().map(|call| call.number).collect();
+                (chain.of.clone(), numbers)
+            })
+            .collect();
+        let expect = [
+            ("a/0[7]".to_owned(), vec![2]),
+            ("CPU 0".to_owned(), vec![1, 2, 3]),
+            ("CPU 1".to_owned(), vec![]),
+        ];
+        assert_eq!(chains, expect);
     }
 
     #[test]
     fn the_call_after_which_a_task_was_never_dispatched_is_named() {
         let mut tracer = tracer(&[7, 8], &[]);
+        tracer.names.insert(7, "a/0[7]".to_owned());
         keep(tracer.of_tasks.entry(7).or_default(), call(2, "stopping"));
         keep(tracer.of_tasks.entry(7).or_default(), call(3, "enqueue"));
+        let conclusions: Vec<String> = tracer
+            .chains()
+            .into_iter()
+            .filter_map(|chain| chain.conclusion)
+            .collect();
+        let (until, at) = (GuestTime(Nanos::from_secs(9)), GuestTime(Nanos::from_secs(3)));
         assert_eq!(
-            tracer.conclusions(),
+            conclusions,
             [
-                "the last call for the task 7 until 9s is enqueue (mine_enqueue) at 3s on CPU 0, number 3: it was never \
-                 dispatched after that",
-                "no call was made for the task 8 before 9s"
+                format!(
+                    "a/0[7]: the last call for it until {until} was #3 enqueue (mine_enqueue) at {at}: it was never \
+                     dispatched after that"
+                ),
+                format!("the task with pid 8: no call was made for it until {until}"),
             ]
         );
     }

@@ -41,7 +41,7 @@ pub use monitored::{Finding, Monitored};
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use remake::{GuestLimits, Remake};
-pub use repro::{Repro, Trace, TracedCall};
+pub use repro::{Chain, Repro, Trace, TracedCall};
 pub use script::{Content, FileSum, HostProgram, Step};
 pub use snapshot::{Snapshot, View, Who};
 pub use store::{RecordId, StoreError, find, load, save};

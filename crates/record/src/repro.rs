@@ -25,12 +25,21 @@ pub struct Trace {
     pub hash: RecordHash,
     /// What was caught, in a sentence.
     pub of: String,
-    /// The last calls for the tasks and CPUs that it is about, the oldest first.
-    pub calls: Vec<TracedCall>,
-    /// What follows from them, in sentences.
-    pub conclusions: Vec<String>,
-    /// Calls that were seen until then, of which these are the last.
+    /// The tasks that it is about, the one that has waited longest first, and then the CPUs.
+    pub chains: Vec<Chain>,
+    /// Calls that were seen until then, of whatever task and CPU.
     pub seen: u64,
+}
+
+/// The last calls for a task, or of a CPU.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Chain {
+    /// `comm[pid]`, or `CPU 1`.
+    pub of: String,
+    /// The calls, the oldest first.
+    pub calls: Vec<TracedCall>,
+    /// What follows from them, in a sentence; `None` for a CPU.
+    pub conclusion: Option<String>,
 }
 
 /// A call that the kernel made: of a scheduler's operation, or of a function of its own.

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use spec::{CgroupSpec, GroupName, Nanos, Work};
+use wire::kernel_op::KernelOpRequest;
 
 /// One thing that a test's body did, in the order in which it did them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +64,11 @@ pub enum Step {
         argv: Vec<String>,
         /// How long it may take, in guest time.
         within: Nanos,
+    },
+    /// Wrote to the guest's kernel.
+    WriteKernel {
+        /// What, and where.
+        op: KernelOpRequest,
     },
     /// Noted a value.
     Note {

@@ -1,6 +1,6 @@
 //! How a run came to its failure, as text.
 
-use record::{Record, Repro, Trace, TracedCall, Value};
+use record::{Chain, Record, Repro, Trace, TracedCall, Value};
 
 /// The chain of calls; empty where none was looked for.
 pub(crate) fn chain(record: &Record) -> String {
@@ -11,10 +11,13 @@ pub(crate) fn chain(record: &Record) -> String {
     }
 }
 
+/// Calls of the task that the failure is about, and of its CPU, that are shown; the record has more.
+const SHOWN: usize = 5;
+
 fn traced(trace: &Trace, record: &Record) -> String {
     let mut text = if trace.hash == record.hash {
         format!(
-            "\n  how it came to that, seen in the same execution again (record {}), the last of {} calls:\n",
+            "\n  how it came to that, seen in the same execution again (record {}, {} calls until then):\n",
             trace.hash.short(),
             trace.seen
         )
@@ -26,14 +29,27 @@ fn traced(trace: &Trace, record: &Record) -> String {
             record.hash.short()
         )
     };
-    for call in &trace.calls {
+    let (tasks, cpus): (Vec<&Chain>, Vec<&Chain>) =
+        trace.chains.iter().partition(|chain| chain.conclusion.is_some());
+    if let Some(task) = tasks.first() {
+        text += &calls(task);
+    }
+    for conclusion in tasks.iter().filter_map(|task| task.conclusion.as_ref()) {
+        text += &format!("    → {conclusion}\n");
+    }
+    if let Some(cpu) = cpus.first() {
+        text += &calls(cpu);
+    }
+    text
+}
+
+fn calls(chain: &Chain) -> String {
+    let mut text = format!("    the last calls for {}:\n", chain.of);
+    for call in &chain.calls[chain.calls.len().saturating_sub(SHOWN)..] {
         text += &format!("      {}\n", head(call));
         for (path, before, after) in call.changes() {
             text += &format!("            {path}: {} → {}\n", words(&before), words(&after));
         }
-    }
-    for conclusion in &trace.conclusions {
-        text += &format!("    {conclusion}\n");
     }
     text
 }

@@ -106,6 +106,12 @@ pub enum RigError {
     /// A snapshot could not be taken.
     #[error(transparent)]
     Snapshot(#[from] session::SnapshotError),
+    /// A read or write of the guest's kernel was refused.
+    #[error("kernel op: {reason}")]
+    KernelOp {
+        /// Which entry, and why.
+        reason: String,
+    },
     /// A value of the guest's kernel cannot be read.
     #[error(transparent)]
     Guest(#[from] introspect::ReadError),

@@ -58,7 +58,7 @@ pub use record::{
     Verdict, View, Window,
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
-pub use rig::{Group, GroupBuilder, Rig};
+pub use rig::{Group, GroupBuilder, KernelOps, Rig};
 pub use run::{Keep, Look, RunSpec, default_records_dir, run};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
@@ -67,13 +67,14 @@ pub use setup::{Finished, Setup};
 pub use spec::{
     CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
 };
+pub use wire::kernel_op::{KernelOp, OpValue, Target};
 pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
 
 /// What a test file needs.
 pub mod prelude {
     pub use crate::{
-        Act, Burst, Group, Llc, Nanos, Node, Only, Outcome, PingPong, Program, Rig, Spin, When, fair, millis,
-        percent, secs, share,
+        Act, Burst, Group, Llc, Nanos, Node, Only, Outcome, PingPong, Program, Rig, Spin, Target, When, fair,
+        millis, percent, secs, share,
     };
 }
 

@@ -38,8 +38,7 @@ impl Setup {
         Ok(Repro::Traced(Trace {
             hash: second.hash,
             of: caught.trigger.clone(),
-            calls: tracer.calls(),
-            conclusions: tracer.conclusions(),
+            chains: tracer.chains(),
             seen: tracer.seen(),
         }))
     }
@@ -59,18 +58,20 @@ fn hooks(sites: &Sites, tracer: &Arc<Mutex<Tracer>>) -> Vec<(GuestVirt, Act)> {
     for (nth, site) in sites.all.iter().enumerate() {
         let entered = Arc::clone(tracer);
         let act = Act::call(move |hit, kernel| {
-            if let HitKind::Entered { registers, .. } = &hit.what {
+            if let (Some(cpu), HitKind::Entered { registers, .. }) = (hit.cpu, &hit.what) {
                 let registers = std::array::from_fn(|n| registers.argument(n).unwrap_or(0));
                 let mut tracer = entered.lock().unwrap_or_else(PoisonError::into_inner);
-                tracer.entered(nth, hit.at, hit.vcpu.0, registers, kernel);
+                tracer.entered(nth, hit.at, cpu, registers, kernel);
             }
         });
         hooks.push((site.at(), act));
         let Some(back) = site.back else { continue };
         let left = Arc::clone(tracer);
         let act = Act::call(move |hit, kernel| {
-            let mut tracer = left.lock().unwrap_or_else(PoisonError::into_inner);
-            tracer.left(nth, hit.vcpu.0, kernel);
+            if let Some(cpu) = hit.cpu {
+                let mut tracer = left.lock().unwrap_or_else(PoisonError::into_inner);
+                tracer.left(nth, cpu, kernel);
+            }
         });
         hooks.push((back, act));
     }

@@ -1,5 +1,6 @@
 //! The rig: what a test's body plays with.
 
+mod kernel;
 mod looking;
 
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use session::{Program, Session};
 use spec::{
     CgroupSpec, CpuSet, ExitStatus, GroupName, GuestTime, Llc, Nanos, Node, Topology, Weight, WorkerId,
 };
+
+pub use kernel::KernelOps;
 
 use crate::work::Workers;
 use crate::{Outcome, PreparedKernel, RigError};
@@ -86,7 +89,8 @@ impl Rig {
         &mut self.session
     }
 
-    /// The guest's kernel, as it stands now: between two calls nothing in it moves.
+    /// The guest's kernel, to be looked at as it stands now: between two calls nothing in it moves. What is written by it is
+    /// not made again in a replay; [`Rig::kernel_ops`] is.
     ///
     /// # Errors
     /// [`RigError::Kernel`] for a kernel without types, [`RigError::Look`] when it is not found in the guest's memory.

@@ -12,6 +12,7 @@
 mod album;
 mod guard;
 mod instruments;
+mod ops;
 mod questions;
 mod rounds;
 mod view;
@@ -20,12 +21,13 @@ use std::sync::Arc;
 
 use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Question};
-use machine::{Machine, VcpuId};
+use machine::Machine;
 use observe::periodic::TooManySnapshots;
 use observe::trace::Sites;
 use observe::{Bounded, STORED_EVENTS};
 use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
+use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 pub use album::NoRoom;
 pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError, Only};
@@ -166,19 +168,18 @@ impl Observer {
         let Ok(kernel) = self.view.kernel(machine.memory()) else {
             return false;
         };
-        let scene = |now: GuestTime, cpu: VcpuId| Scene {
+        let cpu = raw.cpu(&kernel);
+        let scene = |now: GuestTime| Scene {
             machine,
             kernel: &kernel,
             now,
-            cpu: Some(cpu.0),
+            cpu,
         };
-        let vcpu = raw.vcpu();
         match self.instruments.owner(raw.which()) {
             None => false,
             Some(Owner::Guard(alarm)) => {
                 let alarm = *alarm;
-                self.guard
-                    .hit(alarm, scene(time(&kernel), vcpu), &raw.arguments());
+                self.guard.hit(alarm, scene(time(&kernel)), &raw.arguments());
                 false
             }
             Some(Owner::User {
@@ -215,7 +216,7 @@ impl Observer {
                     Act::Stop => {
                         note(hit.asked(), hit.value());
                         let trigger = format!("stopped as asked: {} was hit", hit.asked());
-                        self.guard.found("stop", trigger, scene(hit.at, vcpu));
+                        self.guard.found("stop", trigger, scene(hit.at));
                         return true;
                     }
                 }
@@ -235,6 +236,19 @@ impl Observer {
             asked: question.to_string(),
             seen,
         });
+    }
+
+    /// Carries a kernel op out now.
+    pub(crate) fn kernel_op(
+        &mut self,
+        memory: &dyn PhysMem,
+        now: GuestTime,
+        request: &KernelOpRequest,
+    ) -> Result<KernelOpReply, LookError> {
+        let kernel = self.view.kernel(memory)?;
+        let reply = introspect::ops::perform(&kernel, request);
+        let _ = self.seen.push(ops::told(now, request, &reply));
+        Ok(reply)
     }
 
     /// Takes a snapshot now.

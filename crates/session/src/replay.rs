@@ -175,6 +175,12 @@ fn take(session: &mut Session, step: &Step, prop: &Prop) -> Result<(), crate::Se
         (Step::StopScheduler, _) => session.stop_scheduler().map(|_| ()),
         (Step::RunFor { span }, _) => session.run_for(span).map(|_| ()),
         (Step::Exec { argv, within }, _) => session.exec(argv, within).map(|_| ()),
+        (Step::WriteKernel { op }, _) => {
+            if let Err(error) = session.kernel_op(op) {
+                tracing::debug!(%error, "a replayed kernel op failed");
+            }
+            Ok(())
+        }
         (Step::Note { key, value }, _) => {
             session.note(key, value);
             Ok(())

@@ -51,6 +51,8 @@ pub(crate) const REGISTERS: [&str; 22] = [
 ];
 /// Where `rip` is in [`REGISTERS`].
 pub(crate) const RIP: usize = 16;
+/// Where `gs_base` and `k_gs_base` are: one of them is the base of the kernel's per-CPU memory.
+pub(crate) const BASES: [usize; 2] = [20, 21];
 
 /// How a function of the kernel begins that can be traced: `endbr64`; the NOPs that a kernel puts in its place
 /// (`gen_endbr_poison`); the NOP where ftrace may put its call, with which BPF programs begin, too.

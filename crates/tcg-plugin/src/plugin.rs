@@ -11,7 +11,7 @@ use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-use crate::channel::{Command, ENTRIES, REGISTERS, RIP, Report, What};
+use crate::channel::{BASES, Command, ENTRIES, REGISTERS, RIP, Report, What};
 use crate::ffi;
 use crate::instruments::{Hit, Instruments, Watched};
 use crate::memory;
@@ -329,7 +329,12 @@ impl Plugin {
                 old,
                 new,
             };
+            // SAFETY: the bases are the vCPU's own memory, not kept in the host's registers: reading them needs no more.
+            let all = unsafe { self.registers(vcpu) };
             let mut registers = [0; REGISTERS.len()];
+            for base in BASES {
+                registers[base] = all[base];
+            }
             registers[RIP] = instruction;
             self.stand_still(Report {
                 what,
@@ -345,18 +350,26 @@ impl Plugin {
     /// # Safety
     /// Only in an execution callback that was registered with `CB_READS_REGISTERS`.
     unsafe fn report(&self, what: What, vcpu: c_uint, rip: u64) {
-        let mut registers = {
-            let vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
-            let handles = vcpus.get(vcpu as usize).and_then(Option::as_ref);
-            // SAFETY: the caller vouches for the callback, and the handles are the executing vCPU's.
-            handles.map_or_else(Default::default, |handles| unsafe { handles.read() })
-        };
+        // SAFETY: the caller vouches for the callback.
+        let mut registers = unsafe { self.registers(vcpu) };
         registers[RIP] = rip;
         self.stand_still(Report {
             what,
             vcpu,
             registers,
         });
+    }
+
+    /// The registers of the vCPU that executes. `vcpu` may be another one's: where all vCPUs share a thread, QEMU 10.0
+    /// puts the number of the vCPU into a block that it was translated for first. The handles are the same for all.
+    ///
+    /// # Safety
+    /// Only in a callback, and what QEMU may keep elsewhere only in one that was registered with `CB_READS_REGISTERS`.
+    unsafe fn registers(&self, vcpu: c_uint) -> [u64; REGISTERS.len()] {
+        let vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = vcpus.get(vcpu as usize).and_then(Option::as_ref);
+        // SAFETY: the caller vouches for the callback.
+        handles.map_or_else(Default::default, |handles| unsafe { handles.read() })
     }
 
     /// Reports, and blocks the vCPU and so the guest until the owner lets it run on.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use guestmem::{GuestPhys, GuestVirt, PhysMem};
 use machine::{
     Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
-    MachineError, Registers, VcpuId, WatchId, WatchSpec,
+    MachineError, Registers, WatchId, WatchSpec,
 };
 
 use crate::FakeMemory;
@@ -79,7 +79,6 @@ impl FakeMachine {
             ..Registers::default()
         };
         Event::Call(Call {
-            vcpu: VcpuId(0),
             registers,
             buffer: GuestVirt(FakeMachine::BUFFER.0),
             len,
@@ -141,7 +140,6 @@ impl Machine for FakeMachine {
                 };
                 Event::Hook(HookHit {
                     hook: HookId(0),
-                    vcpu: VcpuId(0),
                     hits: 1,
                     registers,
                 })

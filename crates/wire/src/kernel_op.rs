@@ -120,3 +120,173 @@ pub struct KernelOpReply {
     /// What was read, one for each entry; none for a batch that writes or failed.
     pub read_values: Vec<OpValue>,
 }
+
+impl KernelOpRequest {
+    /// A batch that writes, of a kernel that stands still.
+    pub fn write(tag: &str, entries: Vec<KernelOp>) -> KernelOpRequest {
+        KernelOpRequest::new(tag, Direction::Write, entries)
+    }
+
+    /// A batch that reads, of a kernel that stands still.
+    pub fn read(tag: &str, entries: Vec<KernelOp>) -> KernelOpRequest {
+        KernelOpRequest::new(tag, Direction::Read, entries)
+    }
+
+    fn new(tag: &str, direction: Direction, entries: Vec<KernelOp>) -> KernelOpRequest {
+        KernelOpRequest {
+            request_id: 1,
+            tag: tag.to_owned(),
+            direction,
+            mode: Mode::Cold,
+            entries,
+        }
+    }
+}
+
+impl Target {
+    /// A symbol of the kernel's image.
+    pub fn symbol(name: &str) -> Target {
+        Target::Symbol {
+            name: name.to_owned(),
+        }
+    }
+
+    /// An address in the direct map of RAM.
+    pub fn direct(kva: u64) -> Target {
+        Target::Direct { kva }
+    }
+
+    /// Any address of the kernel's half.
+    pub fn kva(kva: u64) -> Target {
+        Target::Kva { kva }
+    }
+
+    /// A field of `runqueues`, `kernel_cpustat`, `kstat` or `tick_cpu_sched` of a CPU.
+    pub fn per_cpu(symbol: &str, cpu: u32, field: &str) -> Target {
+        Target::PerCpuField {
+            symbol: symbol.to_owned(),
+            cpu,
+            field: field.to_owned(),
+        }
+    }
+
+    /// A field of a task that sleeps, by its pid and its `start_time` in nanoseconds.
+    pub fn task(pid: i32, start_time_ns: u64, field: &str) -> Target {
+        Target::TaskField {
+            pid,
+            start_time_ns,
+            field: field.to_owned(),
+        }
+    }
+
+    /// 32 bits there: what is written, or for a read how wide it is.
+    pub fn u32(self, value: u32) -> KernelOp {
+        self.op(OpValue::U32(value))
+    }
+
+    /// 64 bits there: what is written, or for a read how wide it is.
+    pub fn u64(self, value: u64) -> KernelOp {
+        self.op(OpValue::U64(value))
+    }
+
+    /// Bytes there: what is written, or for a read how many.
+    pub fn bytes(self, bytes: impl Into<Vec<u8>>) -> KernelOp {
+        self.op(OpValue::Bytes(bytes.into()))
+    }
+
+    /// Sets these bits of a 32-bit word there.
+    pub fn or_u32(self, mask: u32) -> KernelOp {
+        self.op(OpValue::OrU32(mask))
+    }
+
+    fn op(self, value: OpValue) -> KernelOp {
+        KernelOp { target: self, value }
+    }
+}
+
+/// The beginning of a reason that a reply has room for: at most [`MAX_REASON`] bytes, and whole characters.
+pub fn cut(reason: &str) -> &str {
+    &reason[..reason.floor_char_boundary(MAX_REASON)]
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A26: at most 256 bytes, and never half a character.
+    #[test]
+    fn a_reason_is_cut_where_a_character_begins() {
+        for (reason, len) in [
+            (String::new(), 0),
+            ("short".to_owned(), 5),
+            ("a".repeat(256), 256),
+            ("a".repeat(257), 256),
+            ("é".repeat(200), 256),
+            (format!("a{}", "é".repeat(200)), 255),
+            ("€".repeat(100), 255),
+            ("😀".repeat(65), 256),
+            (format!("abc{}", "😀".repeat(65)), 255),
+            ("\u{feff}".repeat(90), 255),
+            (format!("{}€", "a".repeat(254)), 254),
+        ] {
+            assert_eq!(cut(&reason).len(), len, "{reason}");
+            assert!(reason.starts_with(cut(&reason)));
+        }
+    }
+
+    /// A27: an OR keeps its variant and its mask on the way, and so does everything else.
+    #[test]
+    fn a_request_and_a_reply_survive_the_way() {
+        let request = KernelOpRequest {
+            mode: Mode::Hot,
+            ..KernelOpRequest::write(
+                "flip",
+                vec![
+                    Target::symbol("jiffies_64").u64(7),
+                    Target::direct(0xffff_8880_0000_1000).bytes(*b"abc"),
+                    Target::kva(u64::MAX).u32(1),
+                    Target::per_cpu("runqueues", 1, "scx.flags").or_u32(0xdead_beef),
+                    Target::task(12, 34, "scx.dsq_vtime").u64(u64::MAX),
+                ],
+            )
+        };
+        let bytes = postcard::to_stdvec(&request).unwrap();
+        let back: KernelOpRequest = postcard::from_bytes(&bytes).unwrap();
+        assert_eq!(back, request);
+        assert_eq!(back.entries[3].value, OpValue::OrU32(0xdead_beef));
+        let reply = KernelOpReply {
+            request_id: 9,
+            success: true,
+            reason: String::new(),
+            read_values: vec![OpValue::U32(1), OpValue::OrU32(2)],
+        };
+        let bytes = postcard::to_stdvec(&reply).unwrap();
+        assert_eq!(postcard::from_bytes::<KernelOpReply>(&bytes).unwrap(), reply);
+    }
+
+    /// A8: there is an OR of 32 bits, and none of 64.
+    #[test]
+    fn a_value_is_one_of_four_kinds() {
+        let all = [
+            OpValue::U32(0),
+            OpValue::U64(0),
+            OpValue::Bytes(Vec::new()),
+            OpValue::OrU32(0),
+        ];
+        for (variant, value) in all.iter().enumerate() {
+            assert_eq!(usize::from(postcard::to_stdvec(value).unwrap()[0]), variant);
+        }
+        assert!(postcard::from_bytes::<OpValue>(&[4, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_cut_reason_begins_the_reason(reason in "\\PC{0,400}") {
+            let cut = cut(&reason);
+            prop_assert!(cut.len() <= MAX_REASON && reason.starts_with(cut));
+            prop_assert!(cut.len() == reason.len() || cut.len() > MAX_REASON - 4);
+        }
+    }
+}

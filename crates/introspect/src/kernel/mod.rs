@@ -319,6 +319,14 @@ impl<'m> GuestKernel<'m> {
             .map_err(|source| unreadable(at, from.len(), source))
     }
 
+    /// Sets bits of a word, in one step that the guest cannot come between; what it was.
+    pub fn fetch_or_u32(&self, at: GuestVirt, mask: u32) -> Result<u32, ReadError> {
+        let space = self.space.space();
+        space
+            .fetch_or_u32(at, mask)
+            .map_err(|source| unreadable(at, 4, source))
+    }
+
     /// Writes to a variable.
     pub fn write_symbol(&self, name: &str, from: &[u8]) -> Result<(), ReadError> {
         self.write(self.symbol(name)?, from)

@@ -2,6 +2,7 @@
 
 use guestmem::GuestVirt;
 use introspect::bpf::Bpf;
+use introspect::sched::{Scx, ScxSched};
 use introspect::{Callback, Function, GuestKernel, callbacks};
 
 use crate::Place;
@@ -13,7 +14,12 @@ pub struct Sites {
     pub all: Vec<Site>,
     /// Numbers that the scheduler's programs keep.
     pub(super) variables: Vec<Place>,
+    /// Why each scheduler that is loaded ends.
+    exit_kinds: Vec<Place>,
 }
+
+/// `SCX_EXIT_ERROR`: kinds of exits from here on are errors.
+const EXIT_ERROR: u64 = 1024;
 
 /// One function.
 #[derive(Debug, Clone)]
@@ -59,7 +65,14 @@ impl Sites {
         Sites {
             all,
             variables: if is_scx { variables(kernel) } else { Vec::new() },
+            exit_kinds: exit_kinds(kernel),
         }
+    }
+
+    /// Has a scheduler met its error?
+    pub(super) fn is_over(&self, kernel: &GuestKernel<'_>) -> bool {
+        let mut kinds = self.exit_kinds.iter();
+        kinds.any(|kind| kind.read(kernel).is_ok_and(|kind| kind >= EXIT_ERROR))
     }
 
     /// The functions of a backtrace too (`function+0x10`, the innermost first).
@@ -117,6 +130,13 @@ fn code(kernel: &GuestKernel<'_>, at: GuestVirt) -> [u8; CODE] {
         Ok(()) => code,
         Err(_) => [0; CODE],
     }
+}
+
+fn exit_kinds(kernel: &GuestKernel<'_>) -> Vec<Place> {
+    let scheds = Scx::of(kernel).scheds().unwrap_or_default();
+    let kind =
+        |sched: &ScxSched<'_>| Place::of(&sched.object().field("exit_kind.counter").ok()?, "exit_kind").ok();
+    scheds.iter().filter_map(kind).collect()
 }
 
 /// The numbers among the variables of all programs.

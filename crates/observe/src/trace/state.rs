@@ -10,8 +10,16 @@ use crate::Place;
 /// Where it is.
 #[derive(Debug)]
 pub(super) struct State {
-    tasks: Vec<(String, GuestVirt)>,
+    tasks: Vec<Subject>,
     variables: Vec<Place>,
+}
+
+/// A task that is an argument.
+#[derive(Debug)]
+struct Subject {
+    argument: String,
+    at: GuestVirt,
+    name: String,
 }
 
 /// The type of a task.
@@ -23,25 +31,31 @@ impl State {
         let tasks = arguments.iter().filter(|argument| argument.is_task());
         State {
             tasks: tasks
-                .map(|argument| (argument.name.clone(), GuestVirt(argument.bits)))
+                .map(|argument| Subject {
+                    argument: argument.name.clone(),
+                    at: GuestVirt(argument.bits),
+                    name: argument.value.to_string().trim().to_owned(),
+                })
                 .collect(),
             variables: variables.to_vec(),
         }
     }
 
-    /// The process ids of the tasks.
-    pub(super) fn pids(&self, kernel: &GuestKernel<'_>) -> Vec<i64> {
+    /// The tasks: process id and `comm[pid]`.
+    pub(super) fn tasks(&self, kernel: &GuestKernel<'_>) -> Vec<(i64, String)> {
         let tasks = self.tasks.iter();
         let pid = |at: GuestVirt| kernel.object(at, TASK).and_then(|task| task.i64("pid"));
-        tasks.filter_map(|(_, at)| pid(*at).ok()).collect()
+        tasks
+            .filter_map(|subject| Some((pid(subject.at).ok()?, subject.name.clone())))
+            .collect()
     }
 
     /// All of it as it is now.
     pub(super) fn read(&self, kernel: &GuestKernel<'_>) -> Value {
-        let tasks = self.tasks.iter().map(|(name, at)| {
+        let tasks = self.tasks.iter().map(|Subject { argument, at, .. }| {
             let task = kernel.object(*at, TASK).map(Task::new);
             let value = task.map_or_else(|error| Value::missing(&error), |task| of_task(&task));
-            (name.clone().into(), value)
+            (argument.clone().into(), value)
         });
         let variables = self
             .variables

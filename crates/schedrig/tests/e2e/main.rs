@@ -3,13 +3,16 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod ahead;
+mod alarms;
 mod determinism;
 mod fairness;
 mod introspect;
 mod misbehaviour;
 mod observe;
+mod ops;
 mod processes;
 mod replay;
+mod repro;
 mod saves;
 mod seeds;
 mod stage;

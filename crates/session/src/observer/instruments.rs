@@ -6,7 +6,7 @@
 use guestmem::GuestVirt;
 use introspect::task::Task;
 use introspect::{Argument, Function, GuestKernel, Question, ReadError};
-use machine::{Instrument, MachineError, Registers, VcpuId};
+use machine::{Instrument, MachineError, Registers};
 use observe::PlaceError;
 use record::{Tag, Value};
 use spec::GuestTime;
@@ -59,8 +59,8 @@ pub struct Hit {
     pub at: GuestTime,
     /// The function that is hooked, or what is watched.
     pub name: String,
-    /// Which vCPU: the guest's CPU of that number.
-    pub vcpu: VcpuId,
+    /// On which of the guest's CPUs; `None` where it cannot be told.
+    pub cpu: Option<u32>,
     /// How often so far, this time included.
     pub hits: u64,
     /// The task that runs there, as `comm[pid]`.
@@ -174,11 +174,13 @@ impl RawHit {
         }
     }
 
-    pub(crate) fn vcpu(&self) -> VcpuId {
-        match self {
-            RawHit::Hook(hit) => hit.vcpu,
-            RawHit::Watch(hit) => hit.vcpu,
-        }
+    /// Which of the kernel's CPUs it was.
+    pub(crate) fn cpu(&self, kernel: &GuestKernel<'_>) -> Option<u32> {
+        let base = match self {
+            RawHit::Hook(hit) => hit.registers.per_cpu_base(),
+            RawHit::Watch(hit) => hit.per_cpu_base,
+        };
+        kernel.cpu_of_base(base?)
     }
 
     /// The first six arguments, of a call.
@@ -199,8 +201,8 @@ impl RawHit {
         kernel: &GuestKernel<'_>,
     ) -> Option<Hit> {
         let arguments = self.arguments();
-        let vcpu = self.vcpu();
-        let (pid, task) = current(kernel, vcpu);
+        let cpu = self.cpu(kernel);
+        let (pid, task) = current(kernel, cpu);
         if matches!(only, Only::Task(wanted) if *wanted != pid) {
             return None;
         }
@@ -227,7 +229,7 @@ impl RawHit {
         Some(Hit {
             at,
             name: name.to_owned(),
-            vcpu,
+            cpu,
             hits,
             task,
             what,
@@ -246,8 +248,11 @@ fn is(kernel: &GuestKernel<'_>, argument: &Argument, value: u64) -> bool {
 }
 
 /// Pid and name of the task that runs on a CPU.
-fn current(kernel: &GuestKernel<'_>, vcpu: VcpuId) -> (i64, String) {
-    let task = introspect::sched::Rq::of(kernel, vcpu.0).and_then(|rq| rq.curr());
+fn current(kernel: &GuestKernel<'_>, cpu: Option<u32>) -> (i64, String) {
+    let Some(cpu) = cpu else {
+        return (-1, "? (its CPU cannot be told)".to_owned());
+    };
+    let task = introspect::sched::Rq::of(kernel, cpu).and_then(|rq| rq.curr());
     match task.map(Task::new) {
         Ok(task) => (task.pid().unwrap_or(-1), introspect::brief_line(task.object())),
         Err(error) => (-1, format!("? ({error})")),
@@ -266,7 +271,11 @@ impl Hit {
     /// As an observation has it.
     pub fn value(&self) -> Value {
         let mut all = vec![
-            ("cpu".into(), Value::from(u64::from(self.vcpu.0))),
+            (
+                "cpu".into(),
+                self.cpu
+                    .map_or_else(|| Value::Missing("cannot be told".to_owned()), Value::from),
+            ),
             ("task".into(), Value::from(self.task.as_str())),
         ];
         match &self.what {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use introspect::{DebugInfo, Function, GuestKernel, Question};
 use machine::{HookHit, HookId, HookSpec, Instrument, WatchId, WatchSpec, When, Width};
 use observe::Place;
-use record::{End, Snapshot, Tag};
+use record::{End, Snapshot, Step, Tag};
 use spec::{GuestTime, Nanos};
+use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
 use crate::observer::{
@@ -45,6 +46,18 @@ impl Session {
     /// Asks now.
     pub fn observe(&mut self, question: &Question) {
         self.observer.observe(self.machine.memory(), self.now, question);
+    }
+
+    /// Reads or writes the guest's kernel as it stands now. What was done is told among the observations, and a write is a
+    /// step of the script.
+    ///
+    /// # Errors
+    /// [`LookError`] where the kernel is not found; a batch that is refused is a reply.
+    pub fn kernel_op(&mut self, request: KernelOpRequest) -> Result<KernelOpReply, LookError> {
+        if request.direction == Direction::Write {
+            self.step(|| Step::WriteKernel { op: request.clone() });
+        }
+        self.observer.kernel_op(self.machine.memory(), self.now, &request)
     }
 
     /// Takes a snapshot now; with a tag that there is already, it takes the other's place.

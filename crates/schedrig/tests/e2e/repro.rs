@@ -1,0 +1,111 @@
+//! A run that failed is executed again, and tells how it came to that.
+
+use schedrig::{Record, RunSpec, Spin, Verdict, secs};
+
+use crate::stage::{STANDARD, play, spec};
+
+fn failing(args: &str) -> RunSpec {
+    spec("repro", "1n1l2c1t", STANDARD, &format!("scx_baton {args}"))
+}
+
+fn run(spec: &RunSpec) -> Record {
+    let record = play(spec, |rig| {
+        rig.cgroup("a").spawn(Spin.workers(4))?;
+        rig.run_for(secs(3))?;
+        Ok(())
+    });
+    assert_eq!(record.verdict(), Verdict::Fail, "{}", report::detail(&record));
+    record
+}
+
+fn traced(record: &Record) -> &record::Trace {
+    match &record.repro {
+        Some(record::Repro::Traced(trace)) => trace,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The chain of a task that the scheduler never dispatches ends with the callback that took it, with what that changed and
+/// where its source is; and the second execution is the first one to the bit.
+#[test]
+fn the_chain_of_a_starved_task_ends_with_the_enqueue_after_which_it_was_never_dispatched() {
+    let record = run(&failing("--starve-nth 3"));
+    let trace = traced(&record);
+    assert_eq!(trace.hash, record.hash);
+    assert!(trace.of.starts_with("a task is stuck: a/"), "{}", trace.of);
+    let chain = &trace.chains[0];
+    let last = chain.calls.last().unwrap();
+    assert_eq!(last.name, "enqueue");
+    assert_eq!(last.program.as_deref(), Some("baton_enqueue"));
+    let line = last.line.as_deref().unwrap();
+    assert!(line.starts_with("baton.bpf.c:"), "{line}");
+    let changes = last.changes();
+    assert!(
+        changes
+            .iter()
+            .any(|(path, before, after)| path == "nr_limbo" && before != after),
+        "{changes:?}"
+    );
+    assert!(
+        changes
+            .iter()
+            .any(|(path, _, after)| path == "p.scx.ddsp_dsq" && after.to_string().contains("0x2")),
+        "{changes:?}"
+    );
+    let conclusion = chain.conclusion.as_deref().unwrap();
+    assert!(
+        conclusion.ends_with("it was never dispatched after that"),
+        "{conclusion}"
+    );
+    assert!(report::detail(&record).contains("seen in the same execution again"));
+}
+
+/// When nobody runs any more, each worker's chain ends with the enqueue after which it was never dispatched.
+#[test]
+fn after_a_stall_every_workers_chain_ends_with_its_enqueue() {
+    let record = run(&failing("--stall-after 500"));
+    let trace = traced(&record);
+    assert_eq!(trace.hash, record.hash);
+    let workers: Vec<_> = trace
+        .chains
+        .iter()
+        .filter(|chain| chain.of.starts_with("a/"))
+        .collect();
+    assert_eq!(workers.len(), 4);
+    for worker in workers {
+        assert_eq!(worker.calls.last().unwrap().name, "enqueue", "{}", worker.of);
+    }
+}
+
+/// The chain of an error ends in the callback that reported it, and has the functions of the kernel's backtrace.
+#[test]
+fn the_chain_of_an_error_has_the_callback_and_the_kernels_way_to_it() {
+    let record = run(&failing("--error-after 300"));
+    let trace = traced(&record);
+    assert_eq!(trace.hash, record.hash);
+    let cpu = trace
+        .chains
+        .iter()
+        .find(|chain| chain.of.starts_with("CPU "))
+        .unwrap();
+    let names: Vec<&str> = cpu.calls.iter().map(|call| call.name.as_str()).collect();
+    assert!(
+        names.iter().any(|name| name.starts_with("scx_bpf_error")),
+        "{names:?}"
+    );
+    assert!(names.contains(&"tick") || names.contains(&"running"), "{names:?}");
+}
+
+/// It can be turned off, and a run that passes is not executed again.
+#[test]
+fn a_run_is_executed_again_only_if_it_failed_and_that_is_wanted() {
+    let mut spec = failing("--starve-nth 3");
+    spec.auto_repro = false;
+    assert_eq!(run(&spec).repro, None);
+    let passing = play(&failing(""), |rig| {
+        rig.cgroup("a").spawn(Spin.workers(2))?;
+        rig.run_for(secs(1))?;
+        Ok(())
+    });
+    assert_eq!((passing.verdict(), passing.repro), (Verdict::Pass, None));
+}
