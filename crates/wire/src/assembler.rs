@@ -180,9 +180,8 @@ impl Assembler {
         };
         let len = HEADER_LEN + received.payload.len();
         match received.check() {
-            Ok(_) => Next::Frame { len },
-            // Out of step it would be a frame of chance.
-            Err(FrameError::UnknownKind { .. }) if !lost => Next::Frame { len },
+            // Out of step a frame of an unknown kind would be one of chance; none comes to here.
+            Ok(_) | Err(FrameError::UnknownKind { .. }) => Next::Frame { len },
             Err(_) => match self.vain.checked_sub(len) {
                 None => Next::Clear,
                 Some(vain) => {
