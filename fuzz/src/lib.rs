@@ -1,8 +1,12 @@
 //! What the fuzz targets share: seeds, written by programs and not kept as binary files.
 #![forbid(unsafe_code)]
 
+mod parts;
+
 use std::path::Path;
 use std::{env, fs};
+
+pub use parts::{Part, parts};
 
 /// The largest kernel, in bytes, that a target lets an input unpack to: enough for every path, and fast.
 pub const MAX_UNPACKED: usize = 4 << 20;

@@ -20,6 +20,8 @@
 mod caps;
 mod event;
 mod registers;
+pub mod slots;
+pub mod wait;
 
 use std::path::Path;
 use std::time::Instant;

@@ -376,10 +376,8 @@ mod tests {
             let _ = SnapshotRequest::decode(&request(id, kind, &bytes));
             let mut bytes = request(id, kind, &bytes[..60]);
             bytes.truncate(72);
-            if let Ok(found) = SnapshotRequest::decode(&bytes) {
-                if let Ok(again) = found.encode() {
-                    prop_assert_eq!(SnapshotRequest::decode(&again), Ok(found));
-                }
+            if let Ok(found) = SnapshotRequest::decode(&bytes) && let Ok(again) = found.encode() {
+                prop_assert_eq!(SnapshotRequest::decode(&again), Ok(found));
             }
         }
     }

@@ -185,7 +185,7 @@ fn forged_headers_cost_a_bounded_amount_of_work() {
 enum Part {
     Whole(FrameKind, Vec<u8>),
     Garbage(Vec<u8>),
-    /// A frame that ends too early.
+    /// A frame that ends too early, and a byte with which it does not go on: chance could complete it else.
     Cut(FrameKind, Vec<u8>, prop::sample::Index),
     /// A frame with one bit changed.
     Flipped(FrameKind, Vec<u8>, prop::sample::Index, u8),
@@ -198,7 +198,9 @@ impl Part {
             Part::Garbage(bytes) => bytes.clone(),
             Part::Cut(kind, payload, at) => {
                 let mut bytes = frame(*kind, payload);
-                bytes.truncate(at.index(bytes.len()));
+                let at = at.index(bytes.len());
+                bytes[at] = !bytes[at];
+                bytes.truncate(at + 1);
                 bytes
             }
             Part::Flipped(kind, payload, at, bit) => {
