@@ -17,7 +17,7 @@ use wire::frame;
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 use wire::phase::{ScenarioEnd, Stimulus};
 use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};
-use wire::{Answer, FrameKind, MessageError, call};
+use wire::{Answer, FrameKind, call};
 
 pub use door::{Door, TooLong};
 pub use wire::kernel_op;
@@ -189,11 +189,11 @@ impl Host {
 
 fn framed(kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, AskError> {
     let mut bytes = Vec::new();
-    frame::encode(kind, payload, &mut bytes).map_err(|error| not_a_request(error.into()))?;
+    frame::encode(kind, payload, &mut bytes).map_err(not_a_request)?;
     Ok(bytes)
 }
 
-fn not_a_request(error: MessageError) -> AskError {
+fn not_a_request(error: impl std::fmt::Display) -> AskError {
     AskError::Request(error.to_string())
 }
 

@@ -38,7 +38,7 @@ impl Line {
                 ));
             }
             Progress::Tracing => {
-                self.say("the run failed: executing it again to see what led there".to_owned())
+                self.say("the run failed: executing it again to see what led there");
             }
             Progress::Machine(other) => self.say(format!("{other:?}")),
         }

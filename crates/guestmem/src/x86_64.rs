@@ -1,6 +1,7 @@
 //! x86-64 page tables: 4 and 5 levels, leaves of 4 KiB, 2 MiB and 1 GiB (Intel SDM volume 3, chapter 4.5).
 
 use crate::walk::{Entry, Shape};
+use crate::{GuestPhys, GuestVirt, PhysMem};
 
 /// Bits 51:12 of an entry: the physical address of the next table or page.
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
@@ -8,6 +9,8 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PRESENT: u64 = 1;
 /// Bit 7: in a directory entry, this is a leaf.
 const LARGE: u64 = 1 << 7;
+/// Bit 1: may be written; bit 2: by a user's program too. Every level must say so.
+const WRITABLE_BY_USER: u64 = 0b110;
 /// The height of the page directory pointer table, the highest one with leaves.
 const PDPT: u8 = 2;
 
@@ -34,6 +37,32 @@ impl Levels {
 }
 
 /// Of `cr3`'s low bits only 11:0 are no address (contract C3); its high ones are switches, such as LAM's.
+/// May a program that runs with these page tables write to the byte at `at`? Not to a page that it has not touched yet, nor
+/// to one that it shares copy-on-write.
+pub fn is_writable_by_user(mem: &dyn PhysMem, cr3: u64, levels: Levels, at: GuestVirt) -> bool {
+    const INDEX_BITS: u32 = 9;
+    const PAGE_BITS: u32 = 12;
+    if canonical(levels, at.0).is_err() {
+        return false;
+    }
+    let mut table = cr3 & ADDRESS;
+    for height in (0..levels.depth()).rev() {
+        let index = at.0 >> (PAGE_BITS + INDEX_BITS * u32::from(height)) & ((1 << INDEX_BITS) - 1);
+        let Ok(entry) = mem.read_u64(GuestPhys(table + 8 * index)) else {
+            return false;
+        };
+        let needed = PRESENT | WRITABLE_BY_USER;
+        if entry & needed != needed {
+            return false;
+        }
+        if (1..=PDPT).contains(&height) && entry & LARGE != 0 {
+            return true;
+        }
+        table = entry & ADDRESS;
+    }
+    true
+}
+
 pub(crate) fn shape(cr3: u64, levels: Levels) -> Shape {
     Shape {
         root: cr3 & ADDRESS,

@@ -1,6 +1,6 @@
 //! What a failure looks like in the kernel, at its instant: the short of it first, then all.
 
-use introspect::sched::{Dsq, Rq, Scx};
+use introspect::sched::{Dsq, ExitInfo, Rq, Scx};
 use introspect::task::Task;
 use introspect::{GuestKernel, Object, ReadError};
 use record::{Dump, Tag};
@@ -161,8 +161,8 @@ pub fn last_words(kernel: &GuestKernel<'_>) -> LastWords {
         let said = |text: Option<Result<String, ReadError>>| {
             text.and_then(Result::ok).filter(|text| !text.is_empty())
         };
-        let reason = said(info.as_ref().map(|info| info.reason()));
-        let message = said(info.as_ref().map(|info| info.msg()));
+        let reason = said(info.as_ref().map(ExitInfo::reason));
+        let message = said(info.as_ref().map(ExitInfo::msg));
         let more: Vec<String> = [reason, message].into_iter().flatten().collect();
         words.headline.push(format!(
             "{name} ends with {kind}{}{}",

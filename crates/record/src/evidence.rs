@@ -77,6 +77,15 @@ pub enum Happening {
         /// Its value.
         value: String,
     },
+    /// A program of the guest has sent something for the record.
+    Sent {
+        /// What, by the four letters of its frame: `PMET` is metrics.
+        frame: String,
+        /// The payload: its text, or hex where it is none.
+        payload: String,
+        /// It came as it was sent.
+        intact: bool,
+    },
     /// A request of the guest was refused.
     Refused {
         /// Why.

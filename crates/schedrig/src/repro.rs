@@ -13,7 +13,7 @@ use crate::{Outcome, Progress, Rig};
 
 impl Setup {
     /// Makes the record's run again and sees the last calls before its first failure that is about somebody.
-    pub(crate) fn trace(&self, record: &Record, sites: Sites, progress: &mut dyn FnMut(Progress)) -> Repro {
+    pub(crate) fn trace(&self, record: &Record, sites: &Sites, progress: &mut dyn FnMut(Progress)) -> Repro {
         let made = self.try_to_trace(record, sites, progress);
         made.unwrap_or_else(|reason| Repro::Not { reason })
     }
@@ -21,7 +21,7 @@ impl Setup {
     fn try_to_trace(
         &self,
         record: &Record,
-        sites: Sites,
+        sites: &Sites,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Repro, String> {
         let caught = record.dumps.iter().find(|dump| !dump.tasks.is_empty());
@@ -32,7 +32,7 @@ impl Setup {
         let tracer = Arc::new(Mutex::new(Tracer::new(sites.clone(), about(caught))));
         let body: Body<'_, fn(&mut Rig) -> Outcome> = Body::Script(&actor, &record.plan.expectations);
         let (second, _) = self
-            .make(record.plan.seed, progress, body, hooks(&sites, &tracer))
+            .make(record.plan.seed, progress, body, hooks(sites, &tracer))
             .map_err(|error| chain(&error))?;
         let tracer = tracer.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Repro::Traced(Trace {

@@ -137,7 +137,7 @@ impl Setup {
             && let Some(sites) = sites
         {
             progress(Progress::Tracing);
-            record.repro = Some(self.trace(&record, sites, progress));
+            record.repro = Some(self.trace(&record, &sites, progress));
         }
         self.keep(record)
     }

@@ -251,6 +251,21 @@ impl Observer {
         Ok(reply)
     }
 
+    /// A program of the guest has marked a phase.
+    pub(crate) fn phase(&mut self, action: &observe::dispatch::Action, at: GuestTime) {
+        self.album.phase(action, at);
+    }
+
+    /// Notes what was seen otherwise.
+    pub(crate) fn note(&mut self, seen: Observation) {
+        let _ = self.seen.push(seen);
+    }
+
+    /// The build that the guest's kernel should be, where it is known.
+    pub(crate) fn info(&self) -> Option<&DebugInfo> {
+        self.view.info()
+    }
+
     /// Takes a snapshot now.
     pub(crate) fn snapshot(
         &mut self,

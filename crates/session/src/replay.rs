@@ -176,7 +176,7 @@ fn take(session: &mut Session, step: &Step, prop: &Prop) -> Result<(), crate::Se
         (Step::RunFor { span }, _) => session.run_for(span).map(|_| ()),
         (Step::Exec { argv, within }, _) => session.exec(argv, within).map(|_| ()),
         (Step::WriteKernel { op }, _) => {
-            if let Err(error) = session.kernel_op(op) {
+            if let Err(error) = session.kernel_op(&op) {
                 tracing::debug!(%error, "a replayed kernel op failed");
             }
             Ok(())

@@ -5,6 +5,7 @@
 mod commands;
 mod events;
 mod observing;
+mod requests;
 mod words;
 
 use std::path::Path;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use guestmem::{GuestVirt, PhysMem};
 use machine::{Call, HookSpec, Instrument, Machine, MachineError};
+use observe::dispatch::Dispatcher;
 use record::{Event, Evidence, GuestLimits, Happening, Step};
 use spec::{GuestTime, Nanos};
 use wire::{AgentError, Answer, Command, Hello};
@@ -102,6 +104,12 @@ pub struct Session {
     /// Chunks of the file that is being read.
     file: Vec<u8>,
     calls: u64,
+    /// The agent's address space: nobody else speaks for it.
+    agent: Option<u64>,
+    /// Sorts what programs of the guest ask for; made when the first one does.
+    dispatcher: Option<Dispatcher>,
+    /// Watches that programs have set.
+    watches: usize,
     /// What was asked of this session since somebody wanted it noted.
     script: Option<Vec<Step>>,
     observer: Observer,
@@ -144,6 +152,9 @@ impl Session {
             scheduler_log: Vec::new(),
             file: Vec::new(),
             calls: 0,
+            agent: None,
+            dispatcher: None,
+            watches: 0,
             script: None,
             observer: Observer::default(),
         };
@@ -248,6 +259,7 @@ impl Session {
                 }
             }
         }
+        self.note_requests();
         let exit = self.machine.kill();
         self.evidence.console = words::text(&exit.console);
         self.evidence.scheduler_log = words::text(&self.scheduler_log);

@@ -206,7 +206,7 @@ impl Target {
 
 /// The beginning of a reason that a reply has room for: at most [`MAX_REASON`] bytes, and whole characters.
 pub fn cut(reason: &str) -> &str {
-    &reason[..reason.floor_char_boundary(MAX_REASON)]
+    crate::text::cut(reason, MAX_REASON)
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use std::io;
 use crate::console;
 use crate::door::{DoorKind, DoorKindError, NopDoor};
 
+/// What the agent's program is called as a command.
+const COMMAND: &str = "/bin/schedrig-guest";
+
 /// The guest's user space could not be brought up.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BootError {
@@ -66,8 +69,17 @@ pub(crate) fn up() -> Result<NopDoor, BootError> {
     if let Err(error) = loopback::up() {
         console::say(&format!("bring the loopback device up: {error}"));
     }
+    if let Err(error) = name_the_command() {
+        console::say(&format!("make {COMMAND}: {error}"));
+    }
     control::take()?;
     Ok(door)
+}
+
+/// This program is a command of the guest, too.
+fn name_the_command() -> io::Result<()> {
+    fs::create_dir_all("/bin")?;
+    std::os::unix::fs::symlink("/init", COMMAND)
 }
 
 fn read(path: &str) -> Result<String, BootError> {

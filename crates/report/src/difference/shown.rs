@@ -108,6 +108,14 @@ pub(super) fn happening_text(what: &Happening) -> String {
         }
         Happening::SchedulerFailed { reason } => format!("scheduler failed: {reason}"),
         Happening::Note { key, value } => format!("note {key} = {value}"),
+        Happening::Sent {
+            frame,
+            payload,
+            intact,
+        } => format!(
+            "sent {frame}{}: {payload}",
+            if *intact { "" } else { " (damaged)" }
+        ),
         Happening::Refused { reason } => format!("refused: {reason}"),
         Happening::BodyFailed { reason } => format!("the test's body failed: {reason}"),
     }

@@ -90,7 +90,7 @@ impl KernelOps<'_> {
             mode: self.mode,
             ..request
         };
-        let reply = self.rig.session.kernel_op(request)?;
+        let reply = self.rig.session.kernel_op(&request)?;
         if reply.success {
             Ok(reply)
         } else {

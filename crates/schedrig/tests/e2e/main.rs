@@ -4,6 +4,7 @@
 
 mod ahead;
 mod alarms;
+mod asking;
 mod determinism;
 mod fairness;
 mod introspect;

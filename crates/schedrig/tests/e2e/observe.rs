@@ -42,14 +42,12 @@ fn a_watch_on_a_variable_of_the_scheduler_fires_as_often_as_it_changed() {
         assert!(after > before + 10, "{before} {after}");
         assert_eq!(fired, after - before);
         assert_eq!(hits.len() as u64, fired);
-        let mut expect = before;
-        for hit in hits.iter() {
+        for (expect, hit) in (before..).zip(hits.iter()) {
             let HitKind::Stored { by, old, new } = &hit.what else {
                 panic!("{hit:?}");
             };
             assert_eq!((*old, *new), (expect, expect + 1));
             assert!(by.starts_with("baton_enqueue+"), "{by}");
-            expect += 1;
         }
         rig.remove(Instrument::Watch(watch))?;
         rig.run_for(millis(100))?;

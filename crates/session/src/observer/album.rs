@@ -2,6 +2,7 @@
 
 use introspect::GuestKernel;
 use introspect::sched::Scx;
+use observe::dispatch::Action;
 use observe::periodic::{self, Periodic, Step, TooManySnapshots};
 use observe::{Full, Put, STORED_SNAPSHOTS, Shelf, snapshot};
 use record::{Snapshot, Tag};
@@ -53,6 +54,13 @@ impl Album {
     pub(crate) fn open(&mut self, span: Nanos) {
         let count = std::mem::take(&mut self.next);
         self.periodic = (count > 0).then(|| Periodic::new(count, span).ok()).flatten();
+    }
+
+    /// A program of the guest has marked a phase: pauses do not count.
+    pub(crate) fn phase(&mut self, action: &Action, at: GuestTime) {
+        if let Some(periodic) = &mut self.periodic {
+            action.tell(periodic, at);
+        }
     }
 
     /// Takes what is due.

@@ -271,7 +271,7 @@ impl Guard {
 impl Caught {
     /// With the end of the kernel's log as it was then; the words that set it off are its last line.
     fn with_log(mut self, console: &str) -> Dump {
-        let (before, after) = console.split_at(console.floor_char_boundary(self.console.min(console.len())));
+        let (before, after) = console.split_at(wire::text::cut(console, self.console).len());
         let words = after.lines().find(|line| self.says && check::is_complaint(line));
         if let Some(words) = words {
             self.dump.trigger = format!("the kernel says: {}", alarm::without_time(words));

@@ -29,6 +29,10 @@ impl View {
         self.info = Some(info);
     }
 
+    pub(crate) fn info(&self) -> Option<&DebugInfo> {
+        self.info.as_deref()
+    }
+
     /// The kernel in this memory, which stands still.
     pub(crate) fn kernel<'m>(&'m mut self, memory: &'m dyn PhysMem) -> Result<GuestKernel<'m>, LookError> {
         let info = self.info.as_deref().ok_or(LookError::Unknown)?;

@@ -5,6 +5,7 @@ use record::{End, Happening};
 use spec::{GuestTime, Nanos};
 use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
+use super::requests::address_space;
 use super::words::{describe, describe_end, ended, machine_died, mismatch, show};
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
@@ -19,6 +20,7 @@ impl Session {
         let boot = self.limits.boot;
         match self.wait("the kernel boots", boot)? {
             Request::Hello(hello) if hello.protocol == PROTOCOL_VERSION => {
+                self.agent = self.pending.as_ref().map(|call| address_space(&call.registers));
                 self.told(hello.at);
                 let (release, cpus) = (hello.release.clone(), hello.cpus);
                 self.happened(Happening::Booted { release, cpus });
@@ -66,6 +68,10 @@ impl Session {
                 MachineEvent::Console(bytes) => show(&bytes),
                 MachineEvent::Call(call) => {
                     self.calls += 1;
+                    if !self.is_agents(&call) {
+                        self.program_asks(&call)?;
+                        continue;
+                    }
                     let request = exchange::request(self.machine.as_ref(), &call);
                     self.pending = Some(call);
                     match request {

@@ -53,11 +53,11 @@ impl Session {
     ///
     /// # Errors
     /// [`LookError`] where the kernel is not found; a batch that is refused is a reply.
-    pub fn kernel_op(&mut self, request: KernelOpRequest) -> Result<KernelOpReply, LookError> {
+    pub fn kernel_op(&mut self, request: &KernelOpRequest) -> Result<KernelOpReply, LookError> {
         if request.direction == Direction::Write {
             self.step(|| Step::WriteKernel { op: request.clone() });
         }
-        self.observer.kernel_op(self.machine.memory(), self.now, &request)
+        self.observer.kernel_op(self.machine.memory(), self.now, request)
     }
 
     /// Takes a snapshot now; with a tag that there is already, it takes the other's place.
