@@ -1,10 +1,11 @@
-//! Records on disk: a directory each, `record.json` for tools and two logs for people.
+//! Records on disk: a directory each, `record.json` for tools and texts for people.
 //!
 //! ```text
 //! DIR/fair-shares-0123456789ab/
 //!     record.json      everything
 //!     console.log      the kernel's console
 //!     scheduler.log    what the scheduler's program wrote
+//!     record.snapshot.stuck.txt    what a snapshot or a failure's dump shows, by its tag
 //! ```
 //!
 //! A record is written aside and renamed, so a directory with that name is whole. Its name holds the record
@@ -15,10 +16,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::{FORMAT, Format, Record};
+use crate::{FORMAT, Format, Record, tagged_path};
 
 /// The file that makes a directory a record.
 const RECORD: &str = "record.json";
+
+/// The file beside which the texts of snapshots are.
+const SNAPSHOTS: &str = "record.txt";
 
 /// A record's name below the directory of records.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,6 +132,12 @@ pub fn save(record: &Record, dir: &Path) -> Result<PathBuf, StoreError> {
     ] {
         let path = aside.path().join(name);
         fs::write(&path, bytes).map_err(wrote("write", &path))?;
+    }
+    let dumped = record.dumps.iter().map(|dump| &dump.snapshot);
+    for snapshot in record.snapshots.iter().chain(dumped) {
+        let path = tagged_path(&aside.path().join(SNAPSHOTS), snapshot.tag.as_str());
+        let text = format!("{} at {}\n{}\n", snapshot.tag, snapshot.at, snapshot.seen);
+        fs::write(&path, text).map_err(wrote("write", &path))?;
     }
     let place = dir.join(RecordId::of(record).as_str());
     if place.exists() {
@@ -317,6 +327,34 @@ mod tests {
                 .starts_with("_.._etc_passwd-")
         );
         assert!(RecordId::of(&record("", "")).as_str().starts_with("run-"));
+    }
+
+    /// B10: a snapshot and a dump are files by their tags, in the record's directory whatever these are.
+    #[test]
+    fn snapshots_are_texts_beside_the_record_by_their_tags() {
+        let dir = tempfile::tempdir().unwrap();
+        let snapshot = |tag: &str| crate::Snapshot {
+            tag: crate::Tag::new(tag).unwrap(),
+            at: GuestTime(Nanos(7)),
+            seen: crate::Value::tree([("nr_running", crate::Value::from(3u64))]),
+        };
+        let mut record = record("x", "boot");
+        record.snapshots.push(snapshot("../../mid run"));
+        record.dumps.push(crate::Dump {
+            trigger: "a task is stuck".into(),
+            headline: Vec::new(),
+            tasks: Vec::new(),
+            cpus: Vec::new(),
+            backtrace: Vec::new(),
+            log: Vec::new(),
+            snapshot: snapshot("stuck"),
+        });
+        let place = save(&record, dir.path()).unwrap();
+        for name in ["record.snapshot..._.._mid_run.txt", "record.snapshot.stuck.txt"] {
+            let text = fs::read_to_string(place.join(name)).unwrap();
+            assert!(text.contains("nr_running") && text.contains('3'), "{text}");
+        }
+        assert_eq!(load(&place).unwrap(), record);
     }
 
     #[test]

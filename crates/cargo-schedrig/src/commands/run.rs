@@ -54,6 +54,14 @@ pub(crate) struct Run {
     #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=6)]
     looks: Vec<String>,
 
+    /// Take that many snapshots of the kernel while the workers run, evenly over the time; they are in the record.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    snapshots: usize,
+
+    /// Do not execute a run that failed again to see the calls that led there.
+    #[arg(long)]
+    no_auto_repro: bool,
+
     /// The seed: the same one gives the same execution [default: 1].
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -277,6 +285,8 @@ impl Run {
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
         spec.looks = looks(&self.looks)?;
+        spec.snapshots = self.snapshots;
+        spec.auto_repro = !self.no_auto_repro;
         let words: Vec<String> = std::env::args().skip(1).collect();
         spec.replay = Arc::new(move |_| shell::line("cargo", &words));
         if let Some(records) = &self.records {

@@ -69,6 +69,8 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     run.refuse_for_a_sweep()?;
     let scenario = Scenario::of(&run)?;
     let mut spec = run.specify()?;
+    // The command that a failure is listed with tells how it came to that.
+    spec.auto_repro = false;
     spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
     let words = sweep.run.clone();
     let replay = Arc::new(move |seed: u64| {
