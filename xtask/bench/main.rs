@@ -9,6 +9,7 @@ mod calls;
 mod figure;
 mod fork;
 mod memory;
+mod observe;
 mod runs;
 mod snapshot;
 
@@ -40,6 +41,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("calls", calls::measure),
     ("fork", fork::measure),
     ("memory", memory::measure),
+    ("observe", observe::measure),
     ("run", runs::measure),
     ("snapshot", snapshot::measure),
 ];
