@@ -68,6 +68,42 @@ impl From<Verdict> for Exit {
     }
 }
 
+/// What a script makes of verdicts, where the usual codes are not what it wants.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct Policy {
+    /// Exit with 1 when the run was skipped.
+    #[arg(long, help_heading = "Checks")]
+    no_skip_mode: bool,
+    /// Exit with 0 when the run could not be judged.
+    #[arg(long, help_heading = "Checks")]
+    allow_inconclusive: bool,
+    /// The most CPUs of the host to use; one is enough for any machine.
+    #[arg(long, value_name = "N")]
+    cpu_cap: Option<u32>,
+}
+
+impl Policy {
+    /// The code for a verdict.
+    pub(crate) fn exit(self, verdict: Verdict) -> Exit {
+        match verdict {
+            Verdict::Skip if self.no_skip_mode => Exit::Fail,
+            Verdict::Inconclusive if self.allow_inconclusive => Exit::Pass,
+            verdict => verdict.into(),
+        }
+    }
+
+    /// Is there a CPU to run on?
+    ///
+    /// # Errors
+    /// [`Usage`] where there is none.
+    pub(crate) fn check(self) -> Result<(), Usage> {
+        match self.cpu_cap {
+            Some(0) => Err(Usage("--cpu-cap must be ≥ 1 CPU (got 0)".to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> ExitCode {
         ExitCode::from(exit as u8)
@@ -85,3 +121,42 @@ impl std::fmt::Display for Usage {
 }
 
 impl std::error::Error for Usage {}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        policy: Policy,
+    }
+
+    fn policy(words: &[&str]) -> Policy {
+        Line::try_parse_from([&["x"], words].concat())
+            .map(|line| line.policy)
+            .unwrap()
+    }
+
+    /// F13: 0 for a pass or a skip, 1 for a fail, 2 for what could not be judged; a script may want it otherwise.
+    #[test]
+    fn a_verdict_has_its_exit_code_unless_the_script_wants_another() {
+        let codes = |words: &[&str]| {
+            [Verdict::Pass, Verdict::Skip, Verdict::Fail, Verdict::Inconclusive]
+                .map(|verdict| policy(words).exit(verdict) as u8)
+        };
+        assert_eq!(codes(&[]), [0, 0, 1, 2]);
+        assert_eq!(codes(&["--no-skip-mode"]), [0, 1, 1, 2]);
+        assert_eq!(codes(&["--allow-inconclusive"]), [0, 0, 1, 0]);
+    }
+
+    /// F13: no CPU at all is a number, and refused when the run is to begin.
+    #[test]
+    fn no_cpu_at_all_is_refused_when_the_run_is_to_begin() {
+        assert!(policy(&["--cpu-cap", "1"]).check().is_ok());
+        let error = policy(&["--cpu-cap", "0"]).check().unwrap_err().to_string();
+        assert!(error.contains("must be ≥ 1 CPU (got 0)"), "{error}");
+    }
+}

@@ -10,7 +10,7 @@ use schedrig::{
     SchedulerSpec, Setup, Topology, Weight, Workers,
 };
 
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, Policy, Usage};
 use crate::group::GroupArg;
 use crate::look::{self, looks};
 use crate::progress::Line;
@@ -99,6 +99,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Checks")]
     starvation_limit: Nanos,
 
+    #[command(flatten)]
+    policy: Policy,
+
     /// Print the summary as JSON.
     #[arg(long)]
     json: bool,
@@ -118,6 +121,7 @@ pub(crate) struct Run {
 
 /// Makes the run and prints its report.
 pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
+    run.policy.check()?;
     let scenario = Scenario::of(run)?;
     let spec = run.specify()?;
     let seed = spec.seed;
@@ -137,7 +141,7 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
             eprintln!("please report this: it is a defect of schedrig, or of its QEMU");
             Ok(Exit::Software)
         }
-        None => Ok(finished.record.verdict().into()),
+        None => Ok(run.policy.exit(finished.record.verdict())),
     }
 }
 
