@@ -15,5 +15,5 @@ mod text;
 
 pub use difference::{Difference, first_difference};
 pub use spread::{Metric, Spread, SpreadRow, metrics, spread_table};
-pub use summary::{CheckSummary, GroupSummary, KernelSummary, Summary};
+pub use summary::{CaughtSummary, CheckSummary, GroupSummary, KernelSummary, Summary};
 pub use text::{detail, verdict_line};

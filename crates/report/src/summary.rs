@@ -1,6 +1,6 @@
 //! A record in a few numbers: what `--json` prints and what the tables show.
 
-use record::{Happening, Record, Verdict};
+use record::{Dump, Happening, Record, Repro, Verdict};
 use serde::Serialize;
 use spec::{CpuSet, Nanos, WorkerReport};
 
@@ -29,6 +29,12 @@ pub struct Summary {
     pub groups: Vec<GroupSummary>,
     /// One for each check.
     pub checks: Vec<CheckSummary>,
+    /// Failures that were caught in the act.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub caught: Vec<CaughtSummary>,
+    /// How it came to that, in sentences; the calls are in the record.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conclusions: Vec<String>,
 }
 
 /// Which kernel ran.
@@ -84,6 +90,21 @@ pub struct CheckSummary {
     pub reason: String,
 }
 
+/// A failure that was caught in the act; the record has the kernel as it was then.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CaughtSummary {
+    /// Its tag in the record.
+    pub tag: String,
+    /// When, in seconds of guest time since boot.
+    pub guest_seconds: f64,
+    /// What set it off.
+    pub trigger: String,
+    /// What explains it at once.
+    pub headline: Vec<String>,
+    /// The tasks that it is about, by their process ids.
+    pub tasks: Vec<i64>,
+}
+
 impl Summary {
     /// The summary of a record.
     pub fn of(record: &Record) -> Summary {
@@ -115,6 +136,8 @@ impl Summary {
             guest_seconds: last.0.as_secs_f64(),
             host_seconds: record.host.seconds,
             groups: groups(record),
+            caught: record.dumps.iter().map(caught).collect(),
+            conclusions: conclusions(record),
             checks: record
                 .checks()
                 .map(|check| CheckSummary {
@@ -124,6 +147,26 @@ impl Summary {
                 })
                 .collect(),
         }
+    }
+}
+
+fn caught(dump: &Dump) -> CaughtSummary {
+    CaughtSummary {
+        tag: dump.snapshot.tag.to_string(),
+        guest_seconds: dump.snapshot.at.0.as_secs_f64(),
+        trigger: dump.trigger.clone(),
+        headline: dump.headline.clone(),
+        tasks: dump.tasks.clone(),
+    }
+}
+
+fn conclusions(record: &Record) -> Vec<String> {
+    match &record.repro {
+        Some(Repro::Traced(trace)) if trace.hash == record.hash => {
+            let chains = trace.chains.iter();
+            chains.filter_map(|chain| chain.conclusion.clone()).collect()
+        }
+        _ => Vec::new(),
     }
 }
 
