@@ -3,7 +3,7 @@
 use introspect::sched::{CfsRq, Entity, Rq, jiffies};
 use introspect::{GuestKernel, Object, ReadError};
 
-use super::truth::{Fact, Facts, Words};
+use super::truth::{Fact, Facts, SWITCHES, Words};
 
 pub(super) const PATH: &str = "/sys/kernel/debug/sched/debug";
 
@@ -129,6 +129,12 @@ pub(super) fn facts(kernel: &GuestKernel<'_>) -> Result<Facts, ReadError> {
             }
             tasks(&mut facts, &cpu, &queue)?;
         }
+    }
+    // Of those that sleep, too: one that is listed may have come and gone.
+    for task in introspect::task::all(kernel)?.tasks {
+        let switches = i128::from(task.nvcsw()?) + i128::from(task.nivcsw()?);
+        let name = introspect::brief_line(task.object());
+        facts.insert((SWITCHES.into(), name), Fact::Count(switches));
     }
     Ok(facts)
 }

@@ -7,6 +7,7 @@
 //!   before == after  ⇒  theirs must be exactly that        counted as exact
 //!   before != after  ⇒  theirs must lie between            counted as moving
 //! ```
+//! A task that is listed and was in no queue before and after has come and gone: its count of switches tells.
 //! What can go up and down can come back, too. So where its CPU stood still it must be what it was before or after, and
 //! elsewhere is counted as exact or as moving.
 
@@ -17,6 +18,9 @@ use std::fmt::Debug;
 pub(crate) type Facts = BTreeMap<(String, String), Fact>;
 /// The guest's words for them.
 pub(crate) type Words = BTreeMap<(String, String), String>;
+
+/// How often a task has switched: for [`Tally::facts`] alone, and told by no file.
+pub(crate) const SWITCHES: &str = "switches so far";
 
 /// A value as the rig reads it, in the form that tells how the kernel prints it.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,12 +128,19 @@ impl Tally {
             let clock = &("clock".to_owned(), cpu.to_owned());
             before.get(clock) == after.get(clock)
         };
+        // The last word of a place is the task that it is of.
+        let came_and_went = |at: &str| {
+            let task = at.rsplit(' ').next().unwrap_or(at);
+            let switches = &(SWITCHES.to_owned(), task.to_owned());
+            before.get(switches) != after.get(switches)
+        };
         for ((subject, at), word) in theirs {
             let place = &(subject.clone(), at.clone());
             match (before.get(place), after.get(place)) {
                 (Some(before), Some(after)) => {
                     self.fact(subject, at, before, word, after, stood(at));
                 }
+                (None, None) if came_and_went(at) => self.counts(subject).moving += 1,
                 // What came or went while the guest read can be in its words or not.
                 (Some(_), None) | (None, Some(_)) => self.counts(subject).moving += 1,
                 (None, None) => self.difference(
@@ -138,7 +149,10 @@ impl Tally {
                 ),
             }
         }
-        for ((subject, at), value) in before.iter().filter(|((subject, _), _)| subject != "clock") {
+        for ((subject, at), value) in before
+            .iter()
+            .filter(|((subject, _), _)| subject != "clock" && subject != SWITCHES)
+        {
             let place = &(subject.clone(), at.clone());
             if after.contains_key(place) && !theirs.contains_key(place) {
                 self.difference(
