@@ -6,4 +6,5 @@ mod chunks;
 mod garbage;
 mod model;
 mod translate;
+mod user;
 mod writes;
