@@ -115,6 +115,7 @@ pub fn dump(
         cpus,
         backtrace: words.backtrace,
         log: Vec::new(),
+        timeline: Vec::new(),
         snapshot: snapshot(kernel, tag, at),
     }
 }

@@ -133,10 +133,13 @@ pub fn save(record: &Record, dir: &Path) -> Result<PathBuf, StoreError> {
         let path = aside.path().join(name);
         fs::write(&path, bytes).map_err(wrote("write", &path))?;
     }
-    let dumped = record.dumps.iter().map(|dump| &dump.snapshot);
-    for snapshot in record.snapshots.iter().chain(dumped) {
-        let path = tagged_path(&aside.path().join(SNAPSHOTS), snapshot.tag.as_str());
-        let text = format!("{} at {}\n{}\n", snapshot.tag, snapshot.at, snapshot.seen);
+    let shots = record.snapshots.iter().map(|shot| {
+        let text = format!("{} at {}\n\n{}\n", shot.tag, shot.at, shot.seen);
+        (&shot.tag, text)
+    });
+    let dumps = record.dumps.iter().map(|dump| (&dump.snapshot.tag, dump.text()));
+    for (tag, text) in shots.chain(dumps) {
+        let path = tagged_path(&aside.path().join(SNAPSHOTS), tag.as_str());
         fs::write(&path, text).map_err(wrote("write", &path))?;
     }
     let place = dir.join(RecordId::of(record).as_str());
@@ -347,6 +350,7 @@ mod tests {
             cpus: Vec::new(),
             backtrace: Vec::new(),
             log: Vec::new(),
+            timeline: Vec::new(),
             snapshot: snapshot("stuck"),
         });
         let place = save(&record, dir.path()).unwrap();

@@ -263,7 +263,10 @@ impl Session {
         let exit = self.machine.kill();
         self.evidence.console = words::text(&exit.console);
         self.evidence.scheduler_log = words::text(&self.scheduler_log);
-        let observed = self.observer.take(self.now, &self.evidence.console);
+        let mut observed = self.observer.take(self.now, &self.evidence.console);
+        for dump in &mut observed.dumps {
+            dump.take_timeline(&self.evidence.events);
+        }
         (self.evidence, observed)
     }
 }

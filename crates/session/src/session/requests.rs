@@ -148,7 +148,7 @@ impl Session {
     }
 
     /// A kernel that is not found yet may be later: the program is told to ask again (contract A28).
-    fn program_op(&mut self, request: &KernelOpRequest) -> KernelOpReply {
+    pub(super) fn program_op(&mut self, request: &KernelOpRequest) -> KernelOpReply {
         let (memory, now) = (self.machine.memory(), self.now);
         let done = self.observer.kernel_op(memory, now, request);
         done.unwrap_or_else(|error| {

@@ -297,3 +297,20 @@ fn a_script_that_was_noted_asks_the_guest_the_same_again() {
     assert_eq!(session.finish(), evidence);
     assert_eq!(*again.lock().unwrap(), *asked.lock().unwrap());
 }
+
+/// A28: while the kernel is not found, a kernel op is answered at once, to be asked again; nobody waits.
+#[test]
+fn a_kernel_op_before_the_kernel_is_found_is_to_be_asked_again() {
+    use wire::kernel_op::{KernelOpRequest, Target};
+
+    let (mut session, _) = start(vec![hello()]);
+    let request = KernelOpRequest {
+        request_id: 5,
+        ..KernelOpRequest::read("early", vec![Target::symbol("jiffies_64").u64(0)])
+    };
+    let reply = session.program_op(&request);
+    assert_eq!((reply.request_id, reply.success), (5, false));
+    assert!(reply.reason.starts_with("retry: "), "{}", reply.reason);
+    let (_, observed) = session.finish_observed();
+    assert_eq!(observed.observations, []);
+}
