@@ -6,7 +6,7 @@ mod commands;
 mod events;
 mod observing;
 mod requests;
-mod words;
+pub(crate) mod words;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

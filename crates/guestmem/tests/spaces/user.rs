@@ -19,7 +19,7 @@ fn memory(bits: [u64; 4]) -> SparseMemory {
     for (level, bits) in bits.into_iter().enumerate() {
         let table = CR3 + 0x1000 * level as u64;
         memory
-            .write_u64(GuestPhys(table + 8), table + 0x1000 | bits)
+            .write_u64(GuestPhys(table + 8), (table + 0x1000) | bits)
             .unwrap();
     }
     memory

@@ -205,6 +205,13 @@ fn a_starved_task_is_dumped_with_its_queue_and_its_wait() {
         .collect();
     // B11: the kernel's watchdog was not due yet.
     assert_eq!(tags, ["stuck", "early-only-late-never-fired"]);
+    // The log is whole lines, of what had been written by then.
+    let log = &record.dumps[0].log;
+    assert!(
+        log.iter()
+            .all(|line| record.evidence.console.lines().any(|whole| whole == line))
+    );
+    assert!(log.last().unwrap().contains("enabled"), "{log:?}");
     let snapshot = &record.dumps[0].snapshot;
     assert!(snapshot.dsq(2).unwrap().u64("nr").unwrap() >= 1);
     assert!(snapshot.var("nr_limbo").unwrap().u64("").unwrap() >= 1);

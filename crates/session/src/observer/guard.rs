@@ -17,6 +17,8 @@ use observe::{Place, alarm, dump, longest_wait};
 use record::{Dump, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
+use crate::session::words;
+
 /// `SCX_EXIT_ERROR`: below it are the ends that somebody wanted (contract E13).
 const EXIT_ERROR: u64 = 1024;
 /// The kernel's work that ends a scheduler, when its reason is written down; by the kernels' names, the newest first.
@@ -86,8 +88,10 @@ pub(crate) struct Scene<'s> {
 }
 
 impl Scene<'_> {
+    /// How long the console is, as the record has it.
     fn console(&self) -> usize {
-        self.machine.console().map_or(0, |console| console.len())
+        let console = self.machine.console();
+        console.map_or(0, |console| words::text(&console).len())
     }
 }
 

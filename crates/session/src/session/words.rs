@@ -68,6 +68,6 @@ pub(super) fn show(console: &[u8]) {
 }
 
 /// Console and logs as text: what is not UTF-8 is replaced, carriage returns of the serial line go.
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).replace('\r', "")
 }
