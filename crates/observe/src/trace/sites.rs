@@ -16,7 +16,12 @@ pub struct Sites {
     pub(super) variables: Vec<Place>,
     /// Why each scheduler that is loaded ends.
     exit_kinds: Vec<Place>,
+    /// The root scheduler: while it is another one, the memory of these is somebody else's.
+    root: Option<u64>,
 }
+
+/// The root scheduler.
+const ROOT: &str = "scx_root";
 
 /// `SCX_EXIT_ERROR`: kinds of exits from here on are errors.
 const EXIT_ERROR: u64 = 1024;
@@ -66,11 +71,15 @@ impl Sites {
             all,
             variables: if is_scx { variables(kernel) } else { Vec::new() },
             exit_kinds: exit_kinds(kernel),
+            root: kernel.read_symbol_u64(ROOT).ok().filter(|root| *root != 0),
         }
     }
 
     /// Has a scheduler met its error?
     pub(super) fn is_over(&self, kernel: &GuestKernel<'_>) -> bool {
+        if self.root.is_none() || kernel.read_symbol_u64(ROOT).ok() != self.root {
+            return false;
+        }
         let mut kinds = self.exit_kinds.iter();
         kinds.any(|kind| kind.read(kernel).is_ok_and(|kind| kind >= EXIT_ERROR))
     }
