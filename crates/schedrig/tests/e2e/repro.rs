@@ -2,7 +2,7 @@
 
 use schedrig::{Record, RunSpec, Spin, Verdict, secs};
 
-use crate::stage::{STANDARD, play, spec};
+use crate::stage::{NEWEST, STANDARD, play, spec};
 
 fn failing(args: &str) -> RunSpec {
     spec("repro", "1n1l2c1t", STANDARD, &format!("scx_baton {args}"))
@@ -58,6 +58,25 @@ fn the_chain_of_a_starved_task_ends_with_the_enqueue_after_which_it_was_never_di
         "{conclusion}"
     );
     assert!(report::detail(&record).contains("seen in the same execution again"));
+}
+
+/// The newest kernel, in which the same structs are others, tells the same.
+#[test]
+fn a_starved_task_is_explained_on_the_newest_kernel_too() {
+    let record = run(&spec("repro", "1n1l2c1t", NEWEST, "scx_baton --starve-nth 3"));
+    let stuck = &record.dumps[0];
+    assert!(
+        stuck.trigger.contains(" has waited 1") && stuck.trigger.ends_with("in DSQ 0x2"),
+        "{}",
+        stuck.trigger
+    );
+    let trace = traced(&record);
+    assert_eq!(trace.hash, record.hash);
+    let conclusion = trace.chains[0].conclusion.as_deref().unwrap();
+    assert!(
+        conclusion.contains("(baton_enqueue)") && conclusion.ends_with("never dispatched after that"),
+        "{conclusion}"
+    );
 }
 
 /// When nobody runs any more, each worker's chain ends with the enqueue after which it was never dispatched.
