@@ -10,7 +10,7 @@ const MOST_SHOWN: usize = 8;
 
 /// No CPU idled while a task waited for it.
 pub(crate) fn work_conserving(monitored: &Monitored, limit: Nanos) -> Finding {
-    let violation = |seen: &&Seen| matches!(seen, Seen::IdleWhileWaiting { lasted, .. } if *lasted >= limit);
+    let violation = |seen: &&Seen| matches!(seen, Seen::IdleWhileWaiting { lasted, .. } | Seen::PassedOver { lasted, .. } if *lasted >= limit);
     let found: Vec<&Seen> = monitored.findings.iter().filter(violation).collect();
     of(monitored, &found, || {
         format!("no CPU idled for {limit} while a task waited for it")

@@ -1,13 +1,14 @@
 //! What samples of the runqueues show (contract F9): CPUs that idle while a task waits for them, and CPUs that are stuck.
 //!
 //! ```text
-//!  a tick ─► Sample::read ─► Monitor::take ─┬─ conserve: idle CPU ∧ waiting task, both unchanged, for a window
+//!  a tick ─► Sample::read ─► Monitor::take ─┬─ conserve: idle CPU ∧ waiting task, both unchanged, for a window; or the CPU
+//!                                           │            idle again at every look, for a longer one
 //!                                           ├─ stuck: a busy CPU's clock stands
 //!                                           └─ Summary: imbalance, depth of local DSQs
 //! ```
 //! Two samples show two instants. What lies between is known from what the kernel counts: a task that woke, ran, blocked
 //! or moved has another mark, and a CPU that left idle has switched. So a wait that is reported lasted all the time,
-//! however far apart the samples are, and any change begins it anew.
+//! however far apart the samples are, and any change of the task begins it anew.
 
 mod conserve;
 mod finding;

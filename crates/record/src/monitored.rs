@@ -48,6 +48,26 @@ pub enum Finding {
         /// How long both lasted, to the last sample that shows it.
         lasted: Nanos,
     },
+    /// CPUs were found idle again and again, having run others in between, while a task waited all the time that may run
+    /// on them: each time they became idle they passed it over.
+    PassedOver {
+        /// The task's pid.
+        pid: i64,
+        /// Its name.
+        comm: String,
+        /// The CPU on which it waited.
+        waits_on: u32,
+        /// The CPUs on which it may run.
+        allowed: CpuSet,
+        /// Those of them that were found idle by that many looks in a row.
+        idle: CpuSet,
+        /// How many looks found the first of these idle.
+        looks: u32,
+        /// The first of these looks.
+        from: GuestTime,
+        /// How long it is from there to the last one.
+        lasted: Nanos,
+    },
     /// A busy CPU's clock stood: it neither ticked nor scheduled.
     Stuck {
         /// Which.
@@ -80,6 +100,20 @@ impl fmt::Display for Finding {
                 f,
                 "CPU {idle} idled for {lasted} from {from} on while {comm} (pid {pid}), which may run on CPU {allowed}, \
                  waited on CPU {waits_on}"
+            ),
+            Finding::PassedOver {
+                pid,
+                comm,
+                waits_on,
+                allowed,
+                idle,
+                looks,
+                from,
+                lasted,
+            } => write!(
+                f,
+                "CPU {idle} was found idle by {looks} looks in a row, over {lasted} from {from} on, while {comm} (pid {pid}), \
+                 which may run on CPU {allowed}, waited on CPU {waits_on} all the time"
             ),
             Finding::Stuck {
                 cpu,

@@ -3,12 +3,14 @@
 //! ```text
 //!  a task's wait (pid, CPU, since, ran) ── goes on while all four stay ── else it is another
 //!     └ for each CPU that idles and on which it may run (CPU, switches): since when it idles beside this wait
-//!          └ as long as the limit: reported, once a wait; the finding grows as long as the wait goes on
+//!          ├ as long as the limit: reported, once a wait; the finding grows as long as the wait goes on
+//!          └ it switched meanwhile, and is idle again: it passed the task over; reported when looks in a row have found
+//!            it so for some times the limit
 //! ```
 
 use std::collections::BTreeMap;
 
-use spec::{GuestTime, Nanos};
+use spec::{CpuSet, GuestTime, Nanos};
 
 use super::finding::{Findings, Handle};
 use super::{CpuSample, Finding, Sample, Waiter};
@@ -23,10 +25,26 @@ pub(super) struct Conserve {
 #[derive(Debug, Clone)]
 struct Wait {
     mark: (u32, Option<u64>, Nanos),
-    /// CPU → its switches, and since when it has idled beside this wait.
-    idle: BTreeMap<u32, (u64, GuestTime)>,
+    /// Those that the last look found idle.
+    idle: BTreeMap<u32, Idling>,
     reported: Option<(Handle, Nanos)>,
 }
+
+/// A CPU that idles beside a wait.
+#[derive(Debug, Clone, Copy)]
+struct Idling {
+    switches: u64,
+    /// Since when it has not switched.
+    from: GuestTime,
+    /// Since when every look has found it idle, and how many.
+    found_from: GuestTime,
+    looks: u32,
+}
+
+/// So many looks in a row show that a CPU becomes idle again and again.
+const LOOKS: u32 = 5;
+/// So many times the limit they must be apart: one that runs others now and then is blamed later than one that never does.
+const TIMES: u64 = 4;
 
 impl Conserve {
     pub(super) fn take(&mut self, sample: &Sample, limit: Nanos, findings: &mut Findings) {
@@ -58,11 +76,15 @@ impl Wait {
         let (was_idle, reported) = before.map_or_else(Default::default, |wait| (wait.idle, wait.reported));
         let idle = sample.cpus.iter().filter(|cpu| cpu.could_run());
         let idle = idle.filter(|cpu| waiter.allowed.contains(cpu.cpu)).map(|cpu| {
-            let from = match was_idle.get(&cpu.cpu) {
-                Some((switches, from)) if *switches == cpu.switches => *from,
-                _ => sample.at,
+            let was = was_idle.get(&cpu.cpu);
+            let unbroken = was.filter(|was| was.switches == cpu.switches);
+            let idling = Idling {
+                switches: cpu.switches,
+                from: unbroken.map_or(sample.at, |was| was.from),
+                found_from: was.map_or(sample.at, |was| was.found_from),
+                looks: was.map_or(1, |was| was.looks.saturating_add(1)),
             };
-            (cpu.cpu, (cpu.switches, from))
+            (cpu.cpu, idling)
         });
         Wait {
             mark,
@@ -72,29 +94,59 @@ impl Wait {
     }
 
     fn report(&mut self, waiter: &Waiter, now: GuestTime, limit: Nanos, findings: &mut Findings) {
-        let Some(from) = self.idle.values().map(|(_, from)| *from).min() else {
+        let Some((lasted, finding)) = self
+            .idle_all_the_time(waiter, now, limit)
+            .or_else(|| self.passed_over(waiter, now, limit))
+        else {
             return;
         };
-        let lasted = now.since(from);
-        let told = self.reported.map_or(Nanos::ZERO, |(_, told)| told);
-        // An instant shows nothing that lasts, whatever the limit.
-        if lasted < limit || lasted <= told {
-            return;
+        if self.reported.is_none_or(|(_, told)| lasted > told) {
+            let handle = self.reported.map(|(handle, _)| handle);
+            self.reported = Some((findings.tell(handle, finding), lasted));
         }
-        let long = self
-            .idle
-            .iter()
-            .filter(|(_, (_, from))| now.since(*from) >= limit);
+    }
+
+    fn idle_all_the_time(&self, waiter: &Waiter, now: GuestTime, limit: Nanos) -> Option<(Nanos, Finding)> {
+        let from = self.idle.values().map(|idling| idling.from).min()?;
+        let lasted = now.since(from);
+        // An instant shows nothing that lasts, whatever the limit.
+        if lasted < limit || lasted == Nanos::ZERO {
+            return None;
+        }
         let finding = Finding::IdleWhileWaiting {
             pid: waiter.pid,
             comm: waiter.comm.clone(),
             waits_on: waiter.cpu,
             allowed: waiter.allowed.clone(),
-            idle: long.map(|(cpu, _)| *cpu).collect(),
+            idle: self.those(|idling| now.since(idling.from) >= limit),
             from,
             lasted,
         };
-        let handle = self.reported.map(|(handle, _)| handle);
-        self.reported = Some((findings.tell(handle, finding), lasted));
+        Some((lasted, finding))
+    }
+
+    fn passed_over(&self, waiter: &Waiter, now: GuestTime, limit: Nanos) -> Option<(Nanos, Finding)> {
+        let is_long = |idling: &Idling| {
+            idling.looks >= LOOKS && now.since(idling.found_from).0 >= limit.0.saturating_mul(TIMES)
+        };
+        let first = self.idle.values().filter(|idling| is_long(idling));
+        let first = first.min_by_key(|idling| idling.found_from)?;
+        let lasted = now.since(first.found_from);
+        let finding = Finding::PassedOver {
+            pid: waiter.pid,
+            comm: waiter.comm.clone(),
+            waits_on: waiter.cpu,
+            allowed: waiter.allowed.clone(),
+            idle: self.those(is_long),
+            looks: first.looks,
+            from: first.found_from,
+            lasted,
+        };
+        (lasted > Nanos::ZERO).then_some((lasted, finding))
+    }
+
+    fn those(&self, are: impl Fn(&Idling) -> bool) -> CpuSet {
+        let found = self.idle.iter().filter(|(_, idling)| are(idling));
+        found.map(|(cpu, _)| *cpu).collect()
     }
 }
