@@ -19,3 +19,6 @@ pub use dump::{LastWords, Waiting, dump, last_words, longest_wait};
 pub use place::{Place, PlaceError};
 pub use shelf::{Bounded, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, USER_WATCHES};
 pub use snapshot::snapshot;
+
+/// `SCX_EXIT_ERROR`: kinds of a scheduler's exit from here on are errors; below are the ends that somebody wanted (contract E13).
+pub const EXIT_ERROR: u64 = 1024;

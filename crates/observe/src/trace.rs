@@ -22,6 +22,8 @@ use state::State;
 
 /// Calls that are kept of each task and of each CPU.
 const LAST: usize = 12;
+/// Calls within calls that are followed on a CPU.
+const DEEPEST: usize = 16;
 
 /// Whom a failure is about, and when it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +99,7 @@ impl Tracer {
         let Ok(arguments) = here.function.arguments(kernel, registers) else {
             return;
         };
-        let state = State::of(&arguments, &self.sites.variables);
+        let state = State::of(&arguments);
         let mut mine = Vec::new();
         for (pid, name) in state.tasks(kernel) {
             if self.about.tasks.contains(&pid) {
@@ -122,7 +124,7 @@ impl Tracer {
                     .map(|argument| (argument.name.clone().into(), argument.value.clone()))
                     .collect(),
             ),
-            before: state.read(kernel),
+            before: state.read(&self.sites.variables, kernel),
             after: Value::Missing("its end was not seen".to_owned()),
         };
         for pid in mine {
@@ -132,7 +134,12 @@ impl Tracer {
             keep(self.of_cpus.entry(cpu).or_default(), call);
         }
         if here.back.is_some() {
-            self.open.entry(cpu).or_default().push(Open {
+            let open = self.open.entry(cpu).or_default();
+            // One that may sleep can come back on another CPU, and is never closed here.
+            if open.len() == DEEPEST {
+                open.remove(0);
+            }
+            open.push(Open {
                 site,
                 number: self.seen,
                 state,
@@ -152,7 +159,7 @@ impl Tracer {
         let Some(ended) = open.drain(nth..).next() else {
             return;
         };
-        let after = ended.state.read(kernel);
+        let after = ended.state.read(&self.sites.variables, kernel);
         let calls = self.of_tasks.values_mut().chain(self.of_cpus.values_mut());
         for call in calls.flatten().filter(|call| call.number == ended.number) {
             call.after = after.clone();

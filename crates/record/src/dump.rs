@@ -54,7 +54,7 @@ impl Dump {
             }
         };
         part("what explains it", &mut self.headline.iter().cloned());
-        let event = |event: &Event| format!("{} {:?}", event.at, event.what);
+        let event = |event: &Event| format!("{} {}", event.at, event.what);
         part("what had happened last", &mut self.timeline.iter().map(event));
         part("the kernel's log", &mut self.log.iter().cloned());
         text + &format!("\n{}\n", self.snapshot.seen)
@@ -103,7 +103,7 @@ mod tests {
         let text = dump.text();
         let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
         assert!(place("a task is stuck") < place("a/0 has waited"));
-        assert!(place("a/0 has waited") < place("\"20\"") && place("\"20\"") < place("booted"));
+        assert!(place("a/0 has waited") < place("k = 20") && place("k = 20") < place("booted"));
         assert!(place("booted") < place("nr_running"));
     }
 }

@@ -1,5 +1,7 @@
 //! What the guest did.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 use spec::{CgroupSpec, ExitStatus, GuestTime, WorkerId, WorkerReport};
 
@@ -96,6 +98,34 @@ pub enum Happening {
         /// With these words.
         reason: String,
     },
+}
+
+impl fmt::Display for Happening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Happening::Booted { release, cpus } => write!(f, "booted {release} on {cpus} CPUs"),
+            Happening::Spawned { id, pid, work, nice } => {
+                write!(f, "spawned {id} (pid {pid}), nice {nice}: {work}")
+            }
+            Happening::SchedulerAttached { ops, pid } => write!(f, "scheduler {ops} (pid {pid}) attached"),
+            Happening::SchedulerExited { status, asked } => {
+                let asked = if *asked { "as asked" } else { "unasked" };
+                write!(f, "scheduler exited {asked}: {status}")
+            }
+            Happening::SchedulerFailed { reason } => write!(f, "scheduler failed: {reason}"),
+            Happening::Note { key, value } => write!(f, "note {key} = {value}"),
+            Happening::Sent {
+                frame,
+                payload,
+                intact,
+            } => {
+                let damaged = if *intact { "" } else { " (damaged)" };
+                write!(f, "sent {frame}{damaged}: {payload}")
+            }
+            Happening::Refused { reason } => write!(f, "refused: {reason}"),
+            Happening::BodyFailed { reason } => write!(f, "the test's body failed: {reason}"),
+        }
+    }
 }
 
 /// A span in which the workers ran.

@@ -31,7 +31,7 @@ use record::{CheckResult, Event, Evidence, Judgement, Record, Window};
 use serde::Serialize;
 use spec::{CgroupSpec, GuestTime, Nanos, WorkerReport};
 
-use shown::{Sides, differing, either, end_text, gap_text, happening_text, spans, texts, values};
+use shown::{Sides, differing, either, end_text, gap_text, spans, texts, values};
 
 /// Where two records part, and what each has there. The field names are an interface: scripts read them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -167,14 +167,14 @@ fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
     let at = earlier(was.map(|event| event.at), is.map(|event| event.at));
     let of = |what, sides| Some(Difference::new("event", Some(number), at, what, sides));
     let (Some(was), Some(is)) = (was, is) else {
-        let text = |event: &Event| shown::quoted(&happening_text(&event.what));
+        let text = |event: &Event| shown::quoted(&&event.what.to_string());
         return of(String::new(), either(was, is, text));
     };
     let Event { at: when, what } = was;
-    match differing(what, &is.what, happening_text) {
+    match differing(what, &is.what, ToString::to_string) {
         Some(sides) => of(String::new(), sides),
         None => {
-            let text = shown::quoted(&happening_text(what));
+            let text = shown::quoted(&what.to_string());
             of(format!("time of {text}"), spans(when.0, is.at.0)?)
         }
     }

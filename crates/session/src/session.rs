@@ -18,6 +18,8 @@ use record::{Event, Evidence, GuestLimits, Happening, Step};
 use spec::{GuestTime, Nanos};
 use wire::{AgentError, Answer, Command, Hello};
 
+use requests::Asked;
+
 use crate::observer::{Act, Observed, Observer, Only, Owner};
 use crate::watchdog::{Clock, GuestClock};
 
@@ -108,8 +110,8 @@ pub struct Session {
     agent: Option<u64>,
     /// Sorts what programs of the guest ask for; made when the first one does.
     dispatcher: Option<Dispatcher>,
-    /// Watches that programs have set.
-    watches: usize,
+    /// What programs have done that is bounded.
+    asked: Asked,
     /// What was asked of this session since somebody wanted it noted.
     script: Option<Vec<Step>>,
     observer: Observer,
@@ -154,7 +156,7 @@ impl Session {
             calls: 0,
             agent: None,
             dispatcher: None,
-            watches: 0,
+            asked: Asked::default(),
             script: None,
             observer: Observer::default(),
         };

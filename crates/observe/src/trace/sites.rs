@@ -5,7 +5,7 @@ use introspect::bpf::Bpf;
 use introspect::sched::{Scx, ScxSched};
 use introspect::{Callback, Function, GuestKernel, callbacks};
 
-use crate::Place;
+use crate::{EXIT_ERROR, Place};
 
 /// All places where calls are traced, and what is compared before and after them.
 #[derive(Debug, Clone, Default)]
@@ -22,9 +22,6 @@ pub struct Sites {
 
 /// The root scheduler.
 const ROOT: &str = "scx_root";
-
-/// `SCX_EXIT_ERROR`: kinds of exits from here on are errors.
-const EXIT_ERROR: u64 = 1024;
 
 /// One function.
 #[derive(Debug, Clone)]

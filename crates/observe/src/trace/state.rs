@@ -1,4 +1,4 @@
-//! What is compared before and after a call: the tasks that it is about, and the variables of the scheduler.
+//! What is compared before and after a call: the tasks that are its arguments, and the variables of the scheduler.
 
 use guestmem::GuestVirt;
 use introspect::task::Task;
@@ -7,11 +7,10 @@ use record::Value;
 
 use crate::Place;
 
-/// Where it is.
+/// Where the tasks are.
 #[derive(Debug)]
 pub(super) struct State {
     tasks: Vec<Subject>,
-    variables: Vec<Place>,
 }
 
 /// A task that is an argument.
@@ -27,7 +26,7 @@ const TASK: &str = "task_struct";
 
 impl State {
     /// Of a call with these arguments.
-    pub(super) fn of(arguments: &[Argument], variables: &[Place]) -> State {
+    pub(super) fn of(arguments: &[Argument]) -> State {
         let tasks = arguments.iter().filter(|argument| argument.is_task());
         State {
             tasks: tasks
@@ -37,7 +36,6 @@ impl State {
                     name: argument.value.to_string().trim().to_owned(),
                 })
                 .collect(),
-            variables: variables.to_vec(),
         }
     }
 
@@ -51,14 +49,13 @@ impl State {
     }
 
     /// All of it as it is now.
-    pub(super) fn read(&self, kernel: &GuestKernel<'_>) -> Value {
+    pub(super) fn read(&self, variables: &[Place], kernel: &GuestKernel<'_>) -> Value {
         let tasks = self.tasks.iter().map(|Subject { argument, at, .. }| {
             let task = kernel.object(*at, TASK).map(Task::new);
             let value = task.map_or_else(|error| Value::missing(&error), |task| of_task(&task));
             (argument.clone().into(), value)
         });
-        let variables = self
-            .variables
+        let variables = variables
             .iter()
             .map(|place| (place.name.clone().into(), Value::from(place.read(kernel))));
         Value::Tree(tasks.chain(variables).collect())

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use record::{End, Happening, SchedExt};
+use record::{End, SchedExt};
 use spec::{Gap, Nanos};
 
 /// What the first record has, and what the second has.
@@ -92,32 +92,6 @@ pub(super) fn sched_ext_text(state: &SchedExt) -> String {
     match ops {
         Some(ops) => format!("{state} with {ops}"),
         None => state.clone(),
-    }
-}
-
-pub(super) fn happening_text(what: &Happening) -> String {
-    match what {
-        Happening::Booted { release, cpus } => format!("booted {release} on {cpus} CPUs"),
-        Happening::Spawned { id, pid, work, nice } => {
-            format!("spawned {id} (pid {pid}), nice {nice}: {work}")
-        }
-        Happening::SchedulerAttached { ops, pid } => format!("scheduler {ops} (pid {pid}) attached"),
-        Happening::SchedulerExited { status, asked } => {
-            let asked = if *asked { "as asked" } else { "unasked" };
-            format!("scheduler exited {asked}: {status}")
-        }
-        Happening::SchedulerFailed { reason } => format!("scheduler failed: {reason}"),
-        Happening::Note { key, value } => format!("note {key} = {value}"),
-        Happening::Sent {
-            frame,
-            payload,
-            intact,
-        } => format!(
-            "sent {frame}{}: {payload}",
-            if *intact { "" } else { " (damaged)" }
-        ),
-        Happening::Refused { reason } => format!("refused: {reason}"),
-        Happening::BodyFailed { reason } => format!("the test's body failed: {reason}"),
     }
 }
 

@@ -13,14 +13,12 @@ use introspect::GuestKernel;
 use introspect::sched::Scx;
 use machine::Machine;
 use observe::trace::Sites;
-use observe::{Place, alarm, dump, longest_wait};
+use observe::{EXIT_ERROR, Place, alarm, dump, longest_wait};
 use record::{Dump, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
 use crate::session::words;
 
-/// `SCX_EXIT_ERROR`: below it are the ends that somebody wanted (contract E13).
-const EXIT_ERROR: u64 = 1024;
 /// The kernel's work that ends a scheduler, when its reason is written down; by the kernels' names, the newest first.
 const ENDING: [&str; 2] = ["scx_disable_workfn", "scx_ops_disable_workfn"];
 /// `vprintk_emit(facility, level, dev_info, fmt, args)`: all that the kernel says goes through here.

@@ -24,7 +24,7 @@ pub enum Act {
     Look(Vec<Question>),
     /// It is noted, and a snapshot is taken, which takes the place of the last one with that tag.
     Snapshot(Tag),
-    /// This is called, with the guest's kernel as it stands.
+    /// This is called, with the guest's kernel as it stands. It must not write to it: a replay would not.
     Call(Box<HitFn>),
     /// The run is over: it ends here.
     Stop,

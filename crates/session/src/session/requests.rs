@@ -5,7 +5,7 @@
 
 use machine::{Call, Registers, When};
 use observe::dispatch::{Action, Dispatcher, Evidence, LinkedKernel, Setup, Taken};
-use observe::{Place, USER_WATCHES};
+use observe::{Place, STORED_EVENTS, USER_WATCHES};
 use record::{End, Happening, Observation, Tag, Value};
 use spec::GuestTime;
 use wire::barrier;
@@ -22,6 +22,18 @@ const MOST_PAYLOAD: usize = 4096;
 
 /// What CR3 says beside the address of the tables: which of the processor's caches are meant.
 const NOT_ADDRESS: u64 = 0xfff0_0000_0000_0fff;
+
+/// What programs of the guest have done that is bounded.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Watches that they have set.
+    watches: usize,
+    /// Happenings that the record has of them, and those for which it has no room.
+    told: usize,
+    untold: u64,
+    /// Calls with a buffer that could not be read or written.
+    unreadable: u64,
+}
 
 /// The page tables that these registers name: no two processes have the same.
 pub(super) fn address_space(registers: &Registers) -> u64 {
@@ -42,7 +54,8 @@ impl Session {
                 "a program called with a buffer of {} bytes at {} that is not its own to write to",
                 call.capacity, call.buffer
             );
-            self.happened(Happening::Refused { reason });
+            self.asked.unreadable += 1;
+            self.tell(Happening::Refused { reason });
             return self.resume();
         }
         let answered = match exchange::frame(self.machine.as_ref(), call) {
@@ -54,7 +67,8 @@ impl Session {
         };
         if let Err(error) = answered {
             let reason = format!("a program's call: {}", chain(&error));
-            self.happened(Happening::Refused { reason });
+            self.asked.unreadable += 1;
+            self.tell(Happening::Refused { reason });
         }
         self.resume()
     }
@@ -67,10 +81,10 @@ impl Session {
         let dispatcher = self.dispatcher.get_or_insert_with(|| Dispatcher::new(setup));
         let taken = dispatcher.take(frame, now.0);
         for evidence in dispatcher.drain() {
-            self.happened(sent(evidence));
+            self.tell(sent(evidence));
         }
         if let Some(refused) = &taken.refused {
-            self.happened(Happening::Refused {
+            self.tell(Happening::Refused {
                 reason: refused.to_string(),
             });
         }
@@ -91,6 +105,16 @@ impl Session {
             _ => taken.answer().and_then(|answer| answer.encode().ok()),
         };
         Ok(answer.unwrap_or_default())
+    }
+
+    /// What a program does is evidence as long as there is room: nothing keeps it from calling for ever.
+    fn tell(&mut self, what: Happening) {
+        if self.asked.told < STORED_EVENTS {
+            self.asked.told += 1;
+            self.happened(what);
+        } else {
+            self.asked.untold += 1;
+        }
     }
 
     /// The time of the guest, which has not told it itself.
@@ -134,7 +158,7 @@ impl Session {
     }
 
     fn program_watches(&mut self, symbol: &str, tag: Tag) -> Result<(), String> {
-        if self.watches >= USER_WATCHES {
+        if self.asked.watches >= USER_WATCHES {
             return Err(format!(
                 "programs have set {USER_WATCHES} watches already, which is the most"
             ));
@@ -143,7 +167,7 @@ impl Session {
         let place = Place::find(&kernel, symbol).map_err(|error| chain(&error))?;
         let set = self.watch_place(&place, When::Changed, Act::Snapshot(tag));
         set.map_err(|error| chain(&error))?;
-        self.watches += 1;
+        self.asked.watches += 1;
         Ok(())
     }
 
@@ -159,10 +183,12 @@ impl Session {
 
     /// What came of all requests, if there were any.
     pub(super) fn note_requests(&mut self) {
-        let Some(dispatcher) = &self.dispatcher else {
+        let unreadable = self.asked.unreadable;
+        if self.dispatcher.is_none() && unreadable == 0 {
             return;
-        };
-        let counts = dispatcher.counts();
+        }
+        let counts = self.dispatcher.as_ref().map(Dispatcher::counts).cloned();
+        let counts = counts.unwrap_or_default();
         let kinds = counts.by_kind.iter().map(|(kind, count)| {
             let letters = kind.word().to_le_bytes();
             (
@@ -175,6 +201,8 @@ impl Session {
             ("unknown", Value::from(counts.unknown)),
             ("damaged", Value::from(counts.damaged)),
             ("refused", Value::from(counts.refused)),
+            ("unreadable", Value::from(unreadable)),
+            ("not_in_the_record", Value::from(self.asked.untold)),
         ]);
         let at = self.now;
         self.observer.note(Observation {

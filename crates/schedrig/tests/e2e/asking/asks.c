@@ -70,6 +70,9 @@ int main(void)
 	ask();
 	lie();
 	ask();
+	/* More than a record has room for. */
+	for (int i = 0; i < 2000; i++)
+		knock(0x10, 64, 4096);
 	puts("done");
 	return 0;
 }

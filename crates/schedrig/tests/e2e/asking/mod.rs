@@ -122,7 +122,14 @@ fn a_hostile_program_of_the_guest_harms_nobody() {
             .filter(|event| matches!(&event.what, Happening::Refused { reason } if reason.contains(words)))
             .count()
     };
-    assert_eq!(refused("not its own to write to"), 8);
+    assert!(refused("not its own to write to") > 8);
+    // Calls for ever do not grow the record for ever.
+    assert_eq!(count(&record, "unreadable"), 2000 + 8 + 2);
+    let events = record.evidence.events.len() as u64;
+    assert!(
+        events < 1100 && count(&record, "not_in_the_record") > 1000,
+        "{events}"
+    );
     assert_eq!(refused("sent by the agent only"), 4);
 }
 
