@@ -4,13 +4,14 @@
 //!  a tick ─► Sample::read ─► Monitor::take ─┬─ conserve: idle CPU ∧ waiting task, both unchanged, for a window; or the CPU
 //!                                           │            idle again at every look, for a longer one
 //!                                           ├─ stuck: a busy CPU's clock stands
-//!                                           └─ Summary: imbalance, depth of local DSQs
+//!                                           └─ Summary: imbalance, depth of DSQs
 //! ```
 //! Two samples show two instants. What lies between is known from what the kernel counts: a task that woke, ran, blocked
 //! or moved has another mark, and a CPU that left idle has switched. So a wait that is reported lasted all the time,
 //! however far apart the samples are, and any change of the task begins it anew.
 
 mod conserve;
+mod counters;
 mod finding;
 mod read;
 mod sample;
@@ -23,6 +24,7 @@ use conserve::Conserve;
 use finding::Findings;
 use stuck::Stuck;
 
+pub use counters::Counters;
 pub use record::Finding;
 pub use sample::{CpuSample, Running, Sample, Unread, Waiter};
 pub use summary::{Imbalance, Summary, imbalance};

@@ -167,7 +167,7 @@ fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
     let at = earlier(was.map(|event| event.at), is.map(|event| event.at));
     let of = |what, sides| Some(Difference::new("event", Some(number), at, what, sides));
     let (Some(was), Some(is)) = (was, is) else {
-        let text = |event: &Event| shown::quoted(&&event.what.to_string());
+        let text = |event: &Event| shown::quoted(&event.what.to_string());
         return of(String::new(), either(was, is, text));
     };
     let Event { at: when, what } = was;

@@ -117,14 +117,20 @@ impl Observer {
     }
 
     /// The workers are told to run for so long.
-    pub(crate) fn open(&mut self, span: Nanos) {
+    pub(crate) fn open(&mut self, memory: &dyn PhysMem, span: Nanos) {
         self.window = Window::Open;
         self.album.open(span);
+        if let (Some(rounds), Ok(kernel)) = (&mut self.rounds, self.view.kernel(memory)) {
+            rounds.open(&kernel);
+        }
     }
 
     /// The window is over, after that much time.
-    pub(crate) fn close(&mut self, span: Nanos) {
+    pub(crate) fn close(&mut self, memory: &dyn PhysMem, span: Nanos) {
         self.window = Window::Closed;
+        if let (Some(rounds), Ok(kernel)) = (&mut self.rounds, self.view.kernel(memory)) {
+            rounds.close(&kernel);
+        }
         self.ran.0 = self.ran.0.saturating_add(span.0);
     }
 

@@ -14,6 +14,9 @@ use spec::{GuestTime, Nanos};
 
 use super::{CpuSample, Running, Sample, Unread, Waiter};
 
+/// DSQs of a scheduler that a sample has.
+const MOST_DSQS: usize = 64;
+
 impl Sample {
     /// What the CPUs have to run, now that it is `at` in the guest.
     ///
@@ -27,6 +30,9 @@ impl Sample {
             scheduler: root.map_or(0, |root| root.object().address().0),
             ..Sample::default()
         };
+        if sample.scheduler != 0 {
+            sample.read_dsqs(kernel)?;
+        }
         let mut rqs = Vec::new();
         for cpu in kernel.possible_cpus()?.iter() {
             let rq = Rq::of(kernel, cpu)?;
@@ -39,6 +45,15 @@ impl Sample {
             sample.read_waiting(&rqs);
         }
         Ok(sample)
+    }
+
+    fn read_dsqs(&mut self, kernel: &GuestKernel<'_>) -> Result<(), ReadError> {
+        for sched in Scx::of(kernel).scheds()? {
+            for dsq in sched.user_dsqs()?.iter().take(MOST_DSQS) {
+                self.dsqs.push((dsq.name()?, dsq.nr()?));
+            }
+        }
+        Ok(())
     }
 
     fn read_waiting(&mut self, rqs: &[Rq<'_>]) {

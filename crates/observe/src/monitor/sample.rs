@@ -12,6 +12,8 @@ pub struct Sample {
     pub scheduler: u64,
     /// The CPUs that are online.
     pub cpus: Vec<CpuSample>,
+    /// The DSQs that the schedulers have made, by name, and the tasks in each.
+    pub dsqs: Vec<(String, u64)>,
     /// The tasks of the fair class and of sched_ext that wait to run. Not looked for while no CPU idles: then nothing
     /// hangs on it.
     pub waiting: Vec<Waiter>,

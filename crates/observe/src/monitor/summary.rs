@@ -21,6 +21,8 @@ pub struct Summary {
     pub imbalance: Option<Imbalance>,
     /// The most tasks in each CPU's local DSQ; none in kernels without sched_ext.
     pub local_dsq: BTreeMap<u32, u64>,
+    /// The most tasks in each DSQ that a scheduler has made.
+    pub dsqs: BTreeMap<String, u64>,
     /// Findings that were not kept, for their number.
     pub unlisted: u64,
 }
@@ -69,6 +71,10 @@ impl Summary {
         let worst = self.imbalance;
         let now = imbalance(sample).filter(|now| worst.is_none_or(|worst| now.exceeds(&worst)));
         self.imbalance = now.or(worst);
+        for (name, depth) in &sample.dsqs {
+            let most = self.dsqs.entry(name.clone()).or_default();
+            *most = (*depth).max(*most);
+        }
         for cpu in &sample.cpus {
             if let Some(depth) = cpu.local_dsq {
                 let most = self.local_dsq.entry(cpu.cpu).or_default();

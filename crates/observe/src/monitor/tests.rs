@@ -35,6 +35,7 @@ fn sample(ms: u64) -> Sample {
         at: at(ms),
         scheduler: 0x1000,
         cpus: vec![busy(0, 2), idle, busy(2, 1)],
+        dsqs: Vec::new(),
         waiting: vec![Waiter {
             pid: PID,
             comm: "fio".to_owned(),

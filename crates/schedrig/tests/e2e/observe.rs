@@ -217,6 +217,40 @@ fn a_starved_task_is_dumped_with_its_queue_and_its_wait() {
     assert!(snapshot.var("nr_limbo").unwrap().u64("").unwrap() >= 1);
 }
 
+/// A CPU that becomes idle again and again while a task waits that may run there fails the run, with task, CPU and time;
+/// and the monitor tells how deep the queues were and what the kernel has counted.
+#[test]
+fn a_cpu_that_idles_while_a_task_waits_fails_the_run() {
+    let spec = spec("idles", MACHINE, STANDARD, "scx_baton --starve-nth 2");
+    let record = play(&spec, |rig| {
+        spinners(rig, 2)?;
+        rig.without("starvation");
+        rig.run_for(secs(2))?;
+        Ok(())
+    });
+    let findings: Vec<_> = record.findings().collect();
+    let [finding] = findings[..] else {
+        panic!("{}", report::detail(&record));
+    };
+    assert_eq!(
+        (finding.check.as_str(), finding.verdict),
+        ("work-conservation", Verdict::Fail)
+    );
+    let reason = &finding.reason;
+    assert!(
+        reason.starts_with("CPU ") && reason.contains(" was found idle by "),
+        "{reason}"
+    );
+    assert!(
+        reason.contains("while a/1 (pid ") && reason.contains("which may run on CPU 0-1"),
+        "{reason}"
+    );
+    let monitored = record.monitored.as_ref().unwrap();
+    let number = |path: &str| monitored.numbers.get(path).unwrap().as_u64().unwrap();
+    assert_eq!(number("dsq.0x2"), 1);
+    assert!(number("counted.cpu0.nr_switches") > 10 && number("counted.cpu1.nr_switches") > 10);
+}
+
 /// E13: the end of a scheduler by an error is dumped at its instant, with the kernel's reason and where it was found.
 #[test]
 fn a_scheduler_that_ends_with_an_error_is_dumped_with_its_words_and_its_backtrace() {

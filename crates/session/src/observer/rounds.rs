@@ -1,7 +1,7 @@
 //! The monitor's rounds: a sample of the runqueues now and then, and what they show.
 
 use introspect::GuestKernel;
-use observe::monitor::{Limits, Monitor, Sample};
+use observe::monitor::{Counters, Limits, Monitor, Sample};
 use record::{Monitored, Value};
 use spec::GuestTime;
 
@@ -9,6 +9,9 @@ use spec::GuestTime;
 #[derive(Debug)]
 pub(crate) struct Rounds {
     monitor: Monitor,
+    /// What the kernel had counted when the window opened, and what it has counted in all windows so far.
+    opened: Counters,
+    counted: Counters,
     /// Findings that were told.
     told: usize,
     /// Samples that could not be read, and why the last one could not.
@@ -20,10 +23,22 @@ impl Rounds {
     pub(crate) fn new() -> Rounds {
         Rounds {
             monitor: Monitor::new(Limits::default()),
+            opened: Counters::default(),
+            counted: Counters::default(),
             told: 0,
             unread: 0,
             why: None,
         }
+    }
+
+    /// A window opens.
+    pub(crate) fn open(&mut self, kernel: &GuestKernel<'_>) {
+        self.opened = Counters::read(kernel);
+    }
+
+    /// It is over.
+    pub(crate) fn close(&mut self, kernel: &GuestKernel<'_>) {
+        self.counted.add(&self.opened, &Counters::read(kernel));
     }
 
     /// Takes a sample; tells what it shows for the first time.
@@ -61,6 +76,16 @@ impl Rounds {
                     "most_running",
                     imbalance.map_or_else(none, |most| Value::from(most.most)),
                 ),
+                (
+                    "dsq",
+                    Value::tree(
+                        summary
+                            .dsqs
+                            .iter()
+                            .map(|(name, most)| (name.clone(), Value::from(*most))),
+                    ),
+                ),
+                ("counted", self.counted.value()),
                 (
                     "local_dsq",
                     Value::Tree(

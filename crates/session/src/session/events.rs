@@ -1,5 +1,7 @@
 //! What the guest does between two commands: the owner loop.
 
+use std::time::Instant;
+
 use machine::{Event as MachineEvent, ExitReason};
 use record::{End, Happening};
 use spec::{GuestTime, Nanos};
@@ -70,7 +72,11 @@ impl Session {
                     self.calls += 1;
                     if !self.is_agents(&call) {
                         self.program_asks(&call)?;
-                        continue;
+                        // One that calls without end leaves the machine no time to notice.
+                        if Instant::now() < self.host_deadline {
+                            continue;
+                        }
+                        return Err(self.too_late(doing));
                     }
                     let request = exchange::request(self.machine.as_ref(), &call);
                     self.pending = Some(call);
@@ -97,15 +103,17 @@ impl Session {
                 MachineEvent::Hook(hit) => self.hit(RawHit::Hook(hit), doing)?,
                 MachineEvent::Watch(hit) => self.hit(RawHit::Watch(hit), doing)?,
                 MachineEvent::Exit(reason) => return Err(self.over(ended(reason, doing))),
-                MachineEvent::Deadline => {
-                    let during = format!(
-                        "after {} s of host time while {doing}",
-                        self.limits.host.as_secs()
-                    );
-                    return Err(self.over(End::HostDeadline { during }));
-                }
+                MachineEvent::Deadline => return Err(self.too_late(doing)),
             }
         }
+    }
+
+    fn too_late(&mut self, doing: &str) -> SessionError {
+        let during = format!(
+            "after {} s of host time while {doing}",
+            self.limits.host.as_secs()
+        );
+        self.over(End::HostDeadline { during })
     }
 
     fn notice(&mut self, notice: Notice) -> Answer {
