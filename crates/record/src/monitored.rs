@@ -85,6 +85,25 @@ pub enum Finding {
     },
 }
 
+impl Finding {
+    /// The task that it is about, by its process id.
+    pub fn pid(&self) -> i64 {
+        match self {
+            Finding::IdleWhileWaiting { pid, .. }
+            | Finding::PassedOver { pid, .. }
+            | Finding::Stuck { pid, .. } => *pid,
+        }
+    }
+
+    /// The CPUs that it is about.
+    pub fn cpus(&self) -> CpuSet {
+        match self {
+            Finding::IdleWhileWaiting { idle, .. } | Finding::PassedOver { idle, .. } => idle.clone(),
+            Finding::Stuck { cpu, .. } => std::iter::once(*cpu).collect(),
+        }
+    }
+}
+
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

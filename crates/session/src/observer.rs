@@ -160,7 +160,7 @@ impl Observer {
         self.album.tick(since, now, &kernel);
         let found = self.rounds.as_mut().map(|rounds| rounds.tick(now, &kernel));
         for finding in found.unwrap_or_default() {
-            self.guard.found("monitor", finding, scene);
+            self.guard.monitored(&finding, scene);
         }
     }
 

@@ -10,10 +10,15 @@
 //! agent                                   host
 //! Hello / Notice / Reply  ── call ──►     read frame
 //!                         ◄── answer ──   Ack / Command / Refused
+//!
+//! any program                             host
+//! SnapshotRequest, KernelOpRequest, …     their replies
+//! phases, metrics, …      ── call ──►     Ack, or Refused with the reason
 //! ```
 //!
 //! A [`Hello`] and a [`Reply`] are answered by the next [`Command`], a [`Notice`] by `Ack` at once. A frame
 //! that cannot be understood is answered by `Refused` with the reason; nobody waits for a deadline to learn it.
+//! Where frames come as a stream of bytes, [`assembler`] finds them.
 #![forbid(unsafe_code)]
 
 pub mod assembler;

@@ -1,6 +1,6 @@
 //! What a test's body can do to its guest's kernel.
 
-use wire::kernel_op::{KernelOp, KernelOpReply, KernelOpRequest, Mode, OpValue, Target};
+use wire::kernel_op::{KernelOp, KernelOpReply, KernelOpRequest, MAX_TAG, Mode, OpValue, Target};
 
 use super::Rig;
 use crate::RigError;
@@ -29,7 +29,7 @@ impl KernelOps<'_> {
     /// What the record calls them; at most 256 bytes of it.
     #[must_use]
     pub fn tagged(self, tag: &str) -> Self {
-        let tag = wire::kernel_op::cut(tag).to_owned();
+        let tag = wire::text::cut(tag, MAX_TAG).to_owned();
         KernelOps { tag, ..self }
     }
 

@@ -245,6 +245,12 @@ fn a_cpu_that_idles_while_a_task_waits_fails_the_run() {
         reason.contains("while a/1 (pid ") && reason.contains("which may run on CPU 0-1"),
         "{reason}"
     );
+    assert!(
+        record
+            .dumps
+            .iter()
+            .any(|dump| dump.trigger.contains(" was found idle by "))
+    );
     let monitored = record.monitored.as_ref().unwrap();
     let number = |path: &str| monitored.numbers.get(path).unwrap().as_u64().unwrap();
     assert_eq!(number("dsq.0x2"), 1);

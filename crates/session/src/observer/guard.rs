@@ -14,7 +14,7 @@ use introspect::sched::Scx;
 use machine::Machine;
 use observe::trace::Sites;
 use observe::{EXIT_ERROR, Place, alarm, dump, longest_wait};
-use record::{Dump, Tag, well_known};
+use record::{Dump, Finding, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
 use crate::session::words;
@@ -216,22 +216,32 @@ impl Guard {
         }
     }
 
+    /// Something that the monitor has found.
+    pub(crate) fn monitored(&mut self, finding: &Finding, scene: Scene<'_>) {
+        let caught = self.catch("monitor", finding.to_string(), scene, false);
+        if let Some(Caught { dump, .. }) = caught.filter(|caught| caught.dump.tasks.is_empty()) {
+            dump.tasks.push(finding.pid());
+            dump.cpus.extend(finding.cpus().iter());
+        }
+    }
+
     /// Something that was found otherwise.
     pub(crate) fn found(&mut self, what: &str, trigger: String, scene: Scene<'_>) {
         self.catch(what, trigger, scene, false);
     }
 
     /// `says`: the kernel's words come next on its console.
-    fn catch(&mut self, what: &str, trigger: String, scene: Scene<'_>, says: bool) {
+    fn catch(&mut self, what: &str, trigger: String, scene: Scene<'_>, says: bool) -> Option<&mut Caught> {
         if self.caught.len() >= MOST_DUMPS {
             self.refused += 1;
-            return;
+            return None;
         }
-        let Some(tag) = self.tag(what) else { return };
+        let tag = self.tag(what)?;
         let dump = dump(scene.kernel, tag, scene.now, trigger, STUCK, scene.cpu);
         self.sites.get_or_insert_with(|| Sites::of(scene.kernel));
         let console = scene.console();
         self.caught.push(Caught { dump, console, says });
+        self.caught.last_mut()
     }
 
     /// `what`, or `what-2` and so on where there is one already.

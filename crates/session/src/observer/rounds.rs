@@ -2,7 +2,7 @@
 
 use introspect::GuestKernel;
 use observe::monitor::{Counters, Limits, Monitor, Sample};
-use record::{Monitored, Value};
+use record::{Finding, Monitored, Value};
 use spec::GuestTime;
 
 /// Takes samples.
@@ -42,7 +42,7 @@ impl Rounds {
     }
 
     /// Takes a sample; tells what it shows for the first time.
-    pub(crate) fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) -> Vec<String> {
+    pub(crate) fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) -> Vec<Finding> {
         match Sample::read(kernel, now) {
             Ok(sample) => self.monitor.take(&sample),
             Err(error) => {
@@ -53,7 +53,7 @@ impl Rounds {
         let findings = self.monitor.findings();
         let new = findings.get(self.told..).unwrap_or_default();
         self.told = findings.len();
-        new.iter().map(ToString::to_string).collect()
+        new.to_vec()
     }
 
     /// All that was found.
