@@ -36,19 +36,19 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
         without.push(base);
         with.push(timed(&monitored, seed, |_| Ok(None))?.0);
         let (took, hits) = timed(&plain, seed, |rig| {
-            let hook = rig.hook(FUNCTION, Only::Always, Act::call(|_, _| {}))?;
+            let hook = rig.hook(FUNCTION, HitFilter::Always, HitAction::call(|_, _| {}))?;
             Ok(Some(Instrument::Hook(hook)))
         })?;
         hooks.push(each(took - base, hits)?);
         let (took, hits) = timed(&plain, seed, |rig| {
-            let watch = rig.watch(NUMBER, When::Changed, Act::call(|_, _| {}))?;
+            let watch = rig.watch(NUMBER, When::Changed, HitAction::call(|_, _| {}))?;
             Ok(Some(Instrument::Watch(watch)))
         })?;
         watches.push(each(took - base, hits)?);
         plain.run(seed, &mut |_| {}, |rig| {
             load(rig)?;
             rig.run_for(millis_of_guest(100))?;
-            for look in 0..LOOKS {
+            for query in 0..LOOKS {
                 shots.push(millis(|| Ok(rig.snapshot(&format!("bench-{look}"))?))?);
                 let now = rig.now();
                 let kernel = rig.kernel()?;
@@ -93,12 +93,12 @@ fn millis_of_guest(ms: u64) -> Nanos {
 fn timed(
     setup: &Setup,
     seed: u64,
-    look: impl FnOnce(&mut Rig) -> Result<Option<Instrument>, schedrig::BodyError>,
+    query: impl FnOnce(&mut Rig) -> Result<Option<Instrument>, schedrig::BodyError>,
 ) -> Result<(f64, u64)> {
     let (mut took, mut hits) = (0.0, 0);
     let finished = setup.run(seed, &mut |_| {}, |rig| {
         load(rig)?;
-        let instrument = look(rig)?;
+        let instrument = query(rig)?;
         let begin = Instant::now();
         rig.run_for(secs(2))?;
         took = begin.elapsed().as_secs_f64();

@@ -55,7 +55,7 @@ fn everything(kernel: &GuestKernel<'_>) -> Result<()> {
 }
 
 /// Runs so many workers, and looks when they have run a little.
-fn run(scheduler: &str, workers: u32, look: impl FnOnce(&GuestKernel<'_>) -> Result<()>) -> Result<()> {
+fn run(scheduler: &str, workers: u32, query: impl FnOnce(&GuestKernel<'_>) -> Result<()>) -> Result<()> {
     let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
     spec.scheduler = scheduler.parse()?;
     spec.keep = Keep::None;
@@ -69,7 +69,7 @@ fn run(scheduler: &str, workers: u32, look: impl FnOnce(&GuestKernel<'_>) -> Res
         rig.cgroup("idle").spawn(idle.workers(workers - 16))?;
         rig.run_for(schedrig::prelude::millis(100))?;
         let kernel = rig.kernel()?;
-        looked = look(&kernel);
+        looked = query(&kernel);
         rig.finish()
     })?;
     looked

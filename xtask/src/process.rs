@@ -70,7 +70,7 @@ pub(crate) fn run_lines(
             Err(RecvTimeoutError::Disconnected) => break wait(&mut child, command, end)?,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let Some(status) = look(&mut child, command, end)? {
+        if let Some(status) = query(&mut child, command, end)? {
             break status;
         }
     };
@@ -143,7 +143,7 @@ fn spawn(command: &mut Command) -> Result<Child> {
 
 fn wait(child: &mut Child, command: &Command, end: Instant) -> Result<ExitStatus> {
     loop {
-        if let Some(status) = look(child, command, end)? {
+        if let Some(status) = query(child, command, end)? {
             return Ok(status);
         }
         thread::sleep(POLL);
@@ -151,7 +151,7 @@ fn wait(child: &mut Child, command: &Command, end: Instant) -> Result<ExitStatus
 }
 
 /// Has the child ended? Ends it when its time is over or ours is.
-fn look(child: &mut Child, command: &Command, end: Instant) -> Result<Option<ExitStatus>> {
+fn query(child: &mut Child, command: &Command, end: Instant) -> Result<Option<ExitStatus>> {
     if let Some(status) = child
         .try_wait()
         .with_context(|| format!("wait for `{}`", shown(command)))?

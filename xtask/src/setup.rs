@@ -32,7 +32,7 @@ pub(crate) struct Args {
 
 /// Runs `cargo xtask setup`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
-    let missing = look(true);
+    let missing = query(true);
     if missing.is_empty() {
         println!("nothing to install");
         return Ok(());
@@ -42,7 +42,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
 
 /// Installs what is missing, quietly when nothing is; for the commands that need a complete machine.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = look(false);
+    let missing = query(false);
     if missing.is_empty() {
         Ok(())
     } else {
@@ -51,7 +51,7 @@ pub(crate) fn ensure() -> Result<()> {
 }
 
 /// The needs that this machine does not meet. `all`: print those it meets, too.
-fn look(all: bool) -> Vec<&'static Need> {
+fn query(all: bool) -> Vec<&'static Need> {
     let mut missing = Vec::new();
     for need in needs::NEEDS {
         match (need.probe)() {
@@ -72,7 +72,7 @@ fn install(missing: &[&'static Need], check: bool) -> Result<()> {
         .map(|need| need.name)
         .collect::<Vec<_>>()
         .join(", ");
-    let Some(machine) = apt::Machine::look()? else {
+    let Some(machine) = apt::Machine::query()? else {
         bail!(
             "install {names} with this machine's package manager, then run `cargo xtask setup` again; it knows only apt"
         );
@@ -95,7 +95,7 @@ fn install(missing: &[&'static Need], check: bool) -> Result<()> {
         );
     }
     machine.carry_out(&plan)?;
-    let still = look(false);
+    let still = query(false);
     if still.is_empty() {
         println!("installed {names}");
         return Ok(());

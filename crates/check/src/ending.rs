@@ -1,6 +1,6 @@
 //! How the run ended: only an end that the rig asked for leaves the other checks' word as it is.
 
-use record::{CheckResult, End, Evidence, Happening};
+use record::{CheckResult, End, EventKind, Evidence};
 
 use crate::Finding;
 
@@ -13,7 +13,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
         .map_or_else(String::new, |event| format!(" after {}", event.at));
     let end = match &evidence.end {
         End::PoweredOff => None,
-        End::LeftEarly { during } => Some(Finding::fail(
+        End::GuestExited { during } => Some(Finding::fail(
             format!("the guest went away{last} without being told to, {during}"),
             Vec::new(),
         )),
@@ -35,7 +35,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     };
     checks.extend(end.map(|finding| finding.under("end")));
     for event in &evidence.events {
-        if let Happening::BodyFailed { reason } = &event.what {
+        if let EventKind::BodyFailed { reason } = &event.what {
             let words = format!("the test gave up at {}: {reason}", event.at);
             let finding = if is_told_of(&evidence.end, reason) {
                 Finding::inconclusive(words)
@@ -54,7 +54,7 @@ fn is_told_of(end: &End, reason: &str) -> bool {
         End::MachineDied { reason: end }
         | End::HostDeadline { during: end }
         | End::Stopped { during: end } => reason.contains(end.as_str()),
-        End::PoweredOff | End::LeftEarly { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
+        End::PoweredOff | End::GuestExited { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     #[test]
     fn a_test_that_gives_up_because_its_machine_died_has_not_failed() {
         let verdict = |reason: &str, end| {
-            let what = Happening::BodyFailed {
+            let what = EventKind::BodyFailed {
                 reason: reason.to_owned(),
             };
             let at = spec::GuestTime::default();

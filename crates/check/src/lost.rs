@@ -1,6 +1,6 @@
 //! Workers that did not live until the end.
 
-use record::{Evidence, Happening};
+use record::{EventKind, Evidence};
 
 use crate::{Finding, task};
 
@@ -9,7 +9,7 @@ pub(crate) fn none_lost(evidence: &Evidence) -> Finding {
     let spawned = evidence
         .events
         .iter()
-        .filter(|event| matches!(event.what, Happening::Spawned { .. }))
+        .filter(|event| matches!(event.what, EventKind::Spawned { .. }))
         .count();
     if spawned == 0 {
         return Finding::skip("no workers were made");

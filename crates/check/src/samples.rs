@@ -1,6 +1,6 @@
 //! Evidence for the tests of this crate.
 
-use record::{Event, Evidence, Happening, Window};
+use record::{Event, EventKind, Evidence, Window};
 use spec::{CgroupSpec, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
 
 /// A healthy worker of a two-second window.
@@ -43,7 +43,7 @@ pub(crate) fn run(workers: Vec<WorkerReport>) -> Evidence {
             });
         }
         let (id, pid) = (report.id.clone(), report.pid);
-        let what = Happening::Spawned {
+        let what = EventKind::Spawned {
             id,
             pid,
             work: "spin".into(),

@@ -1,6 +1,6 @@
 //! The scheduler under test: its program stays up and the kernel keeps it attached.
 
-use record::{Evidence, Happening};
+use record::{EventKind, Evidence};
 
 use crate::Finding;
 
@@ -9,18 +9,18 @@ pub(crate) fn healthy(evidence: &Evidence) -> Finding {
     let mut attached = None;
     for event in &evidence.events {
         match &event.what {
-            Happening::SchedulerFailed { reason } => {
+            EventKind::SchedulerFailed { reason } => {
                 let reason = format!("the scheduler did not start, seen at {}: {reason}", event.at);
                 return Finding::fail(reason, last_words(evidence));
             }
-            Happening::SchedulerAttached { ops, .. } => attached = Some(ops),
-            Happening::SchedulerExited { status, asked: false } => {
+            EventKind::SchedulerAttached { ops, .. } => attached = Some(ops),
+            EventKind::SchedulerExited { status, asked: false } => {
                 let why = kernel_words(evidence)
                     .map_or_else(String::new, |why| format!("; the kernel says: {why}"));
                 let reason = format!("the scheduler ended by itself at {} with {status}{why}", event.at);
                 return Finding::fail(reason, last_words(evidence));
             }
-            Happening::SchedulerExited { status, asked: true } if !status.success() => {
+            EventKind::SchedulerExited { status, asked: true } if !status.success() => {
                 let reason = format!(
                     "the scheduler was asked to end and did so at {} with {status}",
                     event.at
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
     use crate::samples::{run, worker};
 
-    fn with(events: Vec<Happening>, state: &str) -> Evidence {
+    fn with(events: Vec<EventKind>, state: &str) -> Evidence {
         let mut evidence = run(vec![worker("a", 0)]);
         evidence.windows[0].under_scheduler = true;
         evidence.windows[0].sched_ext = Some(SchedExt {
@@ -102,8 +102,8 @@ mod tests {
         evidence
     }
 
-    fn attached() -> Happening {
-        Happening::SchedulerAttached {
+    fn attached() -> EventKind {
+        EventKind::SchedulerAttached {
             ops: "baton".into(),
             pid: 9,
         }
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn an_end_that_nobody_asked_for_fails_with_the_kernels_words() {
-        let exited = Happening::SchedulerExited {
+        let exited = EventKind::SchedulerExited {
             status: ExitStatus::Code(1),
             asked: false,
         };
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn an_end_that_was_asked_for_passes() {
-        let exited = Happening::SchedulerExited {
+        let exited = EventKind::SchedulerExited {
             status: ExitStatus::Code(0),
             asked: true,
         };
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn without_a_scheduler_there_is_nothing_to_judge() {
         assert_eq!(healthy(&with(Vec::new(), "disabled")).verdict, Verdict::Skip);
-        let failed = Happening::SchedulerFailed {
+        let failed = EventKind::SchedulerFailed {
             reason: "no such file".into(),
         };
         assert_eq!(healthy(&with(vec![failed], "disabled")).verdict, Verdict::Fail);

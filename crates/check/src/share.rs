@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{Evidence, Happening, Percent, Window};
+use record::{EventKind, Evidence, Percent, Window};
 use spec::{GroupName, Nanos, WorkerId, WorkerReport};
 
 use crate::{Finding, task};
@@ -169,7 +169,7 @@ fn nice_values(evidence: &Evidence) -> BTreeMap<&WorkerId, i8> {
         .events
         .iter()
         .filter_map(|event| match &event.what {
-            Happening::Spawned { id, nice, .. } => Some((id, *nice)),
+            EventKind::Spawned { id, nice, .. } => Some((id, *nice)),
             _ => None,
         })
         .collect()
@@ -221,7 +221,7 @@ mod tests {
     fn nice_weights_count() {
         let mut evidence = shares(&[1_507, 493]);
         for (event, value) in evidence.events.iter_mut().zip([0, 5]) {
-            let Happening::Spawned { nice, .. } = &mut event.what else {
+            let EventKind::Spawned { nice, .. } = &mut event.what else {
                 panic!("only spawns")
             };
             *nice = value;

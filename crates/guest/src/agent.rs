@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use wire::{AgentError, Answer, Command, Hello, PROTOCOL_VERSION, Reply, Request};
 
 use crate::commands;
-use crate::crew::Crew;
-use crate::desk::Desk;
 use crate::door::{Door, DoorError};
 use crate::entropy;
 use crate::error::Failure;
+use crate::event_loop::EventLoop;
 use crate::fork;
 use crate::ostime;
+use crate::workers::Workers;
 
 /// Where the kernel's directories are.
 #[derive(Debug)]
@@ -40,8 +40,8 @@ const MAX_ORPHANS_IN_A_ROW: u32 = 10_000;
 
 /// Everything the agent has.
 pub(crate) struct Agent {
-    pub(crate) desk: Desk,
-    pub(crate) crew: Crew,
+    pub(crate) event_loop: EventLoop,
+    pub(crate) workers: Workers,
     pub(crate) places: Places,
 }
 
@@ -49,8 +49,8 @@ impl Agent {
     /// An agent at `door`.
     pub(crate) fn new(door: impl Door + 'static, places: Places) -> io::Result<Agent> {
         Ok(Agent {
-            desk: Desk::new(door),
-            crew: Crew::new()?,
+            event_loop: EventLoop::new(door),
+            workers: Workers::new()?,
             places,
         })
     }
@@ -59,7 +59,7 @@ impl Agent {
     pub(crate) fn serve(&mut self) -> Result<(), DoorError> {
         let mut request = Request::Hello(hello());
         loop {
-            let answer = match self.desk.say(&request) {
+            let answer = match self.event_loop.say(&request) {
                 // Each of these is one exchange with the host, which ends it if it has had enough.
                 Err(DoorError::NotUnderstood(error)) => {
                     request = Request::Reply(Err(AgentError::NotUnderstood(error.to_string())));
@@ -94,7 +94,7 @@ impl Agent {
             }
             Err(Failure::Door(error)) => return Err(error),
         };
-        self.desk.hear_scheduler()?;
+        self.event_loop.poll_scheduler()?;
         self.reap();
         Ok(outcome)
     }
@@ -102,7 +102,7 @@ impl Agent {
     fn carry_out(&mut self, command: Command) -> Result<Reply, Failure> {
         match command {
             Command::Seed { seed } => {
-                self.crew.seed(seed);
+                self.workers.seed(seed);
                 if let Some(random) = &self.places.random {
                     entropy::seed(random, seed)?;
                 }
@@ -134,7 +134,7 @@ impl Agent {
 
     /// Reaps workers, and, as PID 1, everybody's orphans.
     fn reap(&mut self) {
-        self.crew.reap();
+        self.workers.reap();
         if !rustix::process::getpid().is_init() {
             return;
         }
@@ -142,7 +142,7 @@ impl Agent {
             let Some((pid, status)) = fork::reap_any() else {
                 break;
             };
-            self.crew.ended(pid, status);
+            self.workers.ended(pid, status);
         }
     }
 }

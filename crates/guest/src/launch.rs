@@ -59,13 +59,13 @@ pub(crate) struct Output {
 
 /// What reading an [`Output`] gave.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
+pub(crate) enum ReadOutcome {
     /// So many bytes.
     Bytes(usize),
-    /// Nothing now.
-    Silence,
-    /// Nothing ever again.
-    End,
+    /// No bytes at present.
+    WouldBlock,
+    /// The writing end is closed.
+    EndOfFile,
 }
 
 /// Launches `argv` with both outputs in pipes, in a session of its own.
@@ -160,12 +160,12 @@ impl Launched {
 
 impl Output {
     /// Reads what is there, into `buffer`.
-    pub(crate) fn hear(&mut self, buffer: &mut [u8]) -> Heard {
+    pub(crate) fn read_some(&mut self, buffer: &mut [u8]) -> ReadOutcome {
         match self.pipe.read(buffer) {
-            Ok(0) => Heard::End,
-            Ok(len) => Heard::Bytes(len),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Heard::Silence,
-            Err(_) => Heard::End,
+            Ok(0) => ReadOutcome::EndOfFile,
+            Ok(len) => ReadOutcome::Bytes(len),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => ReadOutcome::WouldBlock,
+            Err(_) => ReadOutcome::EndOfFile,
         }
     }
 }

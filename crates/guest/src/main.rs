@@ -7,23 +7,22 @@
 //! ```text
 //! main ── boot ──► Agent::serve ── Command ──► commands/*  ──►  Reply
 //!                       │                        │
-//!                     Desk: door + scheduler     Crew: workers (one process each, one shared slot each)
+//!                     EventLoop: door + scheduler     Workers: workers (one process each, one shared slot each)
 //!                           the only sleeper
 //! ```
 //!
 //! One thread, SCHED_FIFO, no signals: everything that can happen is a file descriptor (pipes, pidfds) or a
-//! deadline, and [`desk::Desk::wait`] is the one place that sleeps. Time is the guest's `CLOCK_MONOTONIC`.
+//! deadline, and [`event_loop::EventLoop::wait`] is the one place that sleeps. Time is the guest's `CLOCK_MONOTONIC`.
 
 mod agent;
 mod asking;
 mod boot;
 mod commands;
 mod console;
-mod crew;
-mod desk;
 mod door;
 mod entropy;
 mod error;
+mod event_loop;
 mod fork;
 mod launch;
 mod ostime;
@@ -33,6 +32,7 @@ mod scheduler;
 #[cfg(test)]
 mod testing;
 mod worker;
+mod workers;
 
 use std::process::ExitCode;
 

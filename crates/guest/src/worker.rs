@@ -6,7 +6,7 @@ use std::process::{Stdio, exit};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use rustix::thread::set_current_timer_slack;
 use spec::Work;
-use workload::{Arena, Diary, PingPong, Random, Side, SleepBurst, Spin};
+use workload::{Arena, PingPong, Random, SelfTelemetry, Side, SleepBurst, Spin};
 
 use crate::console;
 use crate::launch;
@@ -29,34 +29,34 @@ pub(crate) fn main(arena: &Arena, index: usize, nth: u32, work: &Work, random: O
     let (Some(slot), Some(partner)) = (arena.slot(index), arena.slot(partner).or(arena.slot(index))) else {
         exit(EXIT_NO_SLOT)
     };
-    let mut diary = Diary::new(slot);
+    let mut telemetry = SelfTelemetry::new(slot);
     match work {
-        Work::Spin => perform(&mut Spin::new(), &mut diary),
+        Work::Spin => perform(&mut Spin::new(), &mut telemetry),
         Work::SleepBurst { sleep, burst, jitter } => {
             let exact = SleepBurst::new(*sleep, *burst);
             let mut work = match random {
                 Some(random) => exact.jittered(*jitter, random),
                 None => exact,
             };
-            perform(&mut work, &mut diary)
+            perform(&mut work, &mut telemetry)
         }
-        Work::PingPong => perform(&mut PingPong::new(side, partner), &mut diary),
-        Work::Program { argv } => become_program(argv, &mut diary),
+        Work::PingPong => perform(&mut PingPong::new(side, partner), &mut telemetry),
+        Work::Program { argv } => become_program(argv, &mut telemetry),
     }
 }
 
-fn perform(work: &mut dyn workload::Work, diary: &mut Diary<'_>) -> ! {
+fn perform(work: &mut dyn workload::Work, telemetry: &mut SelfTelemetry<'_>) -> ! {
     // A sleeper is measured from the intended instant of waking on: the kernel's default slack of 50 µs
     // would look like the scheduler's delay.
     let _ = set_current_timer_slack(NonZeroU64::new(1));
-    diary.wait_at_gate();
+    telemetry.wait_at_gate();
     loop {
-        work.step(diary);
+        work.step(telemetry);
     }
 }
 
-fn become_program(argv: &[String], diary: &mut Diary<'_>) -> ! {
-    diary.wait_at_gate();
+fn become_program(argv: &[String], telemetry: &mut SelfTelemetry<'_>) -> ! {
+    telemetry.wait_at_gate();
     let Err(error) = launch::execute(argv, Stdio::inherit(), Stdio::inherit());
     console::say(&format!("a worker cannot execute {}: {error}", argv.join(" ")));
     exit(EXIT_NOT_EXECUTED)

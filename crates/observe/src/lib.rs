@@ -5,19 +5,19 @@
 //! nothing.
 #![forbid(unsafe_code)]
 
-pub mod alarm;
+mod bounded;
+pub mod call_history;
+pub mod complaint;
 pub mod dispatch;
 mod dump;
+mod kernel_var;
 pub mod monitor;
 pub mod periodic;
-mod place;
-mod shelf;
 mod snapshot;
-pub mod trace;
 
+pub use bounded::{BoundedVec, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, TaggedVec, USER_WATCHES};
 pub use dump::{LastWords, Waiting, dump, last_words, longest_wait};
-pub use place::{Place, PlaceError};
-pub use shelf::{Bounded, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, Shelf, USER_WATCHES};
+pub use kernel_var::{KernelVar, KernelVarError};
 pub use snapshot::snapshot;
 
 /// `SCX_EXIT_ERROR`: kinds of a scheduler's exit from here on are errors; below are the ends that somebody wanted (contract E13).

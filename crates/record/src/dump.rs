@@ -66,7 +66,7 @@ mod tests {
     use spec::{GuestTime, Nanos};
 
     use super::*;
-    use crate::{Happening, Tag, Value};
+    use crate::{EventKind, Tag, Value};
 
     fn at(seconds: u64) -> GuestTime {
         GuestTime(Nanos::from_secs(seconds))
@@ -77,7 +77,7 @@ mod tests {
         let events: Vec<Event> = (1..=30)
             .map(|second| Event {
                 at: at(second),
-                what: Happening::Note {
+                what: EventKind::Note {
                     key: "k".into(),
                     value: second.to_string(),
                 },

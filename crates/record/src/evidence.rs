@@ -28,13 +28,13 @@ pub struct Event {
     /// When, in guest time.
     pub at: GuestTime,
     /// What.
-    pub what: Happening,
+    pub what: EventKind,
 }
 
 /// What can happen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Happening {
+pub enum EventKind {
     /// The agent is up.
     Booted {
         /// `uname -r`.
@@ -100,21 +100,21 @@ pub enum Happening {
     },
 }
 
-impl fmt::Display for Happening {
+impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Happening::Booted { release, cpus } => write!(f, "booted {release} on {cpus} CPUs"),
-            Happening::Spawned { id, pid, work, nice } => {
+            EventKind::Booted { release, cpus } => write!(f, "booted {release} on {cpus} CPUs"),
+            EventKind::Spawned { id, pid, work, nice } => {
                 write!(f, "spawned {id} (pid {pid}), nice {nice}: {work}")
             }
-            Happening::SchedulerAttached { ops, pid } => write!(f, "scheduler {ops} (pid {pid}) attached"),
-            Happening::SchedulerExited { status, asked } => {
+            EventKind::SchedulerAttached { ops, pid } => write!(f, "scheduler {ops} (pid {pid}) attached"),
+            EventKind::SchedulerExited { status, asked } => {
                 let asked = if *asked { "as asked" } else { "unasked" };
                 write!(f, "scheduler exited {asked}: {status}")
             }
-            Happening::SchedulerFailed { reason } => write!(f, "scheduler failed: {reason}"),
-            Happening::Note { key, value } => write!(f, "note {key} = {value}"),
-            Happening::Sent {
+            EventKind::SchedulerFailed { reason } => write!(f, "scheduler failed: {reason}"),
+            EventKind::Note { key, value } => write!(f, "note {key} = {value}"),
+            EventKind::Sent {
                 frame,
                 payload,
                 intact,
@@ -122,8 +122,8 @@ impl fmt::Display for Happening {
                 let damaged = if *intact { "" } else { " (damaged)" };
                 write!(f, "sent {frame}{damaged}: {payload}")
             }
-            Happening::Refused { reason } => write!(f, "refused: {reason}"),
-            Happening::BodyFailed { reason } => write!(f, "the test's body failed: {reason}"),
+            EventKind::Refused { reason } => write!(f, "refused: {reason}"),
+            EventKind::BodyFailed { reason } => write!(f, "the test's body failed: {reason}"),
         }
     }
 }
@@ -160,7 +160,7 @@ pub enum End {
     #[default]
     PoweredOff,
     /// The guest went away without having been told to.
-    LeftEarly {
+    GuestExited {
         /// What it was doing.
         during: String,
     },

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! Record ─┬─ plan       what was asked: machine, kernel, scheduler, seed, expectations
-//!         ├─ remake     with the plan enough to make the run again: the machine, what the test did in it
+//!         ├─ replay_inputs     with the plan enough to make the run again: the machine, what the test did in it
 //!         ├─ evidence   what the guest did          ┐ the record hash covers these two:
 //!         ├─ judgement  what `check` made of it     ┘ same hash = same execution
 //!         └─ host       versions, host seconds, paths: never hashed
@@ -21,7 +21,7 @@ mod manifest;
 mod monitored;
 mod observation;
 mod plan;
-mod remake;
+mod replay_inputs;
 mod repro;
 mod script;
 mod snapshot;
@@ -33,17 +33,17 @@ mod verdict;
 use serde::{Deserialize, Serialize};
 
 pub use dump::Dump;
-pub use evidence::{End, Event, Evidence, Happening, SchedExt, Window};
+pub use evidence::{End, Event, EventKind, Evidence, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
 pub use manifest::Manifest;
 pub use monitored::{Finding, Monitored};
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
-pub use remake::{GuestLimits, Remake};
-pub use repro::{Chain, Repro, Trace, TracedCall};
+pub use replay_inputs::{GuestLimits, ReplayInputs};
+pub use repro::{CallHistory, Repro, Trace, TracedCall};
 pub use script::{Content, FileSum, HostProgram, Step};
-pub use snapshot::{Snapshot, View, Who};
+pub use snapshot::{Snapshot, TaskRef, View};
 pub use store::{RecordId, StoreError, find, load, save};
 pub use tag::{MOST_TAG_BYTES, Tag, TagError, tagged_path, well_known};
 pub use value::{Name, NoSuchValue, Value};
@@ -70,7 +70,7 @@ pub struct Record {
     pub plan: Plan,
     /// What it takes to make the run again; `None` in records of format 1.0, and where no machine came up.
     #[serde(default)]
-    pub remake: Option<Remake>,
+    pub replay_inputs: Option<ReplayInputs>,
     /// What the guest did.
     pub evidence: Evidence,
     /// What was made of it.
@@ -103,7 +103,7 @@ impl Record {
         Record {
             format: FORMAT,
             plan,
-            remake: None,
+            replay_inputs: None,
             evidence,
             judgement,
             observations: Vec::new(),

@@ -26,14 +26,14 @@ pub struct Trace {
     /// What was caught, in a sentence.
     pub of: String,
     /// The tasks that it is about, the one that has waited longest first, and then the CPUs.
-    pub chains: Vec<Chain>,
+    pub histories: Vec<CallHistory>,
     /// Calls that were seen until then, of whatever task and CPU.
     pub seen: u64,
 }
 
 /// The last calls for a task, or of a CPU.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Chain {
+pub struct CallHistory {
     /// `comm[pid]`, or `CPU 1`.
     pub of: String,
     /// The calls, the oldest first.

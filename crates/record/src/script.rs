@@ -111,7 +111,7 @@ pub enum Content {
     /// Other bytes, in hex.
     Hex(String),
     /// Too much for a record.
-    Left {
+    Omitted {
         /// How many bytes.
         bytes: u64,
     },
@@ -124,7 +124,7 @@ impl Content {
     /// These bytes, as a record keeps them.
     pub fn of(bytes: &[u8]) -> Content {
         if bytes.len() > MAX_KEPT {
-            return Content::Left {
+            return Content::Omitted {
                 bytes: bytes.len() as u64,
             };
         }
@@ -143,7 +143,7 @@ impl Content {
                 .chunks(2)
                 .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
                 .collect(),
-            Content::Hex(_) | Content::Left { .. } => None,
+            Content::Hex(_) | Content::Omitted { .. } => None,
         }
     }
 }
@@ -161,7 +161,7 @@ mod tests {
         let long = Content::of(&vec![0; MAX_KEPT + 1]);
         assert_eq!(
             long,
-            Content::Left {
+            Content::Omitted {
                 bytes: MAX_KEPT as u64 + 1
             }
         );

@@ -33,22 +33,22 @@ pub struct View<'s> {
 
 /// Which task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Who<'n> {
+pub enum TaskRef<'n> {
     /// That with this process id.
     Pid(i64),
     /// The first with this name.
     Comm(&'n str),
 }
 
-impl From<i64> for Who<'_> {
+impl From<i64> for TaskRef<'_> {
     fn from(pid: i64) -> Self {
-        Who::Pid(pid)
+        TaskRef::Pid(pid)
     }
 }
 
-impl<'n> From<&'n str> for Who<'n> {
+impl<'n> From<&'n str> for TaskRef<'n> {
     fn from(comm: &'n str) -> Self {
-        Who::Comm(comm)
+        TaskRef::Comm(comm)
     }
 }
 
@@ -76,15 +76,15 @@ impl Snapshot {
     ///
     /// # Errors
     /// [`NoSuchValue`] lists tasks.
-    pub fn task<'n>(&self, who: impl Into<Who<'n>>) -> Result<View<'_>, NoSuchValue> {
+    pub fn task<'n>(&self, who: impl Into<TaskRef<'n>>) -> Result<View<'_>, NoSuchValue> {
         let who = who.into();
         let wanted = |view: &View<'_>| match who {
-            Who::Pid(pid) => view.i64("pid") == Ok(pid),
-            Who::Comm(comm) => view.str("comm") == Ok(comm),
+            TaskRef::Pid(pid) => view.i64("pid") == Ok(pid),
+            TaskRef::Comm(comm) => view.str("comm") == Ok(comm),
         };
         let name = match who {
-            Who::Pid(pid) => format!("task with the pid {pid}"),
-            Who::Comm(comm) => format!("task `{comm}`"),
+            TaskRef::Pid(pid) => format!("task with the pid {pid}"),
+            TaskRef::Comm(comm) => format!("task `{comm}`"),
         };
         self.one_of("tasks", wanted, name, |view| {
             format!("{}[{}]", view.text("comm"), view.text("pid"))

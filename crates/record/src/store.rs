@@ -314,7 +314,7 @@ mod tests {
         let mut later = record("x", "boot").evidence;
         later.events.push(crate::Event {
             at: GuestTime(Nanos(1)),
-            what: crate::Happening::Note {
+            what: crate::EventKind::Note {
                 key: "k".into(),
                 value: "v".into(),
             },

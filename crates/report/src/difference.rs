@@ -141,7 +141,7 @@ impl fmt::Display for Difference {
 }
 
 fn group_difference(recorded: &[CgroupSpec], again: &[CgroupSpec]) -> Option<Difference> {
-    let (number, pair) = parting(recorded, again)?;
+    let (number, pair) = first_divergence(recorded, again)?;
     let of = |what, sides| Difference::new("group", Some(number), None, what, sides);
     let (was, is) = match pair {
         (Some(was), Some(is)) => (was, is),
@@ -163,7 +163,7 @@ fn group_difference(recorded: &[CgroupSpec], again: &[CgroupSpec]) -> Option<Dif
 }
 
 fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
-    let (number, (was, is)) = parting(recorded, again)?;
+    let (number, (was, is)) = first_divergence(recorded, again)?;
     let at = earlier(was.map(|event| event.at), is.map(|event| event.at));
     let of = |what, sides| Some(Difference::new("event", Some(number), at, what, sides));
     let (Some(was), Some(is)) = (was, is) else {
@@ -181,7 +181,7 @@ fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
 }
 
 fn window_difference(recorded: &[Window], again: &[Window]) -> Option<Difference> {
-    let (number, pair) = parting(recorded, again)?;
+    let (number, pair) = first_divergence(recorded, again)?;
     let of = |at, what, sides| Some(Difference::new("window", Some(number), at, what, sides));
     let (was, is) = match pair {
         (Some(was), Some(is)) => (was, is),
@@ -222,7 +222,7 @@ fn window_difference(recorded: &[Window], again: &[Window]) -> Option<Difference
 
 /// The first field of the first worker in which two reports of a window differ.
 fn worker_difference(recorded: &[WorkerReport], again: &[WorkerReport]) -> Option<(String, Sides)> {
-    let (number, pair) = parting(recorded, again)?;
+    let (number, pair) = first_divergence(recorded, again)?;
     let named = |worker: &WorkerReport| format!("{} (pid {})", worker.id, worker.pid);
     let (was, is) = match pair {
         (Some(was), Some(is)) if was.id == is.id => (was, is),
@@ -291,7 +291,7 @@ fn console_difference(recorded: &str, again: &str) -> Option<Difference> {
 /// The first line in which two texts differ.
 fn line_difference(channel: &'static str, recorded: &str, again: &str) -> Option<Difference> {
     let (recorded, again) = (lines(recorded), lines(again));
-    let (index, pair) = parting(&recorded, &again)?;
+    let (index, pair) = first_divergence(&recorded, &again)?;
     let bare = |line: &&str| line.trim_end_matches(['\r', '\n']).to_owned();
     let sides = match pair {
         // Line ends are worth showing only where nothing else differs.
@@ -304,7 +304,7 @@ fn line_difference(channel: &'static str, recorded: &str, again: &str) -> Option
 fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Difference> {
     let of = |what, sides| Some(Difference::new("judgement", None, None, what, sides));
     let Judgement { verdict, checks } = recorded;
-    let Some((_, pair)) = parting(checks, &again.checks) else {
+    let Some((_, pair)) = first_divergence(checks, &again.checks) else {
         return of("verdict".to_owned(), values(verdict, &again.verdict)?);
     };
     let outcome = |check: &CheckResult| format!("{} {}", check.check, check.verdict);
@@ -325,7 +325,7 @@ fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Diffe
     if let Some(sides) = texts(reason, &is.reason) {
         return of(format!("{check} reason"), sides);
     }
-    let (number, pair) = parting(details, &is.details)?;
+    let (number, pair) = first_divergence(details, &is.details)?;
     let sides = match pair {
         (Some(was), Some(is)) => texts(was, is)?,
         (was, is) => either(was, is, |line| shown::quoted(line)),
@@ -343,7 +343,7 @@ fn window_text(window: &Window) -> String {
 type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
 /// The first item in which two lists differ, with its number.
-fn parting<'a, T: PartialEq>(recorded: &'a [T], again: &'a [T]) -> Option<(usize, Pair<'a, T>)> {
+fn first_divergence<'a, T: PartialEq>(recorded: &'a [T], again: &'a [T]) -> Option<(usize, Pair<'a, T>)> {
     let equal = recorded.iter().zip(again).take_while(|(was, is)| was == is);
     let number = equal.count();
     let pair = (recorded.get(number), again.get(number));

@@ -1,6 +1,6 @@
 //! How a run came to its failure, as text.
 
-use record::{Chain, Record, Repro, Trace, TracedCall, Value};
+use record::{CallHistory, Record, Repro, Trace, TracedCall, Value};
 
 /// The chain of calls; empty where none was looked for.
 pub(crate) fn chain(record: &Record) -> String {
@@ -29,8 +29,10 @@ fn traced(trace: &Trace, record: &Record) -> String {
             record.hash.short()
         )
     };
-    let (tasks, cpus): (Vec<&Chain>, Vec<&Chain>) =
-        trace.chains.iter().partition(|chain| chain.conclusion.is_some());
+    let (tasks, cpus): (Vec<&CallHistory>, Vec<&CallHistory>) = trace
+        .histories
+        .iter()
+        .partition(|chain| chain.conclusion.is_some());
     if let Some(task) = tasks.first() {
         text += &calls(task);
     }
@@ -43,7 +45,7 @@ fn traced(trace: &Trace, record: &Record) -> String {
     text
 }
 
-fn calls(chain: &Chain) -> String {
+fn calls(chain: &CallHistory) -> String {
     let mut text = format!("    the last calls for {}:\n", chain.of);
     for call in &chain.calls[chain.calls.len().saturating_sub(SHOWN)..] {
         text += &format!("      {}\n", head(call));

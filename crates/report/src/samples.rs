@@ -1,7 +1,7 @@
 //! A record for the tests of this crate.
 
 use record::{
-    CheckResult, Event, Evidence, Expectation, Happening, HostFacts, Judgement, KernelFacts, Plan, Record,
+    CheckResult, Event, EventKind, Evidence, Expectation, HostFacts, Judgement, KernelFacts, Plan, Record,
     SchedExt, Verdict, Window,
 };
 use spec::{CgroupSpec, ExitStatus, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
@@ -51,25 +51,25 @@ fn evidence() -> Evidence {
     let workers = || vec![worker("a", 0, 1_000), worker("a", 1, 600), worker("b", 0, 400)];
     let mut events = vec![Event {
         at: at(500),
-        what: Happening::Booted {
+        what: EventKind::Booted {
             release: "7.2.13".into(),
             cpus: 2,
         },
     }];
-    let spawned = workers().into_iter().map(|worker| Happening::Spawned {
+    let spawned = workers().into_iter().map(|worker| EventKind::Spawned {
         id: worker.id,
         pid: worker.pid,
         work: "spin".into(),
         nice: 0,
     });
-    let attached = Happening::SchedulerAttached {
+    let attached = EventKind::SchedulerAttached {
         ops: "baton".into(),
         pid: 90,
     };
     events.extend(spawned.chain([attached]).map(|what| Event { at: at(900), what }));
     events.push(Event {
         at: at(5_100),
-        what: Happening::SchedulerExited {
+        what: EventKind::SchedulerExited {
             status: ExitStatus::Code(0),
             asked: true,
         },

@@ -1,6 +1,6 @@
 //! A record in a few numbers: what `--json` prints and what the tables show.
 
-use record::{Dump, Happening, Record, Repro, Verdict};
+use record::{Dump, EventKind, Record, Repro, Verdict};
 use serde::Serialize;
 use spec::{CpuSet, Nanos, WorkerReport};
 
@@ -163,8 +163,8 @@ fn caught(dump: &Dump) -> CaughtSummary {
 fn conclusions(record: &Record) -> Vec<String> {
     match &record.repro {
         Some(Repro::Traced(trace)) if trace.hash == record.hash => {
-            let chains = trace.chains.iter();
-            chains.filter_map(|chain| chain.conclusion.clone()).collect()
+            let histories = trace.histories.iter();
+            histories.filter_map(|chain| chain.conclusion.clone()).collect()
         }
         _ => Vec::new(),
     }
@@ -218,7 +218,7 @@ fn works(record: &Record, group: &str) -> String {
         .events
         .iter()
         .filter_map(|event| match &event.what {
-            Happening::Spawned { id, work, .. } if id.group.as_str() == group => Some(work.as_str()),
+            EventKind::Spawned { id, work, .. } if id.group.as_str() == group => Some(work.as_str()),
             _ => None,
         })
         .collect();

@@ -29,12 +29,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
-mod ahead;
 mod checks;
 mod error;
+mod fork_pool;
+mod fork_source;
 mod kernel;
 mod live;
-mod original;
 mod progress;
 mod replay;
 mod repro;
@@ -47,7 +47,7 @@ mod work;
 
 pub use checks::{fair, percent, share};
 pub use error::{BodyError, Outcome, RigError};
-pub use introspect::{Question, QuestionError};
+pub use introspect::{Query, QueryError};
 pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
 pub use kstore::KernelRequest;
 pub use live::{LiveError, ask_running};
@@ -59,10 +59,10 @@ pub use record::{
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};
-pub use run::{Keep, Look, RunSpec, default_records_dir, run};
+pub use run::{Keep, RunSpec, TimedQuery, default_records_dir, run};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
-pub use session::{Act, Hit, HitKind, Limits, Only};
+pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
 pub use setup::{Finished, Setup};
 pub use spec::{
     CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
@@ -73,8 +73,8 @@ pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
 /// What a test file needs.
 pub mod prelude {
     pub use crate::{
-        Act, Burst, Group, Llc, Nanos, Node, Only, Outcome, PingPong, Program, Rig, Spin, Target, When, fair,
-        millis, percent, secs, share,
+        Burst, Group, HitAction, HitFilter, Llc, Nanos, Node, Outcome, PingPong, Program, Rig, Spin, Target,
+        When, fair, millis, percent, secs, share,
     };
 }
 

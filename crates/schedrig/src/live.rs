@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use introspect::kernel::VmCoreInfo;
-use introspect::{DebugInfo, GuestKernel, Hints, Placement, Question};
+use introspect::{DebugInfo, GuestKernel, Hints, Placement, Query};
 use kimage::KernelImage;
 use kstore::Store;
 use machine_tcg::{Running, RunningError};
@@ -53,7 +53,7 @@ pub enum LiveError {
 ///
 /// # Errors
 /// [`RigError::Live`] where there is no such machine or its kernel's file is not here, [`RigError::Kernel`].
-pub fn ask_running(pid: Option<u32>, question: &Question) -> Result<Value, RigError> {
+pub fn ask_running(pid: Option<u32>, query: &Query) -> Result<Value, RigError> {
     let running = match pid {
         Some(pid) => Running::of(pid).ok_or(LiveError::NotARun { pid })?,
         None => only(Running::all())?,
@@ -64,7 +64,7 @@ pub fn ask_running(pid: Option<u32>, question: &Question) -> Result<Value, RigEr
         .ok_or(LiveError::Booting { pid: running.pid })?;
     let info = debug_info(&build_id)?;
     let place = Placement::find(&info, &memory, &Hints::default()).map_err(session::LookError::from)?;
-    Ok(question.answer(&GuestKernel::live(&info, &memory, place)))
+    Ok(query.answer(&GuestKernel::live(&info, &memory, place)))
 }
 
 fn only(mut all: Vec<Running>) -> Result<Running, LiveError> {

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use kstore::{KernelRequest, Store};
 use record::{HostProgram, KernelFacts, Record};
 use report::Difference;
-use session::{Actor, Limits, Program, read_program};
+use session::{Limits, Program, ScriptPlayer, read_program};
 
-use crate::run::Body;
-use crate::run::Look;
+use crate::run::RunBody;
+use crate::run::TimedQuery;
 use crate::scheduler::{self, SchedulerSpec};
 use crate::setup::{Finished, Setup};
 use crate::{Outcome, Progress, Rig, RigError, RunSpec};
@@ -28,7 +28,7 @@ pub struct ReplayOptions {
     /// The directory in which the record of another execution is kept.
     pub records: Option<PathBuf>,
     /// What is to be asked of the guest's kernel, and when.
-    pub looks: Vec<Look>,
+    pub queries: Vec<TimedQuery>,
     /// Go on where something is not what it was: then the execution may be another.
     pub anyway: bool,
 }
@@ -37,7 +37,7 @@ pub struct ReplayOptions {
 pub struct Replay {
     recorded: Record,
     setup: Setup,
-    actor: Actor,
+    player: ScriptPlayer,
 }
 
 /// A run that was made again.
@@ -92,28 +92,33 @@ impl Replay {
         options: &ReplayOptions,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Replay, RigError> {
-        let remake = recorded.remake.as_ref().ok_or(CannotReplay::NotRecorded)?;
+        let replay_inputs = recorded.replay_inputs.as_ref().ok_or(CannotReplay::NotRecorded)?;
         let strict = !options.anyway;
-        let program = remake
+        let program = replay_inputs
             .scheduler
             .as_ref()
             .map(|host| scheduler_program(host, options, strict))
             .transpose()?;
-        let actor = Actor::prepare(&remake.script, strict).map_err(CannotReplay::from)?;
+        let player = ScriptPlayer::prepare(&replay_inputs.script, strict).map_err(CannotReplay::from)?;
         let kernel = match &options.kernel {
             Some(request) => request.clone(),
             None => find_kernel(&recorded.plan.kernel, progress)?,
         };
-        let spec = specify(&recorded, options, kernel, Limits::from_guest(&remake.limits))?;
+        let spec = specify(
+            &recorded,
+            options,
+            kernel,
+            Limits::from_guest(&replay_inputs.limits),
+        )?;
         let setup = Setup::with_program(spec, program, progress)?;
-        let differences = setup.manifest().differences(&remake.manifest);
+        let differences = setup.manifest().differences(&replay_inputs.manifest);
         if strict && !differences.is_empty() {
             return Err(CannotReplay::Mismatch { differences }.into());
         }
         Ok(Replay {
             recorded,
             setup,
-            actor,
+            player,
         })
     }
 
@@ -123,7 +128,7 @@ impl Replay {
     /// As [`Setup::run`].
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Replayed, RigError> {
         let plan = &self.recorded.plan;
-        let body: Body<'_, fn(&mut Rig) -> Outcome> = Body::Script(&self.actor, &plan.expectations);
+        let body: RunBody<'_, fn(&mut Rig) -> Outcome> = RunBody::Script(&self.player, &plan.expectations);
         let (record, _) = self.setup.make(plan.seed, progress, body, Vec::new())?;
         let mut finished = self.setup.keep(record)?;
         let difference = report::first_difference(&self.recorded, &finished.record);
@@ -161,7 +166,7 @@ fn specify(
         qemu: options.qemu.clone(),
         saves: options.saves.clone(),
         keep: crate::Keep::None,
-        looks: options.looks.clone(),
+        queries: options.queries.clone(),
         replay: std::sync::Arc::new(move |_| replay.clone()),
         records: options
             .records
@@ -198,27 +203,27 @@ fn find_kernel(
     let store = Store::open_default().map_err(|error| failed(error.into()))?;
     let here = store.list().map_err(|error| failed(error.into()))?;
     let same = |entry: &&kstore::Entry| entry.build_id == recorded.build_id && entry.damage.is_none();
-    let asked: KernelRequest = recorded
+    let overrides: KernelRequest = recorded
         .request
         .parse()
         .map_err(|error: kstore::RequestError| failed(error.into()))?;
     if let Some(entry) = here.iter().find(same) {
         let answers = entry.requests.contains(&recorded.request);
         return Ok(if answers {
-            asked
+            overrides
         } else {
             KernelRequest::Path(entry.directory.clone())
         });
     }
     let mut tell = |step| progress(Progress::Kernel(step));
-    let first = store.resolve(&asked, &mut tell);
+    let first = store.resolve(&overrides, &mut tell);
     if first
         .as_ref()
         .is_ok_and(|kernel| kernel.build_id == recorded.build_id)
     {
-        return Ok(asked);
+        return Ok(overrides);
     }
-    if let KernelRequest::Apt(apt) = &asked {
+    if let KernelRequest::Apt(apt) = &overrides {
         let version = recorded.release.split(['+', '-']).next().unwrap_or_default();
         let exact = KernelRequest::Apt(kstore::AptRequest {
             version: Some(version.to_owned()),
@@ -232,7 +237,7 @@ fn find_kernel(
         }
     }
     match first {
-        Ok(_) => Ok(asked),
+        Ok(_) => Ok(overrides),
         Err(error) => Err(failed(error.into())),
     }
 }

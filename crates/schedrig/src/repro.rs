@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use guestmem::GuestVirt;
-use observe::trace::{About, Sites, Tracer};
-use record::{Dump, Record, Remake, Repro, Trace};
-use session::{Act, Actor, HitKind, chain};
+use observe::call_history::{About, CallRecorder, Sites};
+use record::{Dump, Record, ReplayInputs, Repro, Trace};
+use session::{HitAction, HitKind, ScriptPlayer, chain};
 
-use crate::run::Body;
+use crate::run::RunBody;
 use crate::setup::Setup;
 use crate::{Outcome, Progress, Rig};
 
@@ -26,20 +26,21 @@ impl Setup {
     ) -> Result<Repro, String> {
         let caught = record.dumps.iter().find(|dump| !dump.tasks.is_empty());
         let caught = caught.ok_or("no task is known that the failure is about")?;
-        let remake = record.remake.as_ref();
-        let Remake { script, .. } = remake.ok_or("the record does not hold what the test did")?;
-        let actor = Actor::prepare(script, true).map_err(|error| chain(&error))?;
-        let tracer = Arc::new(Mutex::new(Tracer::new(sites.clone(), about(caught))));
-        let body: Body<'_, fn(&mut Rig) -> Outcome> = Body::Script(&actor, &record.plan.expectations);
+        let replay_inputs = record.replay_inputs.as_ref();
+        let ReplayInputs { script, .. } =
+            replay_inputs.ok_or("the record does not hold what the test did")?;
+        let player = ScriptPlayer::prepare(script, true).map_err(|error| chain(&error))?;
+        let recorder = Arc::new(Mutex::new(CallRecorder::new(sites.clone(), about(caught))));
+        let body: RunBody<'_, fn(&mut Rig) -> Outcome> = RunBody::Script(&player, &record.plan.expectations);
         let (second, _) = self
-            .make(record.plan.seed, progress, body, hooks(sites, &tracer))
+            .make(record.plan.seed, progress, body, hooks(sites, &recorder))
             .map_err(|error| chain(&error))?;
-        let tracer = tracer.lock().unwrap_or_else(PoisonError::into_inner);
+        let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Repro::Traced(Trace {
             hash: second.hash,
             of: caught.trigger.clone(),
-            chains: tracer.chains(),
-            seen: tracer.seen(),
+            histories: recorder.histories(),
+            seen: recorder.seen(),
         }))
     }
 }
@@ -53,24 +54,24 @@ fn about(caught: &Dump) -> About {
 }
 
 /// Where each call begins, and where it is back.
-fn hooks(sites: &Sites, tracer: &Arc<Mutex<Tracer>>) -> Vec<(GuestVirt, Act)> {
+fn hooks(sites: &Sites, recorder: &Arc<Mutex<CallRecorder>>) -> Vec<(GuestVirt, HitAction)> {
     let mut hooks = Vec::new();
     for (nth, site) in sites.all.iter().enumerate() {
-        let entered = Arc::clone(tracer);
-        let act = Act::call(move |hit, kernel| {
+        let entered = Arc::clone(recorder);
+        let act = HitAction::call(move |hit, kernel| {
             if let (Some(cpu), HitKind::Entered { registers, .. }) = (hit.cpu, &hit.what) {
                 let registers = std::array::from_fn(|n| registers.argument(n).unwrap_or(0));
-                let mut tracer = entered.lock().unwrap_or_else(PoisonError::into_inner);
-                tracer.entered(nth, hit.at, cpu, registers, kernel);
+                let mut recorder = entered.lock().unwrap_or_else(PoisonError::into_inner);
+                recorder.entered(nth, hit.at, cpu, registers, kernel);
             }
         });
         hooks.push((site.at(), act));
         let Some(back) = site.back else { continue };
-        let left = Arc::clone(tracer);
-        let act = Act::call(move |hit, kernel| {
+        let left = Arc::clone(recorder);
+        let act = HitAction::call(move |hit, kernel| {
             if let Some(cpu) = hit.cpu {
-                let mut tracer = left.lock().unwrap_or_else(PoisonError::into_inner);
-                tracer.left(nth, cpu, kernel);
+                let mut recorder = left.lock().unwrap_or_else(PoisonError::into_inner);
+                recorder.left(nth, cpu, kernel);
             }
         });
         hooks.push((back, act));

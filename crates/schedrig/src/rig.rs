@@ -21,19 +21,19 @@ use crate::{Outcome, PreparedKernel, RigError};
 pub struct Rig {
     session: Session,
     topology: Topology,
-    asked: Asked,
+    overrides: CheckOverrides,
     kernel: Arc<PreparedKernel>,
 }
 
 /// What the body wants the run to be judged by, beside the defaults.
 #[derive(Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct CheckOverrides {
     pub(crate) added: Vec<Expectation>,
     pub(crate) replaced: Vec<Expectation>,
     pub(crate) dropped: Vec<&'static str>,
 }
 
-impl Asked {
+impl CheckOverrides {
     /// What the run is judged by.
     pub(crate) fn expectations(self) -> Vec<Expectation> {
         let mut expectations = Expectation::defaults();
@@ -65,13 +65,13 @@ impl Rig {
         Rig {
             session,
             topology,
-            asked: Asked::default(),
+            overrides: CheckOverrides::default(),
             kernel,
         }
     }
 
-    pub(crate) fn into_parts(self) -> (Session, Asked) {
-        (self.session, self.asked)
+    pub(crate) fn into_parts(self) -> (Session, CheckOverrides) {
+        (self.session, self.overrides)
     }
 
     /// The machine's shape.
@@ -93,7 +93,7 @@ impl Rig {
     /// not made again in a replay; [`Rig::kernel_ops`] is.
     ///
     /// # Errors
-    /// [`RigError::Kernel`] for a kernel without types, [`RigError::Look`] when it is not found in the guest's memory.
+    /// [`RigError::Kernel`] for a kernel without types, [`RigError::TimedQuery`] when it is not found in the guest's memory.
     pub fn kernel(&mut self) -> Result<GuestKernel<'_>, RigError> {
         self.see()?;
         Ok(self.session.kernel()?)
@@ -123,18 +123,18 @@ impl Rig {
 
     /// Holds the run to one more promise; judged from the record when the run is over.
     pub fn check(&mut self, expectation: Expectation) -> Result<(), RigError> {
-        self.asked.added.push(expectation);
+        self.overrides.added.push(expectation);
         Ok(())
     }
 
     /// Replaces the default check of the same kind, as in `NoStarvation` with another limit.
     pub fn instead(&mut self, expectation: Expectation) {
-        self.asked.replaced.push(expectation);
+        self.overrides.replaced.push(expectation);
     }
 
     /// Leaves out the checks of that name (`starvation`, `stall`, `kernel`, …).
     pub fn without(&mut self, check: &'static str) {
-        self.asked.dropped.push(check);
+        self.overrides.dropped.push(check);
     }
 
     /// Puts a value into the record.

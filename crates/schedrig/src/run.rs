@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
-use introspect::Question;
+use introspect::Query;
 use record::{Evidence, Expectation, Step};
-use session::{Actor, Limits, Observed, Session, chain};
+use session::{Limits, Observed, ScriptPlayer, Session, chain};
 use spec::{Nanos, Topology};
 
 use crate::kernel::{DEFAULT_KERNEL, PreparedKernel};
@@ -48,7 +48,7 @@ pub struct RunSpec {
     /// runs. Changes no result.
     pub warm: bool,
     /// What is to be asked of the guest's kernel, and when.
-    pub looks: Vec<Look>,
+    pub queries: Vec<TimedQuery>,
     /// Snapshots that are taken while the workers run for the first time, evenly over that time.
     pub snapshots: usize,
     /// Has the runqueues sampled, and judged by [`Expectation::WorkConserving`] and [`Expectation::CpusAdvance`].
@@ -61,11 +61,11 @@ pub struct RunSpec {
 
 /// A question to the guest's kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
+pub struct TimedQuery {
     /// How long the workers have run then, in all windows together; `None` = when the test's body is done.
     pub at: Option<Nanos>,
     /// The question.
-    pub question: Question,
+    pub query: Query,
 }
 
 /// Which records are kept.
@@ -102,7 +102,7 @@ impl RunSpec {
             keep: Keep::All,
             saves: None,
             warm: false,
-            looks: Vec::new(),
+            queries: Vec::new(),
             snapshots: 0,
             monitor: true,
             auto_repro: true,
@@ -140,15 +140,15 @@ pub fn run(
 }
 
 /// Who plays.
-pub(crate) enum Body<'r, F> {
+pub(crate) enum RunBody<'r, F> {
     /// A test.
     Test(F),
     /// A record's script; the run is held to the record's promises.
-    Script(&'r Actor, &'r [Expectation]),
+    Script(&'r ScriptPlayer, &'r [Expectation]),
 }
 
 /// What became of a play.
-pub(crate) struct Played {
+pub(crate) struct Executed {
     pub(crate) evidence: Evidence,
     pub(crate) expectations: Vec<Expectation>,
     pub(crate) script: Vec<Step>,
@@ -156,14 +156,14 @@ pub(crate) struct Played {
 }
 
 /// Brings the guest to where the body begins, plays the body, and takes the evidence.
-pub(crate) fn play<F>(
+pub(crate) fn execute<F>(
     mut session: Session,
     spec: &RunSpec,
     seed: u64,
     kernel: &Arc<PreparedKernel>,
     scheduler: Option<&PreparedScheduler>,
-    body: Body<'_, F>,
-) -> Played
+    body: RunBody<'_, F>,
+) -> Executed
 where
     F: FnOnce(&mut Rig) -> Outcome,
 {
@@ -177,10 +177,10 @@ where
         // Every question will be answered by that.
         Err(error) => tracing::debug!(%error, "no debug info"),
     }
-    let ready = set_the_stage(&mut session, seed, kernel, scheduler);
-    for look in &spec.looks {
-        if let Some(at) = look.at {
-            session.look_at(at, look.question.clone());
+    let ready = prepare_guest(&mut session, seed, kernel, scheduler);
+    for query in &spec.queries {
+        if let Some(at) = query.at {
+            session.query_at(at, query.query.clone());
         }
     }
     if let Err(error) = session.snapshots(spec.snapshots) {
@@ -188,16 +188,16 @@ where
     }
     session.begin_script();
     let (mut session, expectations) = match body {
-        Body::Test(body) => play_test(session, spec, kernel, ready, body),
-        Body::Script(actor, expectations) => {
+        RunBody::Test(body) => execute_test(session, spec, kernel, ready, body),
+        RunBody::Script(player, expectations) => {
             // What went wrong before the body began made it give up, and that is the script's only step.
-            actor.play(&mut session);
+            player.execute(&mut session);
             (session, expectations.to_vec())
         }
     };
     let script = session.take_script();
-    for look in spec.looks.iter().filter(|look| look.at.is_none()) {
-        session.observe(&look.question);
+    for query in spec.queries.iter().filter(|query| query.at.is_none()) {
+        session.observe(&query.query);
     }
     if session.caught() == 0 {
         // For the case that a check fails which nothing in the kernel has told of.
@@ -208,7 +208,7 @@ where
         let _ = session.stop_scheduler();
     }
     let (evidence, observed) = session.finish_observed();
-    Played {
+    Executed {
         evidence,
         expectations,
         script,
@@ -216,7 +216,7 @@ where
     }
 }
 
-fn play_test(
+fn execute_test(
     session: Session,
     spec: &RunSpec,
     kernel: &Arc<PreparedKernel>,
@@ -229,14 +229,14 @@ fn play_test(
         Ok(()) => catch_unwind(AssertUnwindSafe(|| body(&mut rig)))
             .unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into())),
     };
-    let (mut session, asked) = rig.into_parts();
+    let (mut session, overrides) = rig.into_parts();
     if let Err(error) = outcome {
         session.gave_up(chain(error.as_ref()));
     }
-    (session, asked.expectations())
+    (session, overrides.expectations())
 }
 
-fn set_the_stage(
+fn prepare_guest(
     session: &mut Session,
     seed: u64,
     kernel: &PreparedKernel,

@@ -6,13 +6,15 @@ use std::time::Instant;
 
 use guestmem::GuestVirt;
 use machine_tcg::{Qemu, TcgConfig};
-use observe::trace::Sites;
-use record::{Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, Remake, SchedulerPlan, Verdict};
-use session::{Act, GuestClock, Program, Session};
+use observe::call_history::Sites;
+use record::{
+    Evidence, HostFacts, KernelFacts, Manifest, Plan, Record, ReplayInputs, SchedulerPlan, Verdict,
+};
+use session::{GuestClock, HitAction, Program, Session};
 
+use crate::fork_source::{BOOT_SEED, ForkSource, Forked};
 use crate::kernel::PreparedKernel;
-use crate::original::{BOOT_SEED, Forked, Original};
-use crate::run::{Body, Keep, Played, RunSpec};
+use crate::run::{Executed, Keep, RunBody, RunSpec};
 use crate::scheduler::{self, SchedulerSpec};
 use crate::{Progress, RigError};
 
@@ -23,7 +25,7 @@ pub struct Setup {
     kernel: Arc<PreparedKernel>,
     scheduler: Option<PreparedScheduler>,
     manifest: Manifest,
-    original: Arc<Original>,
+    fork_source: Arc<ForkSource>,
 }
 
 /// Ticks of all CPUs together between two samples of the monitor.
@@ -87,14 +89,14 @@ impl Setup {
             Some(directory) => saves::Store::open(directory)?,
             None => saves::Store::open_default()?,
         };
-        let original = Original::of(config, kernel.clock, manifest.clone(), store)?;
+        let fork_source = ForkSource::of(config, kernel.clock, manifest.clone(), store)?;
         Ok(Setup {
             spec,
             qemu,
             kernel,
             scheduler,
             manifest,
-            original,
+            fork_source,
         })
     }
 
@@ -109,13 +111,13 @@ impl Setup {
     /// # Errors
     /// [`RigError`] where it cannot be saved.
     pub fn ready(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
-        self.original.ready(self.spec.limits, progress)
+        self.fork_source.ready(self.spec.limits, progress)
     }
 
     /// Has the fork for that seed made in the background while something else is done. Changes no result. Nothing
     /// happens before the first run.
     pub fn prepare(&self, seed: u64) {
-        self.original.prepare(seed);
+        self.fork_source.prepare(seed);
     }
 
     /// Makes a run: forks the machine (booting it first if nobody has), starts the scheduler, lets `body` play, judges,
@@ -131,7 +133,7 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
         body: impl FnOnce(&mut crate::Rig) -> crate::Outcome,
     ) -> Result<Finished, RigError> {
-        let (mut record, sites) = self.make(seed, progress, Body::Test(body), Vec::new())?;
+        let (mut record, sites) = self.make(seed, progress, RunBody::Test(body), Vec::new())?;
         if self.spec.auto_repro
             && record.verdict() == Verdict::Fail
             && let Some(sites) = sites
@@ -159,27 +161,27 @@ impl Setup {
         &self,
         seed: u64,
         progress: &mut dyn FnMut(Progress),
-        body: Body<'_, F>,
-        hooks: Vec<(GuestVirt, Act)>,
+        body: RunBody<'_, F>,
+        hooks: Vec<(GuestVirt, HitAction)>,
     ) -> Result<(Record, Option<Sites>), RigError>
     where
         F: FnOnce(&mut crate::Rig) -> crate::Outcome,
     {
         let started = Instant::now();
-        let forked = self.original.fork(seed, self.spec.limits, progress)?;
-        if self.spec.warm && self.original.forks() > 1 {
-            self.original.prepare(seed);
+        let forked = self.fork_source.fork(seed, self.spec.limits, progress)?;
+        if self.spec.warm && self.fork_source.forks() > 1 {
+            self.fork_source.prepare(seed);
         }
-        let (mut played, boot_seconds) = match forked {
-            Forked::Dead(evidence) => (Played::nothing(evidence), started.elapsed().as_secs_f64()),
+        let (mut executed, boot_seconds) = match forked {
+            Forked::Dead(evidence) => (Executed::nothing(evidence), started.elapsed().as_secs_f64()),
             Forked::Machine(machine) => {
                 let begun = Session::start_with(machine, self.clock(), self.spec.limits, hooks);
                 let boot_seconds = started.elapsed().as_secs_f64();
-                let played = match begun {
-                    Err(failed) => Played::nothing(failed.evidence),
-                    Ok((session, _hello)) => self.play(session, seed, body),
+                let executed = match begun {
+                    Err(failed) => Executed::nothing(failed.evidence),
+                    Ok((session, _hello)) => self.execute(session, seed, body),
                 };
-                (played, boot_seconds)
+                (executed, boot_seconds)
             }
         };
         let host = HostFacts {
@@ -189,14 +191,14 @@ impl Setup {
             boot_seconds,
             replay: (self.spec.replay)(seed),
         };
-        let sites = played.observed.sites.take();
-        Ok((self.judge(seed, played, host), sites))
+        let sites = executed.observed.sites.take();
+        Ok((self.judge(seed, executed, host), sites))
     }
 
     /// The guest's clock, looked at as often as somebody has to.
     fn clock(&self) -> Option<GuestClock> {
         let clock = self.kernel.clock;
-        if self.spec.looks.iter().any(|look| look.at.is_some()) {
+        if self.spec.queries.iter().any(|query| query.at.is_some()) {
             clock.map(GuestClock::finely)
         } else if self.spec.monitor {
             clock.map(|clock| clock.every(TICKS_PER_SAMPLE))
@@ -205,11 +207,11 @@ impl Setup {
         }
     }
 
-    fn play<F>(&self, session: Session, seed: u64, body: Body<'_, F>) -> Played
+    fn execute<F>(&self, session: Session, seed: u64, body: RunBody<'_, F>) -> Executed
     where
         F: FnOnce(&mut crate::Rig) -> crate::Outcome,
     {
-        crate::run::play(
+        crate::run::execute(
             session,
             &self.spec,
             seed,
@@ -220,13 +222,13 @@ impl Setup {
     }
 
     /// The evidence first, then the judgement.
-    fn judge(&self, seed: u64, played: Played, host: HostFacts) -> Record {
-        let Played {
+    fn judge(&self, seed: u64, executed: Executed, host: HostFacts) -> Record {
+        let Executed {
             evidence,
             expectations,
             script,
             observed,
-        } = played;
+        } = executed;
         let judgement = check::judge(&evidence, &expectations);
         let mut monitored = observed.monitored;
         if let Some(monitored) = &mut monitored {
@@ -248,14 +250,14 @@ impl Setup {
             seed,
             expectations,
         };
-        let remake = Remake {
+        let replay_inputs = ReplayInputs {
             manifest: self.manifest.clone(),
             scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.program.sums()),
             limits: spec.limits.of_guest(),
             script,
         };
         let mut record = Record {
-            remake: Some(remake),
+            replay_inputs: Some(replay_inputs),
             observations: observed.observations,
             snapshots: observed.snapshots,
             dumps: observed.dumps,
@@ -270,9 +272,9 @@ impl Setup {
     }
 }
 
-impl Played {
-    fn nothing(evidence: Evidence) -> Played {
-        Played {
+impl Executed {
+    fn nothing(evidence: Evidence) -> Executed {
+        Executed {
             evidence,
             expectations: record::Expectation::defaults(),
             script: Vec::new(),

@@ -12,7 +12,7 @@
 //!  (machine) ─────► frozen in call ──answer──► running ──► Reply ──► frozen in call …
 //!                                              │  ▲
 //!                                              │  └─ Ack ── Notice: into the evidence
-//!                                              ├─ hook on the tick: guest time; is it silent? is a question due?
+//!                                              ├─ hook on the tick: guest time; is it silent? is a query due?
 //!                                              └─ Exit, Deadline ──► over: every later command says why
 //! ```
 #![forbid(unsafe_code)]
@@ -31,8 +31,8 @@ pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
 pub use observer::{
-    Act, Hit, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed, Only, SnapshotError,
+    Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed, SnapshotError,
 };
-pub use replay::{Actor, ReplayError, read_program};
+pub use replay::{ReplayError, ScriptPlayer, read_program};
 pub use session::{Failed, Limits, Session, SessionError};
 pub use watchdog::{GuestClock, WatchdogError};

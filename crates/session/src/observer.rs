@@ -1,44 +1,44 @@
 //! Looking at the guest's kernel while a run goes on.
 //!
 //! ```text
-//!  tick ──────────► questions whose time has come, snapshots that are due, the monitor's rounds, tasks that are stuck
+//!  tick ──────────► queries whose time has come, snapshots that are due, the monitor's sampler, tasks that are stuck
 //!  hook, watch ───► instruments: whose is it? ─┬─ the user's: counted, logged, looked, shot, called, stopped
-//!                                              └─ the guard's: a dump
+//!                                              └─ the detector's: a dump
 //!  both ──────────► Observed, when the run is over
 //! ```
 //! The guest stands still meanwhile and does not notice: looking changes no execution. What was seen is beside the
 //! evidence, and not part of the record's hash.
 
-mod album;
-mod guard;
+mod detector;
 mod instruments;
 mod ops;
-mod questions;
-mod rounds;
+mod queries;
+mod sampler;
+mod snapshots;
 mod view;
 
 use std::sync::Arc;
 
 use guestmem::PhysMem;
-use introspect::{DebugInfo, GuestKernel, Question};
+use introspect::{DebugInfo, GuestKernel, Query};
 use machine::Machine;
+use observe::call_history::Sites;
 use observe::periodic::TooManySnapshots;
-use observe::trace::Sites;
-use observe::{Bounded, STORED_EVENTS};
+use observe::{BoundedVec, STORED_EVENTS};
 use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
-pub use album::NoRoom;
-pub use instruments::{Act, Hit, HitFn, HitKind, InstrumentError, Only};
+pub use instruments::{Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError};
+pub use snapshots::NoRoom;
 pub use view::LookError;
 
-use album::Album;
-use guard::Scene;
-pub(crate) use guard::{Alarm, Guard, Post};
+use detector::Stop;
+pub(crate) use detector::{FailureDetector, ProbePoint, Trigger};
 pub(crate) use instruments::{Instruments, Owner, RawHit};
-use questions::Questions;
-use rounds::Rounds;
+use queries::PendingQueries;
+use sampler::MonitorSampler;
+use snapshots::SnapshotKeeper;
 use view::View;
 
 /// All that was seen of a run beside its evidence.
@@ -62,12 +62,12 @@ pub(crate) struct Observer {
     window: Window,
     /// How long the workers had run before the window that is open.
     ran: Nanos,
-    questions: Questions,
-    pub(crate) album: Album,
-    rounds: Option<Rounds>,
-    pub(crate) guard: Guard,
+    queries: PendingQueries,
+    pub(crate) snapshots: SnapshotKeeper,
+    sampler: Option<MonitorSampler>,
+    pub(crate) detector: FailureDetector,
     pub(crate) instruments: Instruments,
-    seen: Bounded<Observation>,
+    seen: BoundedVec<Observation>,
 }
 
 #[derive(Debug)]
@@ -84,12 +84,12 @@ impl Default for Observer {
             view: View::default(),
             window: Window::Closed,
             ran: Nanos::ZERO,
-            questions: Questions::default(),
-            album: Album::default(),
-            rounds: None,
-            guard: Guard::default(),
+            queries: PendingQueries::default(),
+            snapshots: SnapshotKeeper::default(),
+            sampler: None,
+            detector: FailureDetector::default(),
             instruments: Instruments::default(),
-            seen: Bounded::new(STORED_EVENTS),
+            seen: BoundedVec::new(STORED_EVENTS),
         }
     }
 }
@@ -105,31 +105,31 @@ impl Observer {
 
     /// Samples the runqueues from now on.
     pub(crate) fn monitor(&mut self) {
-        self.rounds = Some(Rounds::new());
+        self.sampler = Some(MonitorSampler::new());
     }
 
-    pub(crate) fn look_at(&mut self, when: Nanos, question: Question) {
-        self.questions.add(when, question);
+    pub(crate) fn query_at(&mut self, when: Nanos, query: Query) {
+        self.queries.add(when, query);
     }
 
     pub(crate) fn snapshots(&mut self, count: usize) -> Result<(), TooManySnapshots> {
-        self.album.of_next_window(count)
+        self.snapshots.of_next_window(count)
     }
 
     /// The workers are told to run for so long.
     pub(crate) fn open(&mut self, memory: &dyn PhysMem, span: Nanos) {
         self.window = Window::Open;
-        self.album.open(span);
-        if let (Some(rounds), Ok(kernel)) = (&mut self.rounds, self.view.kernel(memory)) {
-            rounds.open(&kernel);
+        self.snapshots.open(span);
+        if let (Some(sampler), Ok(kernel)) = (&mut self.sampler, self.view.kernel(memory)) {
+            sampler.open(&kernel);
         }
     }
 
     /// The window is over, after that much time.
     pub(crate) fn close(&mut self, memory: &dyn PhysMem, span: Nanos) {
         self.window = Window::Closed;
-        if let (Some(rounds), Ok(kernel)) = (&mut self.rounds, self.view.kernel(memory)) {
-            rounds.close(&kernel);
+        if let (Some(sampler), Ok(kernel)) = (&mut self.sampler, self.view.kernel(memory)) {
+            sampler.close(&kernel);
         }
         self.ran.0 = self.ran.0.saturating_add(span.0);
     }
@@ -144,23 +144,23 @@ impl Observer {
         let Ok(kernel) = self.view.kernel(machine.memory()) else {
             return;
         };
-        let scene = Scene {
+        let stop = Stop {
             machine,
             kernel: &kernel,
             now,
             cpu: None,
         };
-        self.guard.tick(scene);
+        self.detector.tick(stop);
         let Some(since) = since else { return };
         self.window = Window::Since(since);
         let ran = Nanos(self.ran.0.saturating_add(now.0.0.saturating_sub(since.0.0)));
-        for seen in self.questions.due(ran, now, &kernel) {
+        for seen in self.queries.due(ran, now, &kernel) {
             let _ = self.seen.push(seen);
         }
-        self.album.tick(since, now, &kernel);
-        let found = self.rounds.as_mut().map(|rounds| rounds.tick(now, &kernel));
+        self.snapshots.tick(since, now, &kernel);
+        let found = self.sampler.as_mut().map(|sampler| sampler.tick(now, &kernel));
         for finding in found.unwrap_or_default() {
-            self.guard.monitored(&finding, scene);
+            self.detector.monitored(&finding, stop);
         }
     }
 
@@ -175,7 +175,7 @@ impl Observer {
             return false;
         };
         let cpu = raw.cpu(&kernel);
-        let scene = |now: GuestTime| Scene {
+        let stop = |now: GuestTime| Stop {
             machine,
             kernel: &kernel,
             now,
@@ -183,9 +183,9 @@ impl Observer {
         };
         match self.instruments.owner(raw.which()) {
             None => false,
-            Some(Owner::Guard(alarm)) => {
-                let alarm = *alarm;
-                self.guard.hit(alarm, scene(time(&kernel)), &raw.arguments());
+            Some(Owner::FailureDetector(trigger)) => {
+                let trigger = *trigger;
+                self.detector.hit(trigger, stop(time(&kernel)), &raw.arguments());
                 false
             }
             Some(Owner::User {
@@ -206,23 +206,23 @@ impl Observer {
                     });
                 };
                 match act {
-                    Act::Count => {}
-                    Act::Log => note(hit.asked(), hit.value()),
-                    Act::Look(questions) => {
+                    HitAction::Count => {}
+                    HitAction::Log => note(hit.asked(), hit.value()),
+                    HitAction::Query(queries) => {
                         note(hit.asked(), hit.value());
-                        for question in questions {
-                            note(format!("{question} at {}", hit.asked()), question.answer(&kernel));
+                        for query in queries {
+                            note(format!("{question} at {}", hit.asked()), query.answer(&kernel));
                         }
                     }
-                    Act::Snapshot(tag) => {
+                    HitAction::Snapshot(tag) => {
                         note(hit.asked(), hit.value());
-                        let _ = self.album.take(tag.clone(), hit.at, &kernel);
+                        let _ = self.snapshots.take(tag.clone(), hit.at, &kernel);
                     }
-                    Act::Call(function) => function(&hit, &kernel),
-                    Act::Stop => {
+                    HitAction::Call(function) => function(&hit, &kernel),
+                    HitAction::Stop => {
                         note(hit.asked(), hit.value());
                         let trigger = format!("stopped as asked: {} was hit", hit.asked());
-                        self.guard.found("stop", trigger, scene(hit.at));
+                        self.detector.found("stop", trigger, stop(hit.at));
                         return true;
                     }
                 }
@@ -232,14 +232,14 @@ impl Observer {
     }
 
     /// Asks now.
-    pub(crate) fn observe(&mut self, memory: &dyn PhysMem, now: GuestTime, question: &Question) {
+    pub(crate) fn observe(&mut self, memory: &dyn PhysMem, now: GuestTime, query: &Query) {
         let seen = match self.view.kernel(memory) {
-            Ok(kernel) => question.answer(&kernel),
+            Ok(kernel) => query.answer(&kernel),
             Err(error) => Value::missing(&error),
         };
         let _ = self.seen.push(Observation {
             at: now,
-            asked: question.to_string(),
+            asked: query.to_string(),
             seen,
         });
     }
@@ -253,13 +253,13 @@ impl Observer {
     ) -> Result<KernelOpReply, LookError> {
         let kernel = self.view.kernel(memory)?;
         let reply = introspect::ops::perform(&kernel, request);
-        let _ = self.seen.push(ops::told(now, request, &reply));
+        let _ = self.seen.push(ops::observation(now, request, &reply));
         Ok(reply)
     }
 
     /// A program of the guest has marked a phase.
     pub(crate) fn phase(&mut self, action: &observe::dispatch::Action, at: GuestTime) {
-        self.album.phase(action, at);
+        self.snapshots.phase(action, at);
     }
 
     /// Notes what was seen otherwise.
@@ -280,34 +280,34 @@ impl Observer {
         tag: Tag,
     ) -> Result<Snapshot, SnapshotError> {
         let kernel = self.view.kernel(memory)?;
-        Ok(self.album.take(tag, now, &kernel)?)
+        Ok(self.snapshots.take(tag, now, &kernel)?)
     }
 
     /// Has a failure that is seen now dumped.
     pub(crate) fn found(&mut self, machine: &dyn Machine, now: GuestTime, what: &str, trigger: String) {
         if let Ok(kernel) = self.view.kernel(machine.memory()) {
-            let scene = Scene {
+            let stop = Stop {
                 machine,
                 kernel: &kernel,
                 now,
                 cpu: None,
             };
-            self.guard.found(what, trigger, scene);
+            self.detector.found(what, trigger, stop);
         }
     }
 
     /// All that was seen, with all that had no room; `console` is the whole console.
     pub(crate) fn take(&mut self, now: GuestTime, console: &str) -> Observed {
         let mut observations = self.seen.drain();
-        observations.extend(self.questions.never(self.ran, now));
+        observations.extend(self.queries.never(self.ran, now));
         observations.sort_by_key(|observation| observation.at);
-        let (snapshots, no_room) = self.album.drain();
-        let sites = self.guard.sites.take();
-        let (dumps, suppressed) = self.guard.take(console);
+        let (snapshots, no_room) = self.snapshots.drain();
+        let sites = self.detector.sites.take();
+        let (dumps, suppressed) = self.detector.take(console);
         let lost = [
             ("observations", self.seen.refused(), STORED_EVENTS),
             ("snapshots", no_room, observe::STORED_SNAPSHOTS),
-            ("failure dumps", suppressed, guard::MOST_DUMPS),
+            ("failure dumps", suppressed, detector::MOST_DUMPS),
         ];
         for (what, count, most) in lost {
             if count > 0 {
@@ -323,7 +323,7 @@ impl Observer {
             snapshots,
             dumps,
             sites,
-            monitored: self.rounds.take().map(Rounds::told),
+            monitored: self.sampler.take().map(MonitorSampler::into_monitored),
         }
     }
 }
@@ -333,7 +333,7 @@ impl Observer {
 pub enum SnapshotError {
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
-    Look(#[from] LookError),
+    TimedQuery(#[from] LookError),
     /// There is no room.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),

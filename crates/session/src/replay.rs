@@ -9,13 +9,13 @@ use crate::session::Session;
 
 /// A script with all that it needs from the host, read before a machine starts.
 #[derive(Debug)]
-pub struct Actor {
-    script: Vec<(Step, Prop)>,
+pub struct ScriptPlayer {
+    script: Vec<(Step, StepInput)>,
 }
 
 /// What a step brings from the host.
 #[derive(Debug)]
-enum Prop {
+enum StepInput {
     None,
     File(Vec<u8>),
     Program(Box<Program>),
@@ -28,7 +28,7 @@ pub enum ReplayError {
     #[error(
         "the record does not hold the {bytes} bytes that the test put into {path} of its guest; run the test itself again"
     )]
-    Left {
+    Omitted {
         /// Path in the guest.
         path: String,
         /// Size.
@@ -63,17 +63,17 @@ pub enum ReplayError {
     },
 }
 
-impl Actor {
+impl ScriptPlayer {
     /// Reads what the script needs; where `strict`, programs must be the recorded ones to the byte.
     ///
     /// # Errors
     /// [`ReplayError`], for the first step that cannot be played.
-    pub fn prepare(script: &[Step], strict: bool) -> Result<Actor, ReplayError> {
+    pub fn prepare(script: &[Step], strict: bool) -> Result<ScriptPlayer, ReplayError> {
         let prepare = |step: &Step| {
-            let prop = match step {
-                Step::PutFile { path, content, .. } => Prop::File(match content {
-                    record::Content::Left { bytes } => {
-                        return Err(ReplayError::Left {
+            let input = match step {
+                Step::PutFile { path, content, .. } => StepInput::File(match content {
+                    record::Content::Omitted { bytes } => {
+                        return Err(ReplayError::Omitted {
                             path: path.clone(),
                             bytes: *bytes,
                         });
@@ -82,12 +82,14 @@ impl Actor {
                         .bytes()
                         .ok_or_else(|| ReplayError::Content { path: path.clone() })?,
                 }),
-                Step::PutProgram { program } => Prop::Program(Box::new(read_program(program, None, strict)?)),
-                _ => Prop::None,
+                Step::PutProgram { program } => {
+                    StepInput::Program(Box::new(read_program(program, None, strict)?))
+                }
+                _ => StepInput::None,
             };
-            Ok((step.clone(), prop))
+            Ok((step.clone(), input))
         };
-        Ok(Actor {
+        Ok(ScriptPlayer {
             script: script.iter().map(prepare).collect::<Result<_, _>>()?,
         })
     }
@@ -95,8 +97,8 @@ impl Actor {
     /// Takes the steps. What a step answers was the body's business, which has already decided what comes next: so a
     /// step that fails is no error here, it shows in the evidence.
     pub fn play(&self, session: &mut Session) {
-        for (step, prop) in &self.script {
-            if let Err(error) = take(session, step, prop) {
+        for (step, input) in &self.script {
+            if let Err(error) = take(session, step, input) {
                 tracing::debug!(?step, %error, "a replayed step failed");
             }
         }
@@ -155,10 +157,10 @@ fn changed(recorded: &HostProgram, program: &Program) -> Option<ReplayError> {
     error(&added.path, &added.sha256, MISSING)
 }
 
-fn take(session: &mut Session, step: &Step, prop: &Prop) -> Result<(), crate::SessionError> {
-    match (step.clone(), prop) {
-        (Step::PutFile { path, mode, .. }, Prop::File(bytes)) => session.put_file(&path, mode, bytes),
-        (Step::PutProgram { .. }, Prop::Program(program)) => session.put_program(program),
+fn take(session: &mut Session, step: &Step, input: &StepInput) -> Result<(), crate::SessionError> {
+    match (step.clone(), input) {
+        (Step::PutFile { path, mode, .. }, StepInput::File(bytes)) => session.put_file(&path, mode, bytes),
+        (Step::PutProgram { .. }, StepInput::Program(program)) => session.put_program(program),
         (Step::PutFile { .. } | Step::PutProgram { .. }, _) => Ok(()),
         (Step::ReadFile { path }, _) => session.read_file(&path).map(|_| ()),
         (Step::MakeCgroup { group }, _) => session.make_cgroup(group),
@@ -204,9 +206,9 @@ mod tests {
         let step = Step::PutFile {
             path: "/data".into(),
             mode: 0o644,
-            content: Content::Left { bytes: 9 },
+            content: Content::Omitted { bytes: 9 },
         };
-        let error = Actor::prepare(&[step], true).unwrap_err().to_string();
+        let error = ScriptPlayer::prepare(&[step], true).unwrap_err().to_string();
         assert!(error.contains("9 bytes") && error.contains("/data"), "{error}");
     }
 
@@ -245,6 +247,6 @@ mod tests {
         let step = Step::RunFor {
             span: Nanos::from_secs(1),
         };
-        assert!(Actor::prepare(&[step], true).is_ok());
+        assert!(ScriptPlayer::prepare(&[step], true).is_ok());
     }
 }

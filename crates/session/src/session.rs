@@ -3,10 +3,10 @@
 //! `commands` asks the guest for things, `events` hears what it does meanwhile, `observing` looks at its kernel.
 
 mod commands;
+pub(crate) mod describe;
 mod events;
 mod observing;
 mod requests;
-pub(crate) mod words;
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use guestmem::{GuestVirt, PhysMem};
 use machine::{Call, HookSpec, Instrument, Machine, MachineError};
 use observe::dispatch::Dispatcher;
-use record::{Event, Evidence, GuestLimits, Happening, Step};
+use record::{Event, EventKind, Evidence, GuestLimits, Step};
 use spec::{GuestTime, Nanos};
 use wire::{AgentError, Answer, Command, Hello};
 
-use requests::Asked;
+use requests::ProgramQuota;
 
-use crate::observer::{Act, Observed, Observer, Only, Owner};
+use crate::observer::{HitAction, HitFilter, Observed, Observer, Owner};
 use crate::watchdog::{Clock, GuestClock};
 
 /// How long a run may take.
@@ -111,7 +111,7 @@ pub struct Session {
     /// Sorts what programs of the guest ask for; made when the first one does.
     dispatcher: Option<Dispatcher>,
     /// What programs have done that is bounded.
-    asked: Asked,
+    quota: ProgramQuota,
     /// What was asked of this session since somebody wanted it noted.
     script: Option<Vec<Step>>,
     observer: Observer,
@@ -140,7 +140,7 @@ impl Session {
         machine: Box<dyn Machine>,
         clock: Option<GuestClock>,
         limits: Limits,
-        hooks: Vec<(GuestVirt, Act)>,
+        hooks: Vec<(GuestVirt, HitAction)>,
     ) -> Result<(Session, Hello), Box<Failed>> {
         let mut session = Session {
             machine,
@@ -156,13 +156,13 @@ impl Session {
             calls: 0,
             agent: None,
             dispatcher: None,
-            asked: Asked::default(),
+            quota: ProgramQuota::default(),
             script: None,
             observer: Observer::default(),
         };
         let begun = match session.set_hooks(clock, hooks) {
             Ok(()) => session.resume(),
-            Err(error) => Err(session.over(words::machine_died(&error))),
+            Err(error) => Err(session.over(describe::machine_died(&error))),
         };
         let hello = begun.and_then(|()| session.hello());
         match hello {
@@ -178,7 +178,7 @@ impl Session {
     fn set_hooks(
         &mut self,
         clock: Option<GuestClock>,
-        hooks: Vec<(GuestVirt, Act)>,
+        hooks: Vec<(GuestVirt, HitAction)>,
     ) -> Result<(), MachineError> {
         self.clock = clock
             .map(|clock| Clock::set(clock, self.machine.as_mut()))
@@ -188,7 +188,7 @@ impl Session {
             let owner = Owner::User {
                 name: at.to_string(),
                 function: None,
-                only: Only::Always,
+                only: HitFilter::Always,
                 act,
             };
             self.observer.instruments.add(Instrument::Hook(hook), owner);
@@ -242,7 +242,7 @@ impl Session {
     }
 
     /// Adds a happening at the present guest time.
-    pub fn happened(&mut self, what: Happening) {
+    pub fn happened(&mut self, what: EventKind) {
         self.evidence.events.push(Event { at: self.now, what });
     }
 
@@ -263,8 +263,8 @@ impl Session {
         }
         self.note_requests();
         let exit = self.machine.kill();
-        self.evidence.console = words::text(&exit.console);
-        self.evidence.scheduler_log = words::text(&self.scheduler_log);
+        self.evidence.console = describe::text(&exit.console);
+        self.evidence.scheduler_log = describe::text(&self.scheduler_log);
         let mut observed = self.observer.take(self.now, &self.evidence.console);
         for dump in &mut observed.dumps {
             dump.take_timeline(&self.evidence.events);

@@ -131,7 +131,7 @@ impl Clock {
     }
 
     /// The guest, frozen with these registers, has told its time.
-    pub(crate) fn told(&mut self, memory: &dyn PhysMem, registers: &Registers, at: GuestTime) {
+    pub(crate) fn calibrate(&mut self, memory: &dyn PhysMem, registers: &Registers, at: GuestTime) {
         let Ok(ticked) = self.ticked(memory, registers) else {
             return;
         };

@@ -14,7 +14,7 @@ use spec::{GuestTime, Jitter, Nanos};
 
 use crate::compute::Compute;
 use crate::lengths::Lengths;
-use crate::{Diary, Random, Work, clock};
+use crate::{Random, SelfTelemetry, Work, clock};
 
 /// The work; a work unit is one burst.
 pub struct SleepBurst {
@@ -45,22 +45,22 @@ impl SleepBurst {
         }
     }
 
-    fn sleep(&mut self, diary: &mut Diary<'_>) {
+    fn sleep(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         let sleep = self.length(self.sleep);
         let wake = later(clock::now(), sleep);
-        diary.want_from(wake);
+        telemetry.want_from(wake);
         clock::sleep_until(wake);
     }
 
-    fn burst(&mut self, diary: &mut Diary<'_>) {
+    fn burst(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         let burst = self.length(self.burst);
         let end = Nanos(clock::on_cpu().0.saturating_add(burst.0));
         loop {
             let left = end.saturating_sub(clock::on_cpu());
-            let over_at_the_earliest = later(diary.stamp(), left);
+            let over_at_the_earliest = later(telemetry.stamp(), left);
             loop {
                 self.compute.unit();
-                if diary.stamp() >= over_at_the_earliest {
+                if telemetry.stamp() >= over_at_the_earliest {
                     break;
                 }
             }
@@ -79,10 +79,10 @@ impl SleepBurst {
 }
 
 impl Work for SleepBurst {
-    fn step(&mut self, diary: &mut Diary<'_>) {
-        self.sleep(diary);
-        self.burst(diary);
-        diary.count();
+    fn step(&mut self, telemetry: &mut SelfTelemetry<'_>) {
+        self.sleep(telemetry);
+        self.burst(telemetry);
+        telemetry.count();
     }
 }
 
@@ -98,10 +98,10 @@ mod tests {
     #[test]
     fn a_burst_takes_its_length_on_the_cpu_and_the_sleep_takes_none() {
         let slot = Slot::new();
-        let mut diary = Diary::new(&slot);
+        let mut telemetry = SelfTelemetry::new(&slot);
         let mut work = SleepBurst::new(Nanos::from_millis(5), Nanos::from_millis(2));
         let (wall, on_cpu) = (clock::now(), clock::on_cpu());
-        (0..5).for_each(|_| work.step(&mut diary));
+        (0..5).for_each(|_| work.step(&mut telemetry));
         let on_cpu = clock::on_cpu().saturating_sub(on_cpu);
         let wall = clock::now().since(wall);
         assert_eq!(slot.read().work_units, 5);
@@ -124,10 +124,10 @@ mod tests {
         }
         assert!(asleep > 30_000_000 && computing > 13_000_000);
         let slot = Slot::new();
-        let mut diary = Diary::new(&slot);
+        let mut telemetry = SelfTelemetry::new(&slot);
         let mut work = SleepBurst::new(sleep, burst).jittered(jitter, random);
         let (wall, on_cpu) = (clock::now(), clock::on_cpu());
-        (0..5).for_each(|_| work.step(&mut diary));
+        (0..5).for_each(|_| work.step(&mut telemetry));
         let on_cpu = clock::on_cpu().saturating_sub(on_cpu);
         let wall = clock::now().since(wall);
         assert!(on_cpu.0 >= computing, "{on_cpu} is less than {computing} ns");
@@ -142,8 +142,8 @@ mod tests {
         let slot = Slot::new();
         let wake = std::thread::scope(|scope| {
             scope.spawn(|| {
-                let mut diary = Diary::new(&slot);
-                SleepBurst::new(Nanos::from_millis(200), Nanos::ZERO).step(&mut diary);
+                let mut telemetry = SelfTelemetry::new(&slot);
+                SleepBurst::new(Nanos::from_millis(200), Nanos::ZERO).step(&mut telemetry);
             });
             loop {
                 if let Some(since) = slot.read().wants_since {

@@ -8,10 +8,10 @@
 //!
 //! ```text
 //!  agent (SCHED_FIFO)                         worker
-//!  Slot::open(now)      ── gate ──────────►   Diary::wait_at_gate
-//!                                             loop { work.step(&mut diary) }
-//!  Slot::begin_window   ── window ────────►   Diary::stamp sees it, forgets its longest gap
-//!  Slot::read           ◄── units, cpus, ──   Diary::stamp, count, rest
+//!  Slot::open(now)      ── gate ──────────►   SelfTelemetry::wait_at_gate
+//!                                             loop { work.step(&mut telemetry) }
+//!  Slot::begin_window   ── window ────────►   SelfTelemetry::stamp sees it, forgets its longest gap
+//!  Slot::read           ◄── units, cpus, ──   SelfTelemetry::stamp, count, rest
 //!                           wants, gap
 //! ```
 //!
@@ -25,27 +25,27 @@ mod arena;
 mod burst;
 mod clock;
 mod compute;
-mod diary;
 mod gap;
 mod lengths;
 mod pingpong;
 mod random;
 mod slot;
 mod spin;
+mod telemetry;
 
 pub use arena::Arena;
 pub use burst::SleepBurst;
 pub use clock::{now, sleep_until};
-pub use diary::Diary;
 pub use gap::{ClosedGap, longest};
 pub use pingpong::{PingPong, Side};
 pub use random::Random;
 pub use slot::{Reading, Slot};
 pub use spin::Spin;
+pub use telemetry::SelfTelemetry;
 
 /// What a worker does, a step at a time.
 pub trait Work {
     /// Does the next piece of work and writes into the diary what the worker saw. Called for ever, after the
     /// gate opened; it may sleep or wait for a partner, and it may be preempted anywhere.
-    fn step(&mut self, diary: &mut Diary<'_>);
+    fn step(&mut self, telemetry: &mut SelfTelemetry<'_>);
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::compute::Compute;
 use crate::slot::{self, Slot};
-use crate::{Diary, Work, clock};
+use crate::{SelfTelemetry, Work, clock};
 
 /// Which of the two; the first one has the ball in the beginning, and it lies in its slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,25 +53,25 @@ impl<'s> PingPong<'s> {
 }
 
 impl Work for PingPong<'_> {
-    fn step(&mut self, diary: &mut Diary<'_>) {
+    fn step(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         let ball = match self.side {
-            Side::First => &diary.slot().ball,
+            Side::First => &telemetry.slot().ball,
             Side::Second => &self.partner.ball,
         };
         let (mine, others) = (self.side.turn(), self.side.other().turn());
 
         if ball.load(Ordering::Acquire) != mine {
-            let since = diary.stamp();
-            diary.slot().stop_wanting(since);
+            let since = telemetry.stamp();
+            telemetry.slot().stop_wanting(since);
             while ball.load(Ordering::Acquire) != mine {
                 slot::wait(ball, others);
             }
         }
-        let since = diary.stamp();
+        let since = telemetry.stamp();
         self.compute.unit();
-        diary.count();
+        telemetry.count();
         // The order matters: once the ball is given the partner may say at any time what this side wants.
-        diary.slot().stop_wanting(since);
+        telemetry.slot().stop_wanting(since);
         self.partner.set_wants_since(Some(clock::now()));
         ball.store(others, Ordering::Release);
         slot::wake(ball);
@@ -87,10 +87,10 @@ mod tests {
         const ROUNDS: u64 = 200;
         let (first, second) = (Slot::new(), Slot::new());
         let play = |side, own, partner| {
-            let mut diary = Diary::new(own);
+            let mut telemetry = SelfTelemetry::new(own);
             let mut work = PingPong::new(side, partner);
             (0..ROUNDS).for_each(|_| {
-                work.step(&mut diary);
+                work.step(&mut telemetry);
                 let (one, other) = (first.read().work_units, second.read().work_units);
                 assert!(one.abs_diff(other) <= 1, "{one} and {other}");
             });
@@ -107,8 +107,8 @@ mod tests {
     #[test]
     fn who_waits_for_the_ball_does_not_want_to_run() {
         let (first, second) = (Slot::new(), Slot::new());
-        let mut diary = Diary::new(&first);
-        PingPong::new(Side::First, &second).step(&mut diary);
+        let mut telemetry = SelfTelemetry::new(&first);
+        PingPong::new(Side::First, &second).step(&mut telemetry);
         assert_eq!(first.read().wants_since, None);
         assert!(second.read().wants_since.is_some());
     }

@@ -1,7 +1,7 @@
 //! Spin: computes without end. It wants to run always.
 
 use crate::compute::Compute;
-use crate::{Diary, Work};
+use crate::{SelfTelemetry, Work};
 
 /// The work; a work unit is one unit of computing.
 pub struct Spin(Compute);
@@ -20,10 +20,10 @@ impl Default for Spin {
 }
 
 impl Work for Spin {
-    fn step(&mut self, diary: &mut Diary<'_>) {
-        diary.stamp();
+    fn step(&mut self, telemetry: &mut SelfTelemetry<'_>) {
+        telemetry.stamp();
         self.0.unit();
-        diary.count();
+        telemetry.count();
     }
 }
 
@@ -35,9 +35,9 @@ mod tests {
     #[test]
     fn units_grow_and_a_cpu_is_seen() {
         let slot = Slot::new();
-        let mut diary = Diary::new(&slot);
+        let mut telemetry = SelfTelemetry::new(&slot);
         let mut spin = Spin::new();
-        (0..100).for_each(|_| spin.step(&mut diary));
+        (0..100).for_each(|_| spin.step(&mut telemetry));
         let reading = slot.read();
         assert_eq!(reading.work_units, 100);
         assert!(!reading.cpus.is_empty());

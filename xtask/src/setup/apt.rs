@@ -31,7 +31,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This machine, if it has apt.
-    pub(crate) fn look() -> Result<Option<Machine>> {
+    pub(crate) fn query() -> Result<Option<Machine>> {
         if process::output(Command::new("apt-get").arg("--version"), QUESTION).is_err() {
             return Ok(None);
         }

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use record::{Observation, Value};
-use schedrig::{Look, Nanos, Replay, ReplayOptions};
+use schedrig::{Nanos, Replay, ReplayOptions, TimedQuery};
 
 use crate::exit::{Exit, Usage};
-use crate::look;
 use crate::progress::Line;
+use crate::query;
 
 /// Ask the kernel of a recorded run, or of a run in progress.
 ///
@@ -20,8 +20,8 @@ pub(crate) struct Inspect {
     which: String,
 
     /// What to ask.
-    #[arg(required = true, value_name = "WHAT", help = schedrig::Question::HELP)]
-    question: Vec<String>,
+    #[arg(required = true, value_name = "WHAT", help = schedrig::Query::HELP)]
+    query: Vec<String>,
 
     /// Ask that much guest time after the workers were told to run; the time between windows does not count.
     #[arg(long, value_name = "TIME")]
@@ -37,7 +37,7 @@ pub(crate) struct Inspect {
 }
 
 pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
-    let question = look::parse(&inspect.question)?;
+    let query = query::parse(&inspect.query)?;
     let pid = match inspect.which.strip_prefix("pid:") {
         Some(pid) => Some(
             pid.parse()
@@ -49,7 +49,7 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
         if inspect.at.is_some() {
             return Err(Usage("a run in progress is asked now: leave out `--at`".to_owned()).into());
         }
-        let seen = schedrig::ask_running(pid, &question)?;
+        let seen = schedrig::ask_running(pid, &query)?;
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(&seen)?);
         } else if !matches!(seen, Value::Missing(_)) {
@@ -57,17 +57,17 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
         }
         return Ok(answered(&seen));
     }
-    let look = Look {
+    let query = TimedQuery {
         at: inspect.at,
-        question,
+        query,
     };
-    let (observations, same) = observe_again(inspect, look)?;
+    let (observations, same) = observe_again(inspect, query)?;
     let mut exit = Exit::Pass;
     for observation in &observations {
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(observation)?);
         } else if !matches!(observation.seen, Value::Missing(_)) {
-            print!("{}", look::text(observation));
+            print!("{}", query::text(observation));
         }
         exit = answered(&observation.seen);
     }
@@ -90,7 +90,7 @@ fn answered(seen: &Value) -> Exit {
 }
 
 /// Makes a recorded run again with a look at its kernel. Tells, too, whether it was the same execution.
-fn observe_again(inspect: &Inspect, look: Look) -> anyhow::Result<(Vec<Observation>, bool)> {
+fn observe_again(inspect: &Inspect, query: TimedQuery) -> anyhow::Result<(Vec<Observation>, bool)> {
     let records = match &inspect.records {
         Some(records) => records.clone(),
         None => schedrig::default_records_dir()?,
@@ -98,7 +98,7 @@ fn observe_again(inspect: &Inspect, look: Look) -> anyhow::Result<(Vec<Observati
     let recorded = record::load(&record::find(&inspect.which, &records)?)?;
     let options = ReplayOptions {
         records: inspect.records.clone(),
-        looks: vec![look],
+        queries: vec![query],
         ..ReplayOptions::default()
     };
     let line = Line::new();

@@ -55,7 +55,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         qemu: arguments.qemu.clone(),
         saves: None,
         records: arguments.records.clone(),
-        looks: Vec::new(),
+        queries: Vec::new(),
         anyway: arguments.anyway,
     };
     let line = Line::new();

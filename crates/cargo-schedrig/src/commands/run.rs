@@ -12,8 +12,8 @@ use schedrig::{
 
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::GroupArg;
-use crate::look::{self, looks};
 use crate::progress::Line;
+use crate::query::{self, queries};
 use crate::shell;
 
 const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
@@ -52,7 +52,7 @@ pub(crate) struct Run {
     /// Ask the guest's kernel something that much guest time after the workers were told to run; changes nothing.
     /// WHAT is as in `cargo schedrig inspect`.
     #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=6)]
-    looks: Vec<String>,
+    queries: Vec<String>,
 
     /// Take that many snapshots of the kernel while the workers run, evenly over the time; they are in the record.
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -178,7 +178,7 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     }
     print!("{}", report::detail(record));
     for observation in &record.observations {
-        print!("{}", look::text(observation));
+        print!("{}", query::text(observation));
     }
     let host = &record.host;
     eprintln!(
@@ -288,7 +288,7 @@ impl Run {
         spec.shift = self.shift;
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
-        spec.looks = looks(&self.looks)?;
+        spec.queries = queries(&self.queries)?;
         spec.snapshots = self.snapshots;
         spec.auto_repro = !self.no_auto_repro;
         let words: Vec<String> = std::env::args().skip(1).collect();
@@ -317,7 +317,7 @@ impl Run {
         };
         match self {
             Run { seed: Some(_), .. } => refuse("`--seeds`"),
-            Run { looks, .. } if !looks.is_empty() => Err(Usage(
+            Run { queries, .. } if !queries.is_empty() => Err(Usage(
                 "a sweep does not take `--at`: replay the run that is of interest".to_owned(),
             )),
             Run { json: true, .. } => refuse("`--json`"),

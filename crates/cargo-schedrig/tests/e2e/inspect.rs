@@ -21,12 +21,12 @@ fn a_look_during_a_run_changes_nothing_and_is_the_same_when_the_record_is_asked(
     let stage = Stage::new();
     let scheduler = ["--scheduler", "scx_baton"];
     let plain = [&SMALL[..], &scheduler].concat();
-    let looks = [
+    let queries = [
         "--at", "100ms", "inspect", "rq", "--at", "100ms", "inspect", "dsq",
     ];
     let (blind, record) = hash(&stage, &plain);
     assert_eq!(record.get("observations"), None);
-    let (seeing, record) = hash(&stage, &[&plain[..], &looks].concat());
+    let (seeing, record) = hash(&stage, &[&plain[..], &queries].concat());
     assert_eq!(blind, seeing, "looking changed the execution");
     let observations = record["observations"].as_array().unwrap();
     let asked: Vec<_> = observations

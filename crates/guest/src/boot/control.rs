@@ -7,7 +7,7 @@ use rustix::mm::{MlockAllFlags, mlockall};
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::BootError;
-use crate::crew::MAX_WORKERS;
+use crate::workers::MAX_WORKERS;
 
 /// The middle of the real-time priorities, and what the kernel gives its threaded interrupts.
 const PRIORITY: libc::c_int = 50;

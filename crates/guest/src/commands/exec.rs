@@ -7,7 +7,7 @@ use wire::{AgentError, Reply, Stream, call};
 
 use crate::agent::Agent;
 use crate::error::Failure;
-use crate::launch::{Heard, Launched};
+use crate::launch::{Launched, ReadOutcome};
 use crate::ostime;
 
 /// What is kept of each output; both fit one message.
@@ -28,11 +28,11 @@ struct Captured {
 /// Runs `argv` to its end; kills it after `within`.
 pub(crate) fn exec(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<Reply, Failure> {
     let until = ostime::after(ostime::now(), within);
-    let mut process = agent.desk.launch(argv, within)?;
+    let mut process = agent.event_loop.launch(argv, within)?;
     let mut captured = Captured::default();
     loop {
         let ended = process.try_reap();
-        captured.hear(&mut process);
+        captured.read_some(&mut process);
         if let Some(status) = ended {
             let Captured { stdout, stderr } = captured;
             return Ok(Reply::Exited {
@@ -52,18 +52,18 @@ pub(crate) fn exec(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<
             .into());
         }
         let fds: Vec<BorrowedFd<'_>> = process.fds().collect();
-        agent.desk.wait(&fds, until)?;
+        agent.event_loop.wait(&fds, until)?;
     }
 }
 
 impl Captured {
     /// Takes what there is; what is beyond [`MAX_OUTPUT`] is read and forgotten.
-    fn hear(&mut self, process: &mut Launched) {
+    fn read_some(&mut self, process: &mut Launched) {
         let mut buffer = vec![0; READ_LEN];
         process.outputs.retain_mut(|output| {
             for _ in 0..READS_IN_A_ROW {
-                match output.hear(&mut buffer) {
-                    Heard::Bytes(len) => {
+                match output.read_some(&mut buffer) {
+                    ReadOutcome::Bytes(len) => {
                         let kept = match output.stream {
                             Stream::Stdout => &mut self.stdout,
                             Stream::Stderr => &mut self.stderr,
@@ -71,8 +71,8 @@ impl Captured {
                         let room = MAX_OUTPUT - kept.len();
                         kept.extend_from_slice(&buffer[..len.min(room)]);
                     }
-                    Heard::Silence => break,
-                    Heard::End => return false,
+                    ReadOutcome::WouldBlock => break,
+                    ReadOutcome::EndOfFile => return false,
                 }
             }
             true

@@ -61,7 +61,7 @@ pub(crate) fn read(agent: &mut Agent, path: &str) -> Result<Reply, Failure> {
             return Err(AgentError::State(format!("{path} is longer than {MAX_FILE} bytes")).into());
         }
         if filled > 0 {
-            agent.desk.notice(Notice::FileChunk { bytes })?;
+            agent.event_loop.notice(Notice::FileChunk { bytes })?;
         }
         if filled < call::MAX_CHUNK {
             return Ok(Reply::FileRead { len });

@@ -7,8 +7,8 @@ use spec::{ExitStatus, GuestTime, Nanos};
 use wire::{AgentError, Reply, SchedulerState};
 
 use crate::agent::Agent;
-use crate::desk::Desk;
 use crate::error::{Failure, system};
+use crate::event_loop::EventLoop;
 use crate::ostime;
 use crate::scheduler::{self, Life, Scheduler};
 
@@ -24,18 +24,18 @@ const LOOK: Nanos = Nanos::from_millis(10);
 pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<Reply, Failure> {
     let until = ostime::after(ostime::now(), within);
     let directory = agent.places.sched_ext.clone();
-    check_free(&agent.desk, &directory)?;
-    let process = agent.desk.launch(argv, within)?;
+    check_free(&agent.event_loop, &directory)?;
+    let process = agent.event_loop.launch(argv, within)?;
     let pid = process.pid.as_raw_nonzero().get().cast_unsigned();
     let program = process.program.clone();
-    agent.desk.scheduler = Some(Scheduler {
+    agent.event_loop.scheduler = Some(Scheduler {
         process,
         life: Life::Attaching,
     });
     loop {
         let kernel = state(&directory)?;
-        if let Some(Life::Ended { status, at }) = life(&agent.desk) {
-            agent.desk.scheduler = None;
+        if let Some(Life::Ended { status, at }) = life(&agent.event_loop) {
+            agent.event_loop.scheduler = None;
             return Err(AgentError::EndedEarly { program, at, status }.into());
         }
         if let Some(SchedulerState {
@@ -44,13 +44,13 @@ pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result
         }) = kernel
             && state == ENABLED
         {
-            set_life(&mut agent.desk, Life::Attached);
+            set_life(&mut agent.event_loop, Life::Attached);
             let at = ostime::now();
             return Ok(Reply::SchedulerAttached { pid, ops, at });
         }
         if ostime::now() >= until {
-            agent.desk.kill_scheduler()?;
-            agent.desk.scheduler = None;
+            agent.event_loop.kill_scheduler()?;
+            agent.event_loop.scheduler = None;
             let what = "attach".to_owned();
             return Err(AgentError::TimedOut {
                 program,
@@ -59,7 +59,7 @@ pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result
             }
             .into());
         }
-        look_again(&mut agent.desk, until)?;
+        look_again(&mut agent.event_loop, until)?;
     }
 }
 
@@ -67,17 +67,17 @@ pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result
 pub(crate) fn stop(agent: &mut Agent, within: Nanos) -> Result<Reply, Failure> {
     let until = ostime::after(ostime::now(), within);
     let directory = agent.places.sched_ext.clone();
-    let status = end(&mut agent.desk, until, within)?;
+    let status = end(&mut agent.event_loop, until, within)?;
     // The program's end detaches its scheduler; the kernel may take a moment to switch every task back.
     while state(&directory)?.is_some_and(|kernel| kernel.state != DISABLED) && ostime::now() < until {
-        look_again(&mut agent.desk, until)?;
+        look_again(&mut agent.event_loop, until)?;
     }
-    agent.desk.scheduler = None;
+    agent.event_loop.scheduler = None;
     Ok(Reply::SchedulerStopped { status })
 }
 
-fn end(desk: &mut Desk, until: GuestTime, within: Nanos) -> Result<ExitStatus, Failure> {
-    let Some(scheduler) = &mut desk.scheduler else {
+fn end(event_loop: &mut EventLoop, until: GuestTime, within: Nanos) -> Result<ExitStatus, Failure> {
+    let Some(scheduler) = &mut event_loop.scheduler else {
         return Err(AgentError::State("no scheduler was started".to_owned()).into());
     };
     if let Life::Ended { status, .. } = scheduler.life {
@@ -86,10 +86,10 @@ fn end(desk: &mut Desk, until: GuestTime, within: Nanos) -> Result<ExitStatus, F
     let program = scheduler.process.program.clone();
     scheduler.life = Life::Asked;
     scheduler.process.signal(Signal::INT);
-    if let Some(status) = desk.await_scheduler_end(until)? {
+    if let Some(status) = event_loop.await_scheduler_end(until)? {
         return Ok(status);
     }
-    desk.kill_scheduler()?.ok_or_else(|| {
+    event_loop.kill_scheduler()?.ok_or_else(|| {
         let what = "end, not even when it was killed,".to_owned();
         AgentError::TimedOut {
             program,
@@ -100,8 +100,11 @@ fn end(desk: &mut Desk, until: GuestTime, within: Nanos) -> Result<ExitStatus, F
     })
 }
 
-fn check_free(desk: &Desk, directory: &Path) -> Result<(), AgentError> {
-    if matches!(life(desk), Some(Life::Attaching | Life::Attached | Life::Asked)) {
+fn check_free(event_loop: &EventLoop, directory: &Path) -> Result<(), AgentError> {
+    if matches!(
+        life(event_loop),
+        Some(Life::Attaching | Life::Attached | Life::Asked)
+    ) {
         return Err(AgentError::State(
             "a scheduler's program still runs; stop it before the next one".to_owned(),
         ));
@@ -122,19 +125,19 @@ fn state(directory: &Path) -> Result<Option<SchedulerState>, AgentError> {
     scheduler::state(directory).map_err(system("read the state of sched_ext"))
 }
 
-fn life(desk: &Desk) -> Option<Life> {
-    desk.scheduler.as_ref().map(|scheduler| scheduler.life)
+fn life(event_loop: &EventLoop) -> Option<Life> {
+    event_loop.scheduler.as_ref().map(|scheduler| scheduler.life)
 }
 
-fn set_life(desk: &mut Desk, life: Life) {
-    if let Some(scheduler) = &mut desk.scheduler {
+fn set_life(event_loop: &mut EventLoop, life: Life) {
+    if let Some(scheduler) = &mut event_loop.scheduler {
         scheduler.life = life;
     }
 }
 
-fn look_again(desk: &mut Desk, until: GuestTime) -> Result<(), Failure> {
+fn look_again(event_loop: &mut EventLoop, until: GuestTime) -> Result<(), Failure> {
     let next = ostime::after(ostime::now(), LOOK).min(until);
-    desk.sleep(next).map(drop)
+    event_loop.sleep(next).map(drop)
 }
 
 #[cfg(test)]

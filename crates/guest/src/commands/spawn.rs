@@ -4,8 +4,8 @@ use spec::{GroupName, Nanos, Work};
 use wire::{AgentError, Reply};
 
 use crate::agent::Agent;
-use crate::desk::Woken;
 use crate::error::Failure;
+use crate::event_loop::Woken;
 use crate::ostime;
 
 /// How long new workers may take to reach their gates. A scheduler that does not let them is a finding of the
@@ -29,13 +29,13 @@ pub(crate) fn spawn(
             AgentError::State(format!("there is no cgroup {group}; make it before its workers")).into(),
         );
     }
-    let workers = agent.crew.spawn(group, &directory, work, count, nice)?;
+    let workers = agent.workers.spawn(group, &directory, work, count, nice)?;
     let until = ostime::after(ostime::now(), ARRIVAL);
-    while !agent.crew.all_arrived() && ostime::now() < until {
-        if agent.desk.sleep(ostime::after(ostime::now(), LOOK))? == Woken::SchedulerEnded {
+    while !agent.workers.all_arrived() && ostime::now() < until {
+        if agent.event_loop.sleep(ostime::after(ostime::now(), LOOK))? == Woken::SchedulerEnded {
             continue;
         }
-        agent.crew.reap();
+        agent.workers.reap();
     }
     Ok(Reply::Spawned { workers })
 }

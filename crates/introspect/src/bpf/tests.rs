@@ -630,9 +630,9 @@ fn questions_about_maps_are_answered() {
     let guest = made.kernel.built();
     let kernel = guest.kernel();
     let ask = |words: &str| {
-        let question: crate::Question = words.parse().unwrap();
-        assert_eq!(question.to_string(), words);
-        question.answer(&kernel)
+        let query: crate::Query = words.parse().unwrap();
+        assert_eq!(query.to_string(), words);
+        query.answer(&kernel)
     };
     for words in ["maps", "map map1", "map 1"] {
         let answer = ask(words);

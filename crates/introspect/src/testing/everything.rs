@@ -4,25 +4,25 @@ use record::Value;
 
 use crate::kernel::VmCoreInfo;
 use crate::sched::{Scx, everything};
-use crate::{GuestKernel, Question};
+use crate::{GuestKernel, Query};
 
 /// The answers to all questions, and every view's value. What is found wrong is in it, as [`Value::Missing`].
 pub fn look_at_everything(kernel: &GuestKernel<'_>) -> Value {
-    let mut questions: Vec<String> = [
+    let mut queries: Vec<String> = [
         "rq", "dsq", "ps", "task 1", "task 6", "cgroups", "maps", "map 2", "progs",
     ]
     .map(str::to_owned)
     .into();
-    questions.extend(["sym jiffies", "sym init_task"].map(str::to_owned));
-    questions.extend((0..4).map(|cpu| format!("rq {cpu}")));
+    queries.extend(["sym jiffies", "sym init_task"].map(str::to_owned));
+    queries.extend((0..4).map(|cpu| format!("rq {cpu}")));
     if let Ok(at) = kernel.symbol("init_task") {
-        questions.push(format!("read {at} 256"));
+        queries.push(format!("read {at} 256"));
     }
-    let mut answers: Vec<(String, Value)> = questions
+    let mut answers: Vec<(String, Value)> = queries
         .into_iter()
         .map(|words| {
-            let answer = match words.parse::<Question>() {
-                Ok(question) => question.answer(kernel),
+            let answer = match words.parse::<Query>() {
+                Ok(query) => query.answer(kernel),
                 Err(error) => Value::missing(&error),
             };
             (words, answer)

@@ -3,7 +3,7 @@
 use spec::Nanos;
 use wire::FrameKind;
 
-use crate::shelf::Bounded;
+use crate::bounded::BoundedVec;
 
 /// The most frames that are kept.
 pub const MOST_EVIDENCE: usize = 1 << 16;
@@ -41,7 +41,7 @@ pub struct NoRoom {
 /// All evidence, in the order in which it came. What came first is kept.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    frames: Bounded<Evidence>,
+    frames: BoundedVec<Evidence>,
     bytes: usize,
     most_bytes: usize,
     /// What had no room for its bytes.
@@ -58,7 +58,7 @@ impl Bucket {
     /// An empty one, for so many frames and bytes.
     pub fn new(most: usize, most_bytes: usize) -> Bucket {
         Bucket {
-            frames: Bounded::new(most),
+            frames: BoundedVec::new(most),
             bytes: 0,
             most_bytes,
             too_long: 0,

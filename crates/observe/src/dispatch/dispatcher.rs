@@ -13,7 +13,8 @@ use wire::{FrameKind, PayloadLength, Sender, text};
 use super::counts::count;
 use super::lifecycle::same_kernel;
 use super::{
-    Action, Addresses, Bucket, Counts, Evidence, Learned, Lifecycle, LinkedKernel, Phases, Refusal, Taken,
+    Action, Addresses, Bucket, Counts, Disposition, Evidence, Learned, Lifecycle, LinkedKernel, Phases,
+    Refusal,
 };
 
 /// What is known before the run.
@@ -60,7 +61,7 @@ impl Dispatcher {
     }
 
     /// Takes the frame at the start of `bytes`; what follows it is not looked at. `now` is the guest's time.
-    pub fn take(&mut self, bytes: &[u8], now: Nanos) -> Taken {
+    pub fn take(&mut self, bytes: &[u8], now: Nanos) -> Disposition {
         match frame::receive(bytes) {
             Ok(received) => self.take_received(received, now),
             Err(error) => {
@@ -71,7 +72,7 @@ impl Dispatcher {
     }
 
     /// Takes a frame whose header was checked, as [`wire::assembler::Assembler`] gives it.
-    pub fn take_received(&mut self, received: Received<'_>, now: Nanos) -> Taken {
+    pub fn take_received(&mut self, received: Received<'_>, now: Nanos) -> Disposition {
         let taken = self.sort(received, now);
         self.counted(taken)
     }
@@ -106,14 +107,14 @@ impl Dispatcher {
         &self.counts
     }
 
-    fn counted(&mut self, taken: Taken) -> Taken {
+    fn counted(&mut self, taken: Disposition) -> Disposition {
         if taken.refused.is_some() {
             count(&mut self.counts.refused);
         }
         taken
     }
 
-    fn sort(&mut self, received: Received<'_>, now: Nanos) -> Taken {
+    fn sort(&mut self, received: Received<'_>, now: Nanos) -> Disposition {
         let Some(kind) = received.kind() else {
             count(&mut self.counts.unknown);
             return FrameError::UnknownKind { word: received.word }.into();
@@ -144,7 +145,7 @@ impl Dispatcher {
     }
 
     /// A whole frame from a program, with a payload of the right length.
-    fn act(&mut self, frame: Frame<'_>, now: Nanos) -> Taken {
+    fn act(&mut self, frame: Frame<'_>, now: Nanos) -> Disposition {
         self.life.saw(frame.kind);
         match frame.kind {
             FrameKind::SnapshotRequest => match SnapshotRequest::decode(frame.payload) {
@@ -223,11 +224,11 @@ impl Dispatcher {
         }
     }
 
-    fn learn(&mut self, told: &KernelAddresses) -> Taken {
+    fn learn(&mut self, told: &KernelAddresses) -> Disposition {
         let (learned, moved, slid) = self.addresses.learn(told, self.setup.kernel.as_ref());
         let slid = slid.err().map(Refusal::from);
         let news = learned != Learned::default();
-        Taken {
+        Disposition {
             action: if news {
                 Action::KernelAddresses(learned)
             } else {

@@ -17,15 +17,15 @@
 mod bucket;
 mod counts;
 mod dispatcher;
+mod disposition;
 mod kaslr;
 mod lifecycle;
 mod phases;
-mod taken;
 
 pub use bucket::{Bucket, Evidence, MOST_EVIDENCE, MOST_EVIDENCE_BYTES, NoRoom};
 pub use counts::Counts;
 pub use dispatcher::{Dispatcher, Setup};
+pub use disposition::{Action, Disposition, Refusal};
 pub use kaslr::{Addresses, Learned, LinkedKernel, MovedKernel, Once, SlideError, slide};
 pub use lifecycle::{Lifecycle, WrongKernel};
 pub use phases::Phases;
-pub use taken::{Action, Refusal, Taken};

@@ -99,7 +99,7 @@ pub(super) fn end_text(end: &End) -> String {
     match end {
         End::PoweredOff => "powered off".to_owned(),
         End::Stopped { during } => format!("stopped as asked: {during}"),
-        End::LeftEarly { during } => format!("left early: {during}"),
+        End::GuestExited { during } => format!("left early: {during}"),
         End::GuestPanic { message } => format!("the kernel panicked: {message}"),
         End::GuestSilent { during } => format!("the guest fell silent: {during}"),
         End::MachineDied { reason } => format!("the machine died: {reason}"),

@@ -58,7 +58,7 @@ fn events_differ_in_what_or_when() {
          recorded 0.900000000s, now 0.900000001s",
     );
     check(
-        |again| again.evidence.events[0].what = record::Happening::Refused { reason: "no".into() },
+        |again| again.evidence.events[0].what = record::EventKind::Refused { reason: "no".into() },
         "event 0 at [    0.500000]: recorded `booted 7.2.13 on 2 CPUs`, now `refused: no`",
     );
 }
@@ -188,7 +188,7 @@ fn the_earliest_channel_wins_and_ties_go_by_the_order_of_channels() {
     check(
         |again| {
             again.evidence.scheduler_log.push('!');
-            again.evidence.end = End::LeftEarly { during: "x".into() };
+            again.evidence.end = End::GuestExited { during: "x".into() };
             again.judgement.checks.clear();
         },
         "scheduler log line 3: recorded nothing, now `!`",

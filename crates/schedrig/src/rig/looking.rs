@@ -2,7 +2,7 @@
 
 use machine::{HookId, Instrument, WatchId, When};
 use record::Snapshot;
-use session::{Act, Only};
+use session::{HitAction, HitFilter};
 
 use super::Rig;
 use crate::RigError;
@@ -34,7 +34,7 @@ impl Rig {
     ///
     /// # Errors
     /// [`RigError::Instrument`].
-    pub fn watch(&mut self, what: &str, when: When, act: Act) -> Result<WatchId, RigError> {
+    pub fn watch(&mut self, what: &str, when: When, act: HitAction) -> Result<WatchId, RigError> {
         self.see()?;
         Ok(self.session.watch(what, when, act)?)
     }
@@ -44,7 +44,7 @@ impl Rig {
     ///
     /// # Errors
     /// [`RigError::Instrument`].
-    pub fn hook(&mut self, function: &str, only: Only, act: Act) -> Result<HookId, RigError> {
+    pub fn hook(&mut self, function: &str, only: HitFilter, act: HitAction) -> Result<HookId, RigError> {
         self.see()?;
         Ok(self.session.hook(function, only, act)?)
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use schedrig::{
-    Act, Hit, HitKind, Instrument, Only, Outcome, Record, Rig, Spin, Verdict, When, millis, secs,
+    Hit, HitAction, HitFilter, HitKind, Instrument, Outcome, Record, Rig, Spin, Verdict, When, millis, secs,
 };
 
 use crate::stage::{LONGTERM, STANDARD, play, spec};
@@ -16,10 +16,10 @@ fn spinners(rig: &mut Rig, count: u32) -> Outcome {
 }
 
 /// What a hit saw, for the test.
-fn seen() -> (Arc<Mutex<Vec<Hit>>>, Act) {
+fn seen() -> (Arc<Mutex<Vec<Hit>>>, HitAction) {
     let hits = Arc::new(Mutex::new(Vec::new()));
     let into = Arc::clone(&hits);
-    let act = Act::call(move |hit, _| into.lock().unwrap().push(hit.clone()));
+    let act = HitAction::call(move |hit, _| into.lock().unwrap().push(hit.clone()));
     (hits, act)
 }
 
@@ -64,10 +64,10 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
         rig.run_for(millis(50))?;
         let pid = rig.snapshot("who")?.task("a/1")?.u64("pid")?;
         let (all, act) = seen();
-        let hook = rig.hook("baton_enqueue", Only::Always, act)?;
+        let hook = rig.hook("baton_enqueue", HitFilter::Always, act)?;
         let (one, act) = seen();
-        rig.hook("baton_enqueue", Only::Argument("p".to_owned(), pid), act)?;
-        let counted = rig.hook("enqueue_task_scx", Only::Always, Act::Count)?;
+        rig.hook("baton_enqueue", HitFilter::Argument("p".to_owned(), pid), act)?;
+        let counted = rig.hook("enqueue_task_scx", HitFilter::Always, HitAction::Count)?;
         rig.run_for(millis(300))?;
         let (all, one) = (all.lock().unwrap(), one.lock().unwrap());
         assert_eq!(all.len() as u64, rig.hook_hits(hook)?);
@@ -84,7 +84,11 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
         let of_mine = all.iter().filter(|hit| arguments(hit).trim() == mine).count();
         assert!(of_mine > 3 && of_mine < all.len(), "{of_mine} of {}", all.len());
         assert_eq!(one.len(), of_mine);
-        let error = rig.hook("baton_enqueue", Only::Argument("q".to_owned(), 1), Act::Count);
+        let error = rig.hook(
+            "baton_enqueue",
+            HitFilter::Argument("q".to_owned(), 1),
+            HitAction::Count,
+        );
         let error = error.unwrap_err().to_string();
         assert!(
             error.contains("no argument `q`: there is p, enq_flags"),
@@ -98,18 +102,18 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
 /// The record's hash is the same with and without a monitor, hooks that count, watches that do not fire, and snapshots.
 #[test]
 fn looking_changes_no_execution() {
-    let body = |rig: &mut Rig, look: bool| -> Outcome {
+    let body = |rig: &mut Rig, query: bool| -> Outcome {
         spinners(rig, 3)?;
-        if look {
+        if query {
             rig.snapshot("before")?;
-            rig.hook("enqueue_task_scx", Only::Always, Act::Count)?;
-            rig.watch("scx_root->exit_kind.counter", When::AtLeast(1024), Act::Log)?;
-            rig.watch("runqueues[1].nr_running", When::AtLeast(1000), Act::Log)?;
-            rig.hook("baton_dispatch", Only::Always, Act::Log)?;
+            rig.hook("enqueue_task_scx", HitFilter::Always, HitAction::Count)?;
+            rig.watch("scx_root->exit_kind.counter", When::AtLeast(1024), HitAction::Log)?;
+            rig.watch("runqueues[1].nr_running", When::AtLeast(1000), HitAction::Log)?;
+            rig.hook("baton_dispatch", HitFilter::Always, HitAction::Log)?;
             rig.snapshots(5)?;
         }
         rig.run_for(millis(700))?;
-        if look {
+        if query {
             rig.snapshot("after")?;
         }
         Ok(())
@@ -301,7 +305,7 @@ fn a_scheduler_that_is_asked_to_end_is_not_dumped() {
 fn a_watch_can_end_the_run() {
     let record = play(&spec("stop", MACHINE, STANDARD, "eevdf"), |rig| {
         spinners(rig, 4)?;
-        rig.watch("runqueues[0].nr_running", When::AtLeast(2), Act::Stop)?;
+        rig.watch("runqueues[0].nr_running", When::AtLeast(2), HitAction::Stop)?;
         rig.run_for(secs(1))?;
         Ok(())
     });
@@ -330,7 +334,9 @@ fn a_kernel_without_sched_ext_is_observed_as_well() {
         assert!(now.cpu(1)?.u64("nr_switches")? > 0);
         let error = now.var("nr_enqueued").unwrap_err().to_string();
         assert!(error.contains("no variable `nr_enqueued`"), "{error}");
-        let error = rig.watch("nr_enqueued", When::Changed, Act::Count).unwrap_err();
+        let error = rig
+            .watch("nr_enqueued", When::Changed, HitAction::Count)
+            .unwrap_err();
         assert!(format!("{error:?}").contains("nr_enqueued"), "{error:?}");
         Ok(())
     });

@@ -70,7 +70,7 @@ fn a_record_is_made_again_from_itself_and_the_first_difference_is_named() {
 fn what_the_body_put_into_the_guest_is_put_again_from_the_record() {
     let mut record = recorded();
     let step = record
-        .remake
+        .replay_inputs
         .as_mut()
         .unwrap()
         .script
@@ -100,11 +100,11 @@ fn what_is_not_here_as_it_was_is_said_before_any_machine_starts() {
         assert!(text.contains(expect), "{text}");
     };
     let mut without = record.clone();
-    without.remake = None;
+    without.replay_inputs = None;
     refuse(&without, "does not hold what it takes");
 
     let mut newer = record.clone();
-    newer.remake.as_mut().unwrap().manifest.qemu = "12.0.0".into();
+    newer.replay_inputs.as_mut().unwrap().manifest.qemu = "12.0.0".into();
     refuse(&newer, "QEMU: recorded 12.0.0, here 10");
     let anyway = ReplayOptions {
         anyway: true,
@@ -113,7 +113,13 @@ fn what_is_not_here_as_it_was_is_said_before_any_machine_starts() {
     assert!(replay(&newer, &anyway).unwrap().difference.is_none());
 
     let mut changed = record;
-    let scheduler = changed.remake.as_mut().unwrap().scheduler.as_mut().unwrap();
+    let scheduler = changed
+        .replay_inputs
+        .as_mut()
+        .unwrap()
+        .scheduler
+        .as_mut()
+        .unwrap();
     scheduler.files[0].sha256 = "00".repeat(32);
     refuse(&changed, "/opt/schedrig/bin/scx_baton");
 }

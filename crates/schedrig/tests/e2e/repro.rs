@@ -33,7 +33,7 @@ fn the_chain_of_a_starved_task_ends_with_the_enqueue_after_which_it_was_never_di
     let trace = traced(&record);
     assert_eq!(trace.hash, record.hash);
     assert!(trace.of.starts_with("a task is stuck: a/"), "{}", trace.of);
-    let chain = &trace.chains[0];
+    let chain = &trace.histories[0];
     let last = chain.calls.last().unwrap();
     assert_eq!(last.name, "enqueue");
     assert_eq!(last.program.as_deref(), Some("baton_enqueue"));
@@ -72,7 +72,7 @@ fn a_starved_task_is_explained_on_the_newest_kernel_too() {
     );
     let trace = traced(&record);
     assert_eq!(trace.hash, record.hash);
-    let conclusion = trace.chains[0].conclusion.as_deref().unwrap();
+    let conclusion = trace.histories[0].conclusion.as_deref().unwrap();
     assert!(
         conclusion.contains("(baton_enqueue)") && conclusion.ends_with("never dispatched after that"),
         "{conclusion}"
@@ -86,7 +86,7 @@ fn after_a_stall_every_workers_chain_ends_with_its_enqueue() {
     let trace = traced(&record);
     assert_eq!(trace.hash, record.hash);
     let workers: Vec<_> = trace
-        .chains
+        .histories
         .iter()
         .filter(|chain| chain.of.starts_with("a/"))
         .collect();
@@ -103,7 +103,7 @@ fn the_chain_of_an_error_has_the_callback_and_the_kernels_way_to_it() {
     let trace = traced(&record);
     assert_eq!(trace.hash, record.hash);
     let cpu = trace
-        .chains
+        .histories
         .iter()
         .find(|chain| chain.of.starts_with("CPU "))
         .unwrap();

@@ -5,23 +5,23 @@
 
 use guestmem::GuestVirt;
 use introspect::task::Task;
-use introspect::{Argument, Function, GuestKernel, Question, ReadError};
+use introspect::{Argument, Function, GuestKernel, Query, ReadError};
 use machine::{Instrument, MachineError, Registers};
-use observe::PlaceError;
+use observe::KernelVarError;
 use record::{Tag, Value};
 use spec::GuestTime;
 
-use super::guard::Alarm;
+use super::detector::Trigger;
 use super::view::LookError;
 
 /// What is done at a hit.
-pub enum Act {
+pub enum HitAction {
     /// It is counted, and the guest is not even stopped.
     Count,
     /// It is noted among the observations; the first 1024 of a run are.
     Log,
     /// It is noted, and these questions are asked.
-    Look(Vec<Question>),
+    TimedQuery(Vec<Query>),
     /// It is noted, and a snapshot is taken, which takes the place of the last one with that tag.
     Snapshot(Tag),
     /// This is called, with the guest's kernel as it stands. It must not write to it: a replay would not.
@@ -33,16 +33,16 @@ pub enum Act {
 /// What is called at a hit.
 pub type HitFn = dyn FnMut(&Hit, &GuestKernel<'_>) + Send;
 
-impl Act {
+impl HitAction {
     /// Calls this at each hit.
-    pub fn call(function: impl FnMut(&Hit, &GuestKernel<'_>) + Send + 'static) -> Act {
-        Act::Call(Box::new(function))
+    pub fn call(function: impl FnMut(&Hit, &GuestKernel<'_>) + Send + 'static) -> HitAction {
+        HitAction::Call(Box::new(function))
     }
 }
 
 /// Which hits of a hook are meant.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Only {
+pub enum HitFilter {
     /// All.
     #[default]
     Always,
@@ -95,13 +95,13 @@ pub enum HitKind {
 pub enum InstrumentError {
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
-    Look(#[from] LookError),
+    TimedQuery(#[from] LookError),
     /// What is hooked or watched cannot be found.
     #[error(transparent)]
     Read(#[from] ReadError),
     /// It is nothing that can be watched.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    KernelVar(#[from] KernelVarError),
     /// The machine cannot have it.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -120,13 +120,13 @@ pub enum InstrumentError {
 /// Who has set an instrument.
 pub(crate) enum Owner {
     /// The session itself.
-    Guard(Alarm),
+    FailureDetector(Trigger),
     /// Its user: what it is called, what is hooked, which hits are meant, what is done.
     User {
         name: String,
         function: Option<Function>,
-        only: Only,
-        act: Act,
+        only: HitFilter,
+        act: HitAction,
     },
 }
 
@@ -151,9 +151,9 @@ impl Instruments {
     }
 
     /// Those of the guard that tell this.
-    pub(crate) fn of_guard(&self, alarms: &[Alarm]) -> Vec<Instrument> {
+    pub(crate) fn of_detector(&self, triggers: &[Trigger]) -> Vec<Instrument> {
         let guards = self.all.iter().filter_map(|(which, owner)| match owner {
-            Owner::Guard(alarm) if alarms.contains(alarm) => Some(*which),
+            Owner::FailureDetector(trigger) if triggers.contains(trigger) => Some(*which),
             _ => None,
         });
         guards.collect()
@@ -197,13 +197,13 @@ impl RawHit {
         at: GuestTime,
         name: &str,
         function: Option<&Function>,
-        only: &Only,
+        only: &HitFilter,
         kernel: &GuestKernel<'_>,
     ) -> Option<Hit> {
         let arguments = self.arguments();
         let cpu = self.cpu(kernel);
         let (pid, task) = current(kernel, cpu);
-        if matches!(only, Only::Task(wanted) if *wanted != pid) {
+        if matches!(only, HitFilter::Task(wanted) if *wanted != pid) {
             return None;
         }
         let (hits, what) = match self {
@@ -211,7 +211,7 @@ impl RawHit {
                 let arguments = function
                     .and_then(|function| function.arguments(kernel, arguments).ok())
                     .unwrap_or_default();
-                if let Only::Argument(wanted, value) = only
+                if let HitFilter::Argument(wanted, value) = only
                     && !arguments
                         .iter()
                         .any(|argument| argument.name == *wanted && is(kernel, argument, *value))

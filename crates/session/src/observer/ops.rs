@@ -9,7 +9,7 @@ const MOST_BYTES: usize = 64;
 
 /// What was asked, and what came of it. On this kernel, which stood still, a hot op is told to be one that need not have
 /// waited for that.
-pub(super) fn told(at: GuestTime, request: &KernelOpRequest, reply: &KernelOpReply) -> Observation {
+pub(super) fn observation(at: GuestTime, request: &KernelOpRequest, reply: &KernelOpReply) -> Observation {
     let verb = match request.direction {
         Direction::Read => "read",
         Direction::Write => "write",

@@ -1,10 +1,10 @@
 //! What can be asked of the guest: a command each, and its reply.
 
-use record::{Content, Happening, SchedExt, Step, Window};
+use record::{Content, EventKind, SchedExt, Step, Window};
 use spec::{CgroupSpec, ExitStatus, GroupName, Nanos, Work, WorkerId};
 use wire::{Command, Reply};
 
-use super::words::mismatch;
+use super::describe::mismatch;
 use super::{SchedulerLife, Session, SessionError};
 use crate::closure::Program;
 
@@ -101,7 +101,7 @@ impl Session {
             Reply::Spawned { workers } => {
                 for (id, pid) in &workers {
                     let work = work.to_string();
-                    self.happened(Happening::Spawned {
+                    self.happened(EventKind::Spawned {
                         id: id.clone(),
                         pid: *pid,
                         work,
@@ -122,10 +122,10 @@ impl Session {
         let reply = self.command(Command::StartScheduler { argv, attach_within }, attach_within);
         match reply {
             Ok(Reply::SchedulerAttached { pid, ops, at }) => {
-                self.told(at);
+                self.advance_clock(at);
                 self.scheduler = SchedulerLife::Attached;
-                self.happened(Happening::SchedulerAttached { ops, pid });
-                self.guard_scheduler();
+                self.happened(EventKind::SchedulerAttached { ops, pid });
+                self.watch_scheduler();
                 Ok(())
             }
             Ok(reply) => Err(mismatch("StartScheduler", &reply)),
@@ -138,7 +138,7 @@ impl Session {
 
     /// Notes that the scheduler could not be brought up.
     pub fn scheduler_failed(&mut self, reason: String) {
-        self.happened(Happening::SchedulerFailed { reason });
+        self.happened(EventKind::SchedulerFailed { reason });
     }
 
     /// Asks the scheduler's program to end and waits for it.
@@ -146,7 +146,7 @@ impl Session {
         self.step(|| Step::StopScheduler);
         let within = self.limits.scheduler;
         self.scheduler = SchedulerLife::Gone;
-        self.unguard();
+        self.unwatch_scheduler();
         match self.command(Command::StopScheduler { within }, within)? {
             Reply::SchedulerStopped { status } => Ok(status),
             reply => Err(mismatch("StopScheduler", &reply)),
@@ -171,7 +171,7 @@ impl Session {
                 workers,
                 sched_ext,
             } => {
-                self.told(to);
+                self.advance_clock(to);
                 self.observer.close(self.machine.memory(), to.since(from));
                 let sched_ext = sched_ext.map(|state| SchedExt {
                     state: state.state,
@@ -217,7 +217,7 @@ impl Session {
             key: key.clone(),
             value: value.clone(),
         });
-        self.happened(Happening::Note { key, value });
+        self.happened(EventKind::Note { key, value });
     }
 
     /// Puts it into the record that the test's body gave up.
@@ -225,6 +225,6 @@ impl Session {
         self.step(|| Step::GaveUp {
             reason: reason.clone(),
         });
-        self.happened(Happening::BodyFailed { reason });
+        self.happened(EventKind::BodyFailed { reason });
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use machine::{Event as MachineEvent, ExitReason};
-use record::{End, Happening};
+use record::{End, EventKind};
 use spec::{GuestTime, Nanos};
 use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
+use super::describe::{describe, describe_end, ended, machine_died, mismatch, show};
 use super::requests::address_space;
-use super::words::{describe, describe_end, ended, machine_died, mismatch, show};
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
 use crate::exchange::{self, ExchangeError};
@@ -23,9 +23,9 @@ impl Session {
         match self.wait("the kernel boots", boot)? {
             Request::Hello(hello) if hello.protocol == PROTOCOL_VERSION => {
                 self.agent = self.pending.as_ref().map(|call| address_space(&call.registers));
-                self.told(hello.at);
+                self.advance_clock(hello.at);
                 let (release, cpus) = (hello.release.clone(), hello.cpus);
-                self.happened(Happening::Booted { release, cpus });
+                self.happened(EventKind::Booted { release, cpus });
                 Ok(hello)
             }
             Request::Hello(hello) => Err(self.over(End::MachineDied {
@@ -119,13 +119,13 @@ impl Session {
     fn notice(&mut self, notice: Notice) -> Answer {
         match notice {
             Notice::SchedulerLog { at, bytes, .. } => {
-                self.told(at);
+                self.advance_clock(at);
                 self.scheduler_log.extend_from_slice(&bytes);
             }
             Notice::SchedulerExited { at, status, asked } => {
-                self.told(at);
+                self.advance_clock(at);
                 self.scheduler = SchedulerLife::Gone;
-                self.happened(Happening::SchedulerExited { status, asked });
+                self.happened(EventKind::SchedulerExited { status, asked });
             }
             Notice::FileChunk { bytes } => {
                 if self.file.len() + bytes.len() > MAX_FILE {
@@ -141,7 +141,7 @@ impl Session {
 
     fn refuse(&mut self, error: &ExchangeError) -> Result<(), SessionError> {
         let reason = chain(error);
-        self.happened(Happening::Refused {
+        self.happened(EventKind::Refused {
             reason: reason.clone(),
         });
         self.answer(&Answer::Refused { reason })

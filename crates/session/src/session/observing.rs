@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use introspect::{DebugInfo, Function, GuestKernel, Question};
+use introspect::{DebugInfo, Function, GuestKernel, Query};
 use machine::{HookHit, HookId, HookSpec, Instrument, WatchId, WatchSpec, When, Width};
-use observe::Place;
+use observe::KernelVar;
 use record::{End, Snapshot, Step, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
 use crate::observer::{
-    Act, Alarm, Guard, InstrumentError, LookError, Only, Owner, Post, RawHit, SnapshotError,
+    FailureDetector, HitAction, HitFilter, InstrumentError, LookError, Owner, ProbePoint, RawHit,
+    SnapshotError, Trigger,
 };
 
 impl Session {
@@ -19,8 +20,13 @@ impl Session {
     /// kernel tells of are caught in the act.
     pub fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
         self.observer.set_debug_info(info);
-        if self.observer.instruments.of_guard(&[Alarm::Printk]).is_empty() {
-            self.post(Guard::posts);
+        if self
+            .observer
+            .instruments
+            .of_detector(&[Trigger::Printk])
+            .is_empty()
+        {
+            self.post(FailureDetector::probe_points);
         }
     }
 
@@ -39,13 +45,13 @@ impl Session {
 
     /// Has the question asked when the workers have run for that much guest time, in all windows together; to the tick,
     /// if the clock is a fine one ([`crate::GuestClock::finely`]).
-    pub fn look_at(&mut self, when: Nanos, question: Question) {
-        self.observer.look_at(when, question);
+    pub fn query_at(&mut self, when: Nanos, query: Query) {
+        self.observer.query_at(when, query);
     }
 
     /// Asks now.
-    pub fn observe(&mut self, question: &Question) {
-        self.observer.observe(self.machine.memory(), self.now, question);
+    pub fn observe(&mut self, query: &Query) {
+        self.observer.observe(self.machine.memory(), self.now, query);
     }
 
     /// Reads or writes the guest's kernel as it stands now. What was done is told among the observations, and a write is a
@@ -83,7 +89,7 @@ impl Session {
 
     /// How many failures were caught in the act so far.
     pub fn caught(&self) -> usize {
-        self.observer.guard.caught()
+        self.observer.detector.caught()
     }
 
     /// Has a failure dumped that is seen now.
@@ -97,28 +103,33 @@ impl Session {
     ///
     /// # Errors
     /// [`InstrumentError`].
-    pub fn watch(&mut self, what: &str, when: When, act: Act) -> Result<WatchId, InstrumentError> {
-        let place = Place::find(&self.kernel()?, what)?;
-        self.watch_place(&place, when, act)
+    pub fn watch(&mut self, what: &str, when: When, act: HitAction) -> Result<WatchId, InstrumentError> {
+        let place = KernelVar::find(&self.kernel()?, what)?;
+        self.watch_var(&place, when, act)
     }
 
     /// The same for a place that is known.
     ///
     /// # Errors
     /// [`InstrumentError`].
-    pub fn watch_place(&mut self, place: &Place, when: When, act: Act) -> Result<WatchId, InstrumentError> {
+    pub fn watch_var(
+        &mut self,
+        place: &KernelVar,
+        when: When,
+        act: HitAction,
+    ) -> Result<WatchId, InstrumentError> {
         let now = place.read(&self.kernel()?)?;
         let spec = WatchSpec {
             width: width(place),
             when,
-            every: u64::from(!matches!(act, Act::Count)),
+            every: u64::from(!matches!(act, HitAction::Count)),
             now,
         };
         let watch = self.machine.watch(place.at, spec)?;
         let owner = Owner::User {
             name: place.name.clone(),
             function: None,
-            only: Only::Always,
+            only: HitFilter::Always,
             act,
         };
         self.observer.instruments.add(Instrument::Watch(watch), owner);
@@ -130,9 +141,14 @@ impl Session {
     ///
     /// # Errors
     /// [`InstrumentError`].
-    pub fn hook(&mut self, function: &str, only: Only, act: Act) -> Result<HookId, InstrumentError> {
+    pub fn hook(
+        &mut self,
+        function: &str,
+        only: HitFilter,
+        act: HitAction,
+    ) -> Result<HookId, InstrumentError> {
         let found = Function::find(&self.kernel()?, function)?;
-        if let Only::Argument(wanted, _) = &only {
+        if let HitFilter::Argument(wanted, _) = &only {
             let there = found.parameters(&self.kernel()?);
             if !there.contains(wanted) {
                 return Err(InstrumentError::Argument {
@@ -143,7 +159,7 @@ impl Session {
             }
         }
         let spec = HookSpec {
-            every: u64::from(!matches!(act, Act::Count)),
+            every: u64::from(!matches!(act, HitAction::Count)),
         };
         let hook = self.machine.hook(found.at, spec)?;
         let owner = Owner::User {
@@ -175,19 +191,19 @@ impl Session {
     }
 
     /// Sees to it that the failures of the scheduler that is attached are caught in the act.
-    pub(super) fn guard_scheduler(&mut self) {
-        self.unguard();
-        self.observer.guard.attached();
-        self.post(Guard::scheduler_posts);
+    pub(super) fn watch_scheduler(&mut self) {
+        self.unwatch_scheduler();
+        self.observer.detector.attached();
+        self.post(FailureDetector::scheduler_probe_points);
     }
 
     /// The memory in which a scheduler was may be another's when it is gone.
-    pub(super) fn unguard(&mut self) {
-        self.observer.guard.detached();
+    pub(super) fn unwatch_scheduler(&mut self) {
+        self.observer.detector.detached();
         for which in self
             .observer
             .instruments
-            .of_guard(&[Alarm::ExitKind, Alarm::Ending])
+            .of_detector(&[Trigger::ExitKind, Trigger::Ending])
         {
             if let Err(error) = self.remove(which) {
                 tracing::debug!(%error, "the scheduler is guarded on");
@@ -196,21 +212,21 @@ impl Session {
     }
 
     /// Posts the guard, where the kernel can be looked at and the machine has what it needs.
-    fn post(&mut self, posts: impl Fn(&GuestKernel<'_>) -> Vec<(Alarm, Post)>) {
-        let posts = match self.kernel() {
-            Ok(kernel) => posts(&kernel),
+    fn post(&mut self, probe_points: impl Fn(&GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)>) {
+        let probe_points = match self.kernel() {
+            Ok(kernel) => probe_points(&kernel),
             Err(error) => {
                 tracing::debug!(%error, "not guarded");
                 return;
             }
         };
-        for (alarm, post) in posts {
+        for (trigger, post) in probe_points {
             let posted = match post {
-                Post::Hook(at) => self.machine.hook(at, HookSpec::ALWAYS).map(Instrument::Hook),
-                Post::Watch(place, now) => {
+                ProbePoint::Hook(at) => self.machine.hook(at, HookSpec::ALWAYS).map(Instrument::Hook),
+                ProbePoint::Watch(place, now) => {
                     let spec = WatchSpec {
                         width: width(&place),
-                        when: Guard::when(),
+                        when: FailureDetector::when(),
                         every: 1,
                         now,
                     };
@@ -218,8 +234,11 @@ impl Session {
                 }
             };
             match posted {
-                Ok(which) => self.observer.instruments.add(which, Owner::Guard(alarm)),
-                Err(error) => tracing::debug!(%error, ?alarm, "not guarded"),
+                Ok(which) => self
+                    .observer
+                    .instruments
+                    .add(which, Owner::FailureDetector(trigger)),
+                Err(error) => tracing::debug!(%error, ?trigger, "not guarded"),
             }
         }
     }
@@ -247,15 +266,15 @@ impl Session {
     }
 
     /// The guest has told its time: that of its frozen instant, or a little before.
-    pub(super) fn told(&mut self, at: GuestTime) {
+    pub(super) fn advance_clock(&mut self, at: GuestTime) {
         self.now = self.now.max(at);
         if let (Some(clock), Some(call)) = (&mut self.clock, &self.pending) {
-            clock.told(self.machine.memory(), &call.registers, at);
+            clock.calibrate(self.machine.memory(), &call.registers, at);
         }
     }
 }
 
 /// A place is never of another width.
-fn width(place: &Place) -> Width {
+fn width(place: &KernelVar) -> Width {
     Width::of(place.bytes).unwrap_or(Width::Eight)
 }

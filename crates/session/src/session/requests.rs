@@ -4,9 +4,9 @@
 //! what is refused is counted. Nobody but the agent speaks for the agent.
 
 use machine::{Call, Registers, When};
-use observe::dispatch::{Action, Dispatcher, Evidence, LinkedKernel, Setup, Taken};
-use observe::{Place, STORED_EVENTS, USER_WATCHES};
-use record::{End, Happening, Observation, Tag, Value};
+use observe::dispatch::{Action, Dispatcher, Disposition, Evidence, LinkedKernel, Setup};
+use observe::{KernelVar, STORED_EVENTS, USER_WATCHES};
+use record::{End, EventKind, Observation, Tag, Value};
 use spec::GuestTime;
 use wire::barrier;
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
@@ -15,7 +15,7 @@ use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};
 use super::{Session, SessionError};
 use crate::chain::chain;
 use crate::exchange;
-use crate::observer::Act;
+use crate::observer::HitAction;
 
 /// Bytes of a payload that the record has.
 const MOST_PAYLOAD: usize = 4096;
@@ -25,12 +25,12 @@ const NOT_ADDRESS: u64 = 0xfff0_0000_0000_0fff;
 
 /// What programs of the guest have done that is bounded.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct ProgramQuota {
     /// Watches that they have set.
     watches: usize,
     /// Happenings that the record has of them, and those for which it has no room.
-    told: usize,
-    untold: u64,
+    reported: usize,
+    unreported: u64,
     /// Calls with a buffer that could not be read or written.
     unreadable: u64,
 }
@@ -54,8 +54,8 @@ impl Session {
                 "a program called with a buffer of {} bytes at {} that is not its own to write to",
                 call.capacity, call.buffer
             );
-            self.asked.unreadable += 1;
-            self.tell(Happening::Refused { reason });
+            self.quota.unreadable += 1;
+            self.report(EventKind::Refused { reason });
             return self.resume();
         }
         let answered = match exchange::frame(self.machine.as_ref(), call) {
@@ -67,8 +67,8 @@ impl Session {
         };
         if let Err(error) = answered {
             let reason = format!("a program's call: {}", chain(&error));
-            self.asked.unreadable += 1;
-            self.tell(Happening::Refused { reason });
+            self.quota.unreadable += 1;
+            self.report(EventKind::Refused { reason });
         }
         self.resume()
     }
@@ -81,15 +81,15 @@ impl Session {
         let dispatcher = self.dispatcher.get_or_insert_with(|| Dispatcher::new(setup));
         let taken = dispatcher.take(frame, now.0);
         for evidence in dispatcher.drain() {
-            self.tell(sent(evidence));
+            self.report(sent(evidence));
         }
         if let Some(refused) = &taken.refused {
-            self.tell(Happening::Refused {
+            self.report(EventKind::Refused {
                 reason: refused.to_string(),
             });
         }
         self.observer.phase(&taken.action, now);
-        let Taken { action, .. } = &taken;
+        let Disposition { action, .. } = &taken;
         let answer = match action {
             Action::Snapshot(request) => self.program_looks(request, now).frame().ok(),
             Action::KernelOp(request) => self.program_op(request).encode().ok(),
@@ -108,12 +108,12 @@ impl Session {
     }
 
     /// What a program does is evidence as long as there is room: nothing keeps it from calling for ever.
-    fn tell(&mut self, what: Happening) {
-        if self.asked.told < STORED_EVENTS {
-            self.asked.told += 1;
+    fn report(&mut self, what: EventKind) {
+        if self.quota.reported < STORED_EVENTS {
+            self.quota.reported += 1;
             self.happened(what);
         } else {
-            self.asked.untold += 1;
+            self.quota.unreported += 1;
         }
     }
 
@@ -158,16 +158,16 @@ impl Session {
     }
 
     fn program_watches(&mut self, symbol: &str, tag: Tag) -> Result<(), String> {
-        if self.asked.watches >= USER_WATCHES {
+        if self.quota.watches >= USER_WATCHES {
             return Err(format!(
                 "programs have set {USER_WATCHES} watches already, which is the most"
             ));
         }
         let kernel = self.kernel().map_err(|error| chain(&error))?;
-        let place = Place::find(&kernel, symbol).map_err(|error| chain(&error))?;
-        let set = self.watch_place(&place, When::Changed, Act::Snapshot(tag));
+        let place = KernelVar::find(&kernel, symbol).map_err(|error| chain(&error))?;
+        let set = self.watch_var(&place, When::Changed, HitAction::Snapshot(tag));
         set.map_err(|error| chain(&error))?;
-        self.asked.watches += 1;
+        self.quota.watches += 1;
         Ok(())
     }
 
@@ -183,7 +183,7 @@ impl Session {
 
     /// What came of all requests, if there were any.
     pub(super) fn note_requests(&mut self) {
-        let unreadable = self.asked.unreadable;
+        let unreadable = self.quota.unreadable;
         if self.dispatcher.is_none() && unreadable == 0 {
             return;
         }
@@ -202,7 +202,7 @@ impl Session {
             ("damaged", Value::from(counts.damaged)),
             ("refused", Value::from(counts.refused)),
             ("unreadable", Value::from(unreadable)),
-            ("not_in_the_record", Value::from(self.asked.untold)),
+            ("not_in_the_record", Value::from(self.quota.unreported)),
         ]);
         let at = self.now;
         self.observer.note(Observation {
@@ -214,7 +214,7 @@ impl Session {
 }
 
 /// What a program has sent, as the record has it.
-fn sent(evidence: Evidence) -> Happening {
+fn sent(evidence: Evidence) -> EventKind {
     let Evidence {
         kind,
         payload,
@@ -229,7 +229,7 @@ fn sent(evidence: Evidence) -> Happening {
     if shown.len() < payload.len() {
         text += &format!(" and {} bytes more", payload.len() - shown.len());
     }
-    Happening::Sent {
+    EventKind::Sent {
         frame: String::from_utf8_lossy(&kind.word().to_le_bytes()).into_owned(),
         payload: text,
         intact,

@@ -121,7 +121,7 @@ fn notices_become_evidence_in_order() {
     assert_eq!(last.at, at(3));
     assert!(matches!(
         last.what,
-        Happening::SchedulerExited { asked: false, .. }
+        EventKind::SchedulerExited { asked: false, .. }
     ));
 }
 
@@ -140,7 +140,7 @@ fn a_request_that_cannot_be_understood_is_refused_with_the_reason_and_counted() 
     let refused: Vec<_> = evidence
         .events
         .iter()
-        .filter(|event| matches!(event.what, Happening::Refused { .. }))
+        .filter(|event| matches!(event.what, EventKind::Refused { .. }))
         .collect();
     assert_eq!(refused.len(), 2, "{refused:?}");
     let second = Answer::decode(&answers.lock().unwrap()[1]).unwrap();
@@ -178,7 +178,7 @@ fn a_panic_at_boot_is_told_apart_from_a_guest_that_leaves() {
             message: "no init".into()
         }
     );
-    assert!(matches!(boot(ExitReason::PoweredOff), End::LeftEarly { .. }));
+    assert!(matches!(boot(ExitReason::PoweredOff), End::GuestExited { .. }));
 }
 
 #[test]
@@ -293,7 +293,9 @@ fn a_script_that_was_noted_asks_the_guest_the_same_again() {
 
     let (mut session, again) = start(replies());
     session.seed(7).unwrap();
-    crate::Actor::prepare(&script, true).unwrap().play(&mut session);
+    crate::ScriptPlayer::prepare(&script, true)
+        .unwrap()
+        .play(&mut session);
     assert_eq!(session.finish(), evidence);
     assert_eq!(*again.lock().unwrap(), *asked.lock().unwrap());
 }

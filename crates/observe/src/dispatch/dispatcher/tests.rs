@@ -39,7 +39,7 @@ fn damaged(kind: FrameKind, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn take(dispatcher: &mut Dispatcher, kind: FrameKind, payload: &[u8]) -> Taken {
+fn take(dispatcher: &mut Dispatcher, kind: FrameKind, payload: &[u8]) -> Disposition {
     dispatcher.take(&bytes(kind, payload), NOW)
 }
 

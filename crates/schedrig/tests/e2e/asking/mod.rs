@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use record::Happening;
+use record::EventKind;
 use schedrig::{Record, Rig, Spin, Verdict, millis, secs};
 
 use crate::stage::{STANDARD, play, spec};
@@ -23,7 +23,7 @@ fn command(rig: &mut Rig, words: &[&str]) -> Result<(bool, String), Failure> {
 fn sent(record: &Record) -> Vec<(&str, &str)> {
     let events = record.evidence.events.iter();
     let sent = events.filter_map(|event| match &event.what {
-        Happening::Sent { frame, payload, .. } => Some((frame.as_str(), payload.as_str())),
+        EventKind::Sent { frame, payload, .. } => Some((frame.as_str(), payload.as_str())),
         _ => None,
     });
     sent.collect()
@@ -119,7 +119,7 @@ fn a_hostile_program_of_the_guest_harms_nobody() {
     let refused = |words: &str| {
         let events = record.evidence.events.iter();
         events
-            .filter(|event| matches!(&event.what, Happening::Refused { reason } if reason.contains(words)))
+            .filter(|event| matches!(&event.what, EventKind::Refused { reason } if reason.contains(words)))
             .count()
     };
     assert!(refused("not its own to write to") > 8);

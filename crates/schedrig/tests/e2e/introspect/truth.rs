@@ -3,7 +3,7 @@
 //! The guest moves while it reads a file of its own, so the rig looks before and after:
 //!
 //! ```text
-//!   rig looks (before) ── agent reads the file (theirs) ── rig looks (after)
+//!   rig queries (before) ── agent reads the file (theirs) ── rig queries (after)
 //!   before == after  ⇒  theirs must be exactly that        counted as exact
 //!   before != after  ⇒  theirs must lie between            counted as moving
 //! ```

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! manifest ─► saves::Store ──found──────────────────────────► Saved ─► fork(seed), as often as wanted
-//!                  └──missing or damaged──► boot, save ──┘        └──► prepare(seed): one fork ahead
+//!                  └──missing or damaged──► boot, save ──┘        └──► prepare(seed): one fork fork_pool
 //! ```
 //!
 //! The boot has one fixed seed: what differs between runs enters at the fork.
@@ -19,7 +19,7 @@ use record::{End, Evidence, Manifest};
 use saves::{Entry, ObtainError, Store};
 use session::{Failed, GuestClock, Limits, Session};
 
-use crate::ahead::Ahead;
+use crate::fork_pool::ForkPool;
 use crate::{Progress, RigError};
 
 /// The seed of every boot.
@@ -29,13 +29,13 @@ pub(crate) const BOOT_SEED: u64 = 1;
 const ATTEMPTS: u32 = 3;
 
 /// A machine as it is when its agent says hello.
-pub(crate) struct Original {
+pub(crate) struct ForkSource {
     config: TcgConfig,
     clock: Option<GuestClock>,
     manifest: Manifest,
     store: Store,
     state: Mutex<State>,
-    ahead: Ahead,
+    fork_pool: ForkPool,
     /// Forks that were asked for.
     forks: AtomicU64,
 }
@@ -73,21 +73,21 @@ pub(crate) enum MakeError {
     Save(#[from] MachineError),
 }
 
-impl Original {
+impl ForkSource {
     /// The one of this manifest; the same for the whole process.
     pub(crate) fn of(
         config: TcgConfig,
         clock: Option<GuestClock>,
         manifest: Manifest,
         store: Store,
-    ) -> Result<Arc<Original>, RigError> {
+    ) -> Result<Arc<ForkSource>, RigError> {
         /// By the store's directory and the key in it.
-        type Originals = HashMap<(PathBuf, String), Arc<Original>>;
-        static ORIGINALS: OnceLock<Mutex<Originals>> = OnceLock::new();
+        type ForkSources = HashMap<(PathBuf, String), Arc<ForkSource>>;
+        static FORK_SOURCES: OnceLock<Mutex<ForkSources>> = OnceLock::new();
         let key = (store.directory().to_owned(), saves::key_of(&manifest)?);
-        let mut originals = lock(ORIGINALS.get_or_init(Mutex::default));
-        let original = originals.entry(key).or_insert_with(|| {
-            Arc::new(Original {
+        let mut fork_sources = lock(FORK_SOURCES.get_or_init(Mutex::default));
+        let fork_source = fork_sources.entry(key).or_insert_with(|| {
+            Arc::new(ForkSource {
                 config: TcgConfig {
                     seed: BOOT_SEED,
                     ..config
@@ -96,11 +96,11 @@ impl Original {
                 manifest,
                 store,
                 state: Mutex::default(),
-                ahead: Ahead::default(),
+                fork_pool: ForkPool::default(),
                 forks: AtomicU64::new(0),
             })
         });
-        Ok(Arc::clone(original))
+        Ok(Arc::clone(fork_source))
     }
 
     /// A new machine that stands where this one does.
@@ -111,7 +111,7 @@ impl Original {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Forked, RigError> {
         self.forks.fetch_add(1, Ordering::Relaxed);
-        if let Some(machine) = self.ahead.take(seed) {
+        if let Some(machine) = self.fork_pool.take(seed) {
             return Ok(Forked::Machine(Box::new(machine)));
         }
         let mut attempt = 0;
@@ -148,7 +148,7 @@ impl Original {
             Err(_) => None,
         };
         if let Some((_, saved)) = saved {
-            self.ahead.make(seed, self.seeded(seed), saved);
+            self.fork_pool.make(seed, self.seeded(seed), saved);
         }
     }
 
@@ -172,7 +172,7 @@ impl Original {
                     // What the host or a limit did to one boot says nothing of the next.
                     if matches!(
                         failed.evidence.end,
-                        End::GuestPanic { .. } | End::LeftEarly { .. }
+                        End::GuestPanic { .. } | End::GuestExited { .. }
                     ) {
                         state.dead = Some(failed.evidence.clone());
                     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  first execution ── a failure ──► Sites: where the callbacks begin and end, the scheduler's variables
-//!  second execution ─ entered, left ──► Tracer: the last calls for the tasks and CPUs that the failure is about
+//!  second execution ─ entered, left ──► CallRecorder: the last calls for the tasks and CPUs that the failure is about
 //!                                           └──► Vec<TracedCall>, and what follows from them
 //! ```
 //! As the second execution is the first one to the bit, every address is the same.
@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
-use record::{Chain, TracedCall, Value};
+use record::{CallHistory, TracedCall, Value};
 use spec::GuestTime;
 
 pub use sites::{Site, Sites};
@@ -38,7 +38,7 @@ pub struct About {
 
 /// Sees calls.
 #[derive(Debug)]
-pub struct Tracer {
+pub struct CallRecorder {
     about: About,
     sites: Sites,
     /// Of each task, and of each CPU, the last ones.
@@ -60,10 +60,10 @@ struct Open {
     state: State,
 }
 
-impl Tracer {
+impl CallRecorder {
     /// Nothing is seen so far.
-    pub fn new(sites: Sites, about: About) -> Tracer {
-        Tracer {
+    pub fn new(sites: Sites, about: About) -> CallRecorder {
+        CallRecorder {
             about,
             sites,
             of_tasks: BTreeMap::new(),
@@ -172,18 +172,18 @@ impl Tracer {
     }
 
     /// The last calls of each task and of each CPU that the failure is about.
-    pub fn chains(&self) -> Vec<Chain> {
+    pub fn histories(&self) -> Vec<CallHistory> {
         let of_task = |pid: &i64| {
             let calls: Vec<TracedCall> = self.of_tasks.get(pid).into_iter().flatten().cloned().collect();
             let name = self.names.get(pid).cloned();
             let name = name.unwrap_or_else(|| format!("the task with pid {pid}"));
-            Chain {
+            CallHistory {
                 conclusion: Some(conclusion(&name, calls.last(), self.about.until)),
                 of: name,
                 calls,
             }
         };
-        let of_cpu = |cpu: &u32| Chain {
+        let of_cpu = |cpu: &u32| CallHistory {
             of: format!("CPU {cpu}"),
             calls: self.of_cpus.get(cpu).into_iter().flatten().cloned().collect(),
             conclusion: None,
@@ -248,13 +248,13 @@ mod tests {
         }
     }
 
-    fn tracer(tasks: &[i64], cpus: &[u32]) -> Tracer {
+    fn recorder(tasks: &[i64], cpus: &[u32]) -> CallRecorder {
         let about = About {
             tasks: tasks.to_vec(),
             cpus: cpus.to_vec(),
             until: GuestTime(Nanos::from_secs(9)),
         };
-        Tracer::new(Sites::default(), about)
+        CallRecorder::new(Sites::default(), about)
     }
 
     #[test]
@@ -269,14 +269,14 @@ mod tests {
 
     #[test]
     fn each_task_and_each_cpu_has_its_chain() {
-        let mut tracer = tracer(&[7], &[0, 1]);
-        tracer.names.insert(7, "a/0[7]".to_owned());
-        keep(tracer.of_tasks.entry(7).or_default(), call(2, "enqueue"));
+        let mut recorder = recorder(&[7], &[0, 1]);
+        recorder.names.insert(7, "a/0[7]".to_owned());
+        keep(recorder.of_tasks.entry(7).or_default(), call(2, "enqueue"));
         for number in [1, 2, 3] {
-            keep(tracer.of_cpus.entry(0).or_default(), call(number, "enqueue"));
+            keep(recorder.of_cpus.entry(0).or_default(), call(number, "enqueue"));
         }
-        let chains: Vec<(String, Vec<u64>)> = tracer
-            .chains()
+        let histories: Vec<(String, Vec<u64>)> = recorder
+            .histories()
             .iter()
             .map(|chain| {
                 let numbers = chain.calls.iter().map(|call| call.number).collect();
@@ -288,17 +288,17 @@ mod tests {
             ("CPU 0".to_owned(), vec![1, 2, 3]),
             ("CPU 1".to_owned(), vec![]),
         ];
-        assert_eq!(chains, expect);
+        assert_eq!(histories, expect);
     }
 
     #[test]
     fn the_call_after_which_a_task_was_never_dispatched_is_named() {
-        let mut tracer = tracer(&[7, 8], &[]);
-        tracer.names.insert(7, "a/0[7]".to_owned());
-        keep(tracer.of_tasks.entry(7).or_default(), call(2, "stopping"));
-        keep(tracer.of_tasks.entry(7).or_default(), call(3, "enqueue"));
-        let conclusions: Vec<String> = tracer
-            .chains()
+        let mut recorder = recorder(&[7, 8], &[]);
+        recorder.names.insert(7, "a/0[7]".to_owned());
+        keep(recorder.of_tasks.entry(7).or_default(), call(2, "stopping"));
+        keep(recorder.of_tasks.entry(7).or_default(), call(3, "enqueue"));
+        let conclusions: Vec<String> = recorder
+            .histories()
             .into_iter()
             .filter_map(|chain| chain.conclusion)
             .collect();

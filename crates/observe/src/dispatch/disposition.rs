@@ -16,7 +16,7 @@ use crate::periodic::Periodic;
 /// A frame can be both: one that tells where the kernel lies can be right in one part and wrong in the other, and a step
 /// is known even where its evidence has no room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct Disposition {
     /// What is to be done.
     pub action: Action,
     /// Why it was refused. The guest is told, and it is counted.
@@ -113,7 +113,7 @@ pub enum Refusal {
     NoRoom(#[from] NoRoom),
 }
 
-impl Taken {
+impl Disposition {
     /// What the guest is told at once. `None` where carrying out the action makes the answer.
     pub fn answer(&self) -> Option<Answer> {
         if let Some(refused) = &self.refused {
@@ -139,18 +139,18 @@ impl Action {
     }
 }
 
-impl<E: Into<Refusal>> From<E> for Taken {
-    fn from(refused: E) -> Taken {
-        Taken {
+impl<E: Into<Refusal>> From<E> for Disposition {
+    fn from(refused: E) -> Disposition {
+        Disposition {
             action: Action::None,
             refused: Some(refused.into()),
         }
     }
 }
 
-impl From<Action> for Taken {
-    fn from(action: Action) -> Taken {
+impl From<Action> for Disposition {
+    fn from(action: Action) -> Disposition {
         let refused = None;
-        Taken { action, refused }
+        Disposition { action, refused }
     }
 }

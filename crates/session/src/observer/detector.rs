@@ -12,12 +12,12 @@ use guestmem::GuestVirt;
 use introspect::GuestKernel;
 use introspect::sched::Scx;
 use machine::Machine;
-use observe::trace::Sites;
-use observe::{EXIT_ERROR, Place, alarm, dump, longest_wait};
+use observe::call_history::Sites;
+use observe::{EXIT_ERROR, KernelVar, complaint, dump, longest_wait};
 use record::{Dump, Finding, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
-use crate::session::words;
+use crate::session::describe;
 
 /// The kernel's work that ends a scheduler, when its reason is written down; by the kernels' names, the newest first.
 const ENDING: [&str; 2] = ["scx_disable_workfn", "scx_ops_disable_workfn"];
@@ -34,7 +34,7 @@ const LOG_LINES: usize = 20;
 
 /// What one of the guard's instruments tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alarm {
+pub(crate) enum Trigger {
     /// A scheduler ends with an error.
     ExitKind,
     /// The kernel ends a scheduler: why is written down by now.
@@ -45,16 +45,16 @@ pub(crate) enum Alarm {
 
 /// What an alarm needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Post {
+pub(crate) enum ProbePoint {
     /// A hook at this function.
     Hook(GuestVirt),
     /// A watch on this number, which has that value now.
-    Watch(Place, u64),
+    Watch(KernelVar, u64),
 }
 
 /// Watches over a run.
 #[derive(Debug, Default)]
-pub(crate) struct Guard {
+pub(crate) struct FailureDetector {
     caught: Vec<Caught>,
     /// Failures that had no room.
     refused: u64,
@@ -77,7 +77,7 @@ struct Done {
 
 /// An instant at which the guest stands still.
 #[derive(Clone, Copy)]
-pub(crate) struct Scene<'s> {
+pub(crate) struct Stop<'s> {
     pub(crate) machine: &'s dyn Machine,
     pub(crate) kernel: &'s GuestKernel<'s>,
     pub(crate) now: GuestTime,
@@ -85,11 +85,11 @@ pub(crate) struct Scene<'s> {
     pub(crate) cpu: Option<u32>,
 }
 
-impl Scene<'_> {
+impl Stop<'_> {
     /// How long the console is, as the record has it.
     fn console(&self) -> usize {
         let console = self.machine.console();
-        console.map_or(0, |console| words::text(&console).len())
+        console.map_or(0, |console| describe::text(&console).len())
     }
 }
 
@@ -102,30 +102,30 @@ struct Caught {
     says: bool,
 }
 
-impl Guard {
+impl FailureDetector {
     /// What is guarded all the time.
-    pub(crate) fn posts(kernel: &GuestKernel<'_>) -> Vec<(Alarm, Post)> {
+    pub(crate) fn probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
         let printk = kernel.symbol(PRINTK).ok();
         printk
             .into_iter()
-            .map(|at| (Alarm::Printk, Post::Hook(at)))
+            .map(|at| (Trigger::Printk, ProbePoint::Hook(at)))
             .collect()
     }
 
     /// What is guarded while a scheduler is attached: all those that are loaded.
-    pub(crate) fn scheduler_posts(kernel: &GuestKernel<'_>) -> Vec<(Alarm, Post)> {
+    pub(crate) fn scheduler_probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
         let scheds = Scx::of(kernel).scheds().unwrap_or_default();
         let kinds = scheds.iter().filter_map(|sched| {
             let kind = sched.object().field("exit_kind.counter").ok()?;
             let name = sched.name().unwrap_or_default();
-            let place = Place::of(&kind, &format!("{name}->exit_kind")).ok()?;
+            let place = KernelVar::of(&kind, &format!("{name}->exit_kind")).ok()?;
             let now = place.read(kernel).ok()?;
-            Some((Alarm::ExitKind, Post::Watch(place, now)))
+            Some((Trigger::ExitKind, ProbePoint::Watch(place, now)))
         });
-        let mut posts: Vec<_> = kinds.collect();
+        let mut probe_points: Vec<_> = kinds.collect();
         let ending = ENDING.into_iter().find_map(|name| kernel.symbol(name).ok());
-        posts.extend(ending.map(|at| (Alarm::Ending, Post::Hook(at))));
-        posts
+        probe_points.extend(ending.map(|at| (Trigger::Ending, ProbePoint::Hook(at))));
+        probe_points
     }
 
     /// What an exit kind must be for a hit.
@@ -149,25 +149,25 @@ impl Guard {
     }
 
     /// A hit of one of the guard's instruments.
-    pub(crate) fn hit(&mut self, alarm: Alarm, scene: Scene<'_>, arguments: &[u64]) {
-        match alarm {
+    pub(crate) fn hit(&mut self, trigger: Trigger, stop: Stop<'_>, arguments: &[u64]) {
+        match trigger {
             // A store that fails to change it is one too; the first tells all.
-            Alarm::ExitKind if !self.done.exit => {
+            Trigger::ExitKind if !self.done.exit => {
                 self.done.exit = true;
                 let trigger = "the scheduler ends with an error".to_owned();
-                self.catch("exit", trigger, scene, false);
+                self.catch("exit", trigger, stop, false);
             }
-            Alarm::Ending if self.done.exit => self.last_words(scene.kernel),
-            Alarm::ExitKind | Alarm::Ending => {}
-            Alarm::Printk => self.heard(scene, arguments),
+            Trigger::Ending if self.done.exit => self.last_words(stop.kernel),
+            Trigger::ExitKind | Trigger::Ending => {}
+            Trigger::Printk => self.heard(stop, arguments),
         }
     }
 
-    fn heard(&mut self, scene: Scene<'_>, arguments: &[u64]) {
+    fn heard(&mut self, stop: Stop<'_>, arguments: &[u64]) {
         let Some(format) = arguments.get(FORMAT) else {
             return;
         };
-        let Some(words) = alarm::of_format(scene.kernel, GuestVirt(*format)) else {
+        let Some(words) = complaint::of_format(stop.kernel, GuestVirt(*format)) else {
             return;
         };
         // Many follow from the first.
@@ -176,7 +176,7 @@ impl Guard {
         }
         self.done.said.push(words.clone());
         let trigger = format!("the kernel says: {words}");
-        self.catch("kernel", trigger, scene, true);
+        self.catch("kernel", trigger, stop, true);
     }
 
     /// The scheduler's own words, which were not written when it began to end.
@@ -195,30 +195,30 @@ impl Guard {
     }
 
     /// Looks whether a task is stuck; once of each kind is enough.
-    pub(crate) fn tick(&mut self, scene: Scene<'_>) {
+    pub(crate) fn tick(&mut self, stop: Stop<'_>) {
         if !self.attached || (self.done.stuck && self.done.early.is_some()) {
             return;
         }
-        let Ok(Some(waiting)) = longest_wait(scene.kernel) else {
+        let Ok(Some(waiting)) = longest_wait(stop.kernel) else {
             return;
         };
         if waiting.since >= STUCK && !self.done.stuck {
             self.done.stuck = true;
             let trigger = format!("a task is stuck: {waiting}");
-            self.catch("stuck", trigger, scene, false);
+            self.catch("stuck", trigger, stop, false);
         }
-        let half = watchdog_timeout(scene.kernel).map(|timeout| Nanos(timeout.0 / 2));
+        let half = watchdog_timeout(stop.kernel).map(|timeout| Nanos(timeout.0 / 2));
         if half.is_some_and(|half| waiting.since >= half) && self.done.early.is_none() {
             let trigger =
                 format!("half of the time is over after which the kernel ends the scheduler: {waiting}");
             self.done.early = Some(self.caught.len());
-            self.catch(well_known::EARLY_DEGRADED, trigger, scene, false);
+            self.catch(well_known::EARLY_DEGRADED, trigger, stop, false);
         }
     }
 
     /// Something that the monitor has found.
-    pub(crate) fn monitored(&mut self, finding: &Finding, scene: Scene<'_>) {
-        let caught = self.catch("monitor", finding.to_string(), scene, false);
+    pub(crate) fn monitored(&mut self, finding: &Finding, stop: Stop<'_>) {
+        let caught = self.catch("monitor", finding.to_string(), stop, false);
         if let Some(Caught { dump, .. }) = caught.filter(|caught| caught.dump.tasks.is_empty()) {
             dump.tasks.push(finding.pid());
             dump.cpus.extend(finding.cpus().iter());
@@ -226,20 +226,20 @@ impl Guard {
     }
 
     /// Something that was found otherwise.
-    pub(crate) fn found(&mut self, what: &str, trigger: String, scene: Scene<'_>) {
-        self.catch(what, trigger, scene, false);
+    pub(crate) fn found(&mut self, what: &str, trigger: String, stop: Stop<'_>) {
+        self.catch(what, trigger, stop, false);
     }
 
     /// `says`: the kernel's words come next on its console.
-    fn catch(&mut self, what: &str, trigger: String, scene: Scene<'_>, says: bool) -> Option<&mut Caught> {
+    fn catch(&mut self, what: &str, trigger: String, stop: Stop<'_>, says: bool) -> Option<&mut Caught> {
         if self.caught.len() >= MOST_DUMPS {
             self.refused += 1;
             return None;
         }
         let tag = self.tag(what)?;
-        let dump = dump(scene.kernel, tag, scene.now, trigger, STUCK, scene.cpu);
-        self.sites.get_or_insert_with(|| Sites::of(scene.kernel));
-        let console = scene.console();
+        let dump = dump(stop.kernel, tag, stop.now, trigger, STUCK, stop.cpu);
+        self.sites.get_or_insert_with(|| Sites::of(stop.kernel));
+        let console = stop.console();
         self.caught.push(Caught { dump, console, says });
         self.caught.last_mut()
     }
@@ -286,7 +286,7 @@ impl Caught {
         let (before, after) = console.split_at(wire::text::cut(console, self.console).len());
         let words = after.lines().find(|line| self.says && check::is_complaint(line));
         if let Some(words) = words {
-            self.dump.trigger = format!("the kernel says: {}", alarm::without_time(words));
+            self.dump.trigger = format!("the kernel says: {}", complaint::without_time(words));
         }
         let lines: Vec<&str> = before.lines().chain(words).collect();
         let last = lines.len().saturating_sub(LOG_LINES);

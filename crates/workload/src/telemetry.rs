@@ -9,17 +9,17 @@ use crate::slot::Slot;
 
 /// One worker's diary. It keeps the window's longest gap at hand so that a shorter one costs one comparison.
 #[derive(Debug)]
-pub struct Diary<'s> {
+pub struct SelfTelemetry<'s> {
     slot: &'s Slot,
     window: u64,
     longest: Nanos,
     cpu: u32,
 }
 
-impl<'s> Diary<'s> {
+impl<'s> SelfTelemetry<'s> {
     /// A diary in `slot`.
-    pub fn new(slot: &'s Slot) -> Diary<'s> {
-        Diary {
+    pub fn new(slot: &'s Slot) -> SelfTelemetry<'s> {
+        SelfTelemetry {
             slot,
             window: slot.window(),
             longest: Nanos::ZERO,
@@ -94,9 +94,9 @@ mod tests {
     /// The longest gap that is on record after the worker wanted to run from the first instant on and saw
     /// itself at the others.
     fn recorded(slot: &Slot, seen: &[(u64, u32)]) -> Option<(u64, u64, u32)> {
-        let mut diary = Diary::new(slot);
+        let mut telemetry = SelfTelemetry::new(slot);
         for (now, cpu) in seen {
-            diary.see(at(*now), *cpu);
+            telemetry.see(at(*now), *cpu);
         }
         slot.read()
             .closed_gap
@@ -114,22 +114,22 @@ mod tests {
     #[test]
     fn time_before_a_wanted_instant_is_no_gap() {
         let slot = Slot::new();
-        let mut diary = Diary::new(&slot);
-        diary.see(at(10), 0);
-        diary.want_from(at(500));
+        let mut telemetry = SelfTelemetry::new(&slot);
+        telemetry.see(at(10), 0);
+        telemetry.want_from(at(500));
         assert_eq!(slot.read().closed_gap, None);
-        diary.see(at(503), 0);
+        telemetry.see(at(503), 0);
         assert_eq!(slot.read().closed_gap.map(|gap| gap.span.0), Some(3));
     }
 
     #[test]
     fn a_gap_belongs_to_the_window_in_which_it_ends() {
         let slot = Slot::new();
-        let mut diary = Diary::new(&slot);
+        let mut telemetry = SelfTelemetry::new(&slot);
         slot.open(at(1));
-        diary.see(at(10), 0);
+        telemetry.see(at(10), 0);
         slot.begin_window();
-        diary.see(at(12), 0);
+        telemetry.see(at(12), 0);
         assert_eq!(slot.read().closed_gap.map(|gap| gap.span.0), Some(2));
     }
 

@@ -30,7 +30,7 @@ const COMM_LEN: usize = 15;
 const FRESH: Nanos = Nanos::from_millis(1);
 
 /// All workers and the memory shared with them.
-pub(crate) struct Crew {
+pub(crate) struct Workers {
     arena: Arena,
     workers: Vec<Worker>,
     random: Random,
@@ -43,7 +43,7 @@ struct Worker {
     pid: Pid,
     files: ProcessFiles,
     /// It keeps a diary in its slot; a program does not.
-    keeps_diary: bool,
+    has_telemetry: bool,
     /// Its gate is open.
     started: bool,
     /// What had been counted when the window began.
@@ -61,10 +61,10 @@ struct Count {
     work_units: u64,
 }
 
-impl Crew {
+impl Workers {
     /// An empty crew.
-    pub(crate) fn new() -> io::Result<Crew> {
-        Ok(Crew {
+    pub(crate) fn new() -> io::Result<Workers> {
+        Ok(Workers {
             arena: Arena::new(MAX_WORKERS)?,
             workers: Vec::new(),
             random: Random::new(0),
@@ -265,7 +265,7 @@ impl Crew {
                     id,
                     pid,
                     files,
-                    keeps_diary: !matches!(work, Work::Program { .. }),
+                    has_telemetry: !matches!(work, Work::Program { .. }),
                     started: false,
                     before: Count::default(),
                     marks: Marks::default(),
@@ -298,8 +298,8 @@ impl Worker {
             run_delay: delta(times.run_delay_ns, before.times.run_delay_ns),
             timeslices: times.timeslices.saturating_sub(before.times.timeslices),
             migrations: now.migrations.saturating_sub(before.migrations),
-            longest_gap: gap.filter(|_| self.keeps_diary),
-            cpus: if self.keeps_diary {
+            longest_gap: gap.filter(|_| self.has_telemetry),
+            cpus: if self.has_telemetry {
                 slot.cpus
             } else {
                 CpuSet::from_iter([last_cpu])
@@ -380,31 +380,31 @@ mod tests {
         check("exactly-eleven1", u32::MAX, "exac/4294967295");
     }
 
-    fn seeded(seed: u64) -> Crew {
-        let mut crew = Crew::new().unwrap();
-        crew.seed(seed);
-        crew
+    fn seeded(seed: u64) -> Workers {
+        let mut workers = Workers::new().unwrap();
+        workers.seed(seed);
+        workers
     }
 
     #[test]
     fn work_without_jitter_draws_nothing() {
-        let mut crew = seeded(7);
+        let mut workers = seeded(7);
         for work in ["spin", "pingpong", "burst", "burst/4ms/1ms/0%"] {
-            assert_eq!(crew.random_for(&work.parse().unwrap()), None, "{work}");
+            assert_eq!(workers.random_for(&work.parse().unwrap()), None, "{work}");
         }
         let program = Work::Program {
             argv: vec!["/bin/true".to_owned()],
         };
-        assert_eq!(crew.random_for(&program), None);
-        assert_eq!(crew.random, Random::new(7));
+        assert_eq!(workers.random_for(&program), None);
+        assert_eq!(workers.random, Random::new(7));
     }
 
     #[test]
     fn each_worker_with_jitter_gets_a_generator_of_its_own_from_the_seed() {
         let work: Work = "burst/4ms/1ms/20%".parse().unwrap();
         let generators = |seed| {
-            let mut crew = seeded(seed);
-            [(); 3].map(|()| crew.random_for(&work).unwrap())
+            let mut workers = seeded(seed);
+            [(); 3].map(|()| workers.random_for(&work).unwrap())
         };
         let [first, second, third] = generators(7);
         assert!(first != second && second != third && first != third);

@@ -15,7 +15,7 @@ pub const USER_WATCHES: usize = 3;
 
 /// A list with a bound.
 #[derive(Debug, Clone)]
-pub struct Bounded<T> {
+pub struct BoundedVec<T> {
     kept: Vec<T>,
     most: usize,
     refused: u64,
@@ -23,7 +23,7 @@ pub struct Bounded<T> {
 
 /// A list with a bound of things with tags, each tag once.
 #[derive(Debug, Clone)]
-pub struct Shelf<T>(Bounded<(Tag, T)>);
+pub struct TaggedVec<T>(BoundedVec<(Tag, T)>);
 
 /// There is no room for it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,10 +44,10 @@ pub enum Put<T> {
     Replaced(T),
 }
 
-impl<T> Bounded<T> {
+impl<T> BoundedVec<T> {
     /// An empty list for so many.
-    pub fn new(most: usize) -> Bounded<T> {
-        Bounded {
+    pub fn new(most: usize) -> BoundedVec<T> {
+        BoundedVec {
             kept: Vec::new(),
             most,
             refused: 0,
@@ -104,10 +104,10 @@ impl<T> Bounded<T> {
     }
 }
 
-impl<T> Shelf<T> {
+impl<T> TaggedVec<T> {
     /// An empty shelf for so many.
-    pub fn new(most: usize) -> Shelf<T> {
-        Shelf(Bounded::new(most))
+    pub fn new(most: usize) -> TaggedVec<T> {
+        TaggedVec(BoundedVec::new(most))
     }
 
     /// Keeps it under this tag, in place of what had the tag.
@@ -169,7 +169,7 @@ mod tests {
     /// F3: 64 snapshots are kept; one more is given back and counted.
     #[test]
     fn a_full_shelf_gives_back_what_has_no_room() {
-        let mut shelf = Shelf::new(STORED_SNAPSHOTS);
+        let mut shelf = TaggedVec::new(STORED_SNAPSHOTS);
         for number in 0..64 {
             assert_eq!(shelf.put(tag(&format!("s{number}")), number), Ok(Put::Stored));
         }
@@ -183,7 +183,7 @@ mod tests {
     /// F3: the same tag overwrites, on a full shelf too, and is the youngest then.
     #[test]
     fn the_same_tag_overwrites() {
-        let mut shelf = Shelf::new(2);
+        let mut shelf = TaggedVec::new(2);
         assert_eq!(shelf.put(tag("a"), 1), Ok(Put::Stored));
         assert_eq!(shelf.put(tag("b"), 2), Ok(Put::Stored));
         assert_eq!(shelf.put(tag("a"), 3), Ok(Put::Replaced(1)));
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn lists_keep_what_came_first() {
         for most in [STORED_EVENTS, USER_WATCHES, 0] {
-            let mut list = Bounded::new(most);
+            let mut list = BoundedVec::new(most);
             let refused = (0..1030).filter(|number| list.push(*number).is_err()).count();
             assert_eq!((list.len(), refused), (most, 1030 - most));
             assert_eq!(list.refused(), refused as u64);
@@ -208,7 +208,7 @@ mod tests {
     /// F3: the host takes all out at once, and there is room again.
     #[test]
     fn what_is_drained_makes_room() {
-        let mut shelf = Shelf::new(1);
+        let mut shelf = TaggedVec::new(1);
         shelf.put(tag("a"), 1).unwrap();
         shelf.put(tag("b"), 2).unwrap_err();
         assert_eq!(shelf.drain(), [(tag("a"), 1)]);

@@ -5,7 +5,7 @@ use introspect::task::Task;
 use introspect::{Argument, GuestKernel, ReadError};
 use record::Value;
 
-use crate::Place;
+use crate::KernelVar;
 
 /// Where the tasks are.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl State {
     }
 
     /// All of it as it is now.
-    pub(super) fn read(&self, variables: &[Place], kernel: &GuestKernel<'_>) -> Value {
+    pub(super) fn read(&self, variables: &[KernelVar], kernel: &GuestKernel<'_>) -> Value {
         let tasks = self.tasks.iter().map(|Subject { argument, at, .. }| {
             let task = kernel.object(*at, TASK).map(Task::new);
             let value = task.map_or_else(|error| Value::missing(&error), |task| of_task(&task));

@@ -7,25 +7,25 @@ use spec::GuestTime;
 
 /// Takes samples.
 #[derive(Debug)]
-pub(crate) struct Rounds {
+pub(crate) struct MonitorSampler {
     monitor: Monitor,
     /// What the kernel had counted when the window opened, and what it has counted in all windows so far.
     opened: Counters,
     counted: Counters,
     /// Findings that were told.
-    told: usize,
+    reported: usize,
     /// Samples that could not be read, and why the last one could not.
     unread: u64,
     why: Option<String>,
 }
 
-impl Rounds {
-    pub(crate) fn new() -> Rounds {
-        Rounds {
+impl MonitorSampler {
+    pub(crate) fn new() -> MonitorSampler {
+        MonitorSampler {
             monitor: Monitor::new(Limits::default()),
             opened: Counters::default(),
             counted: Counters::default(),
-            told: 0,
+            reported: 0,
             unread: 0,
             why: None,
         }
@@ -51,13 +51,13 @@ impl Rounds {
             }
         }
         let findings = self.monitor.findings();
-        let new = findings.get(self.told..).unwrap_or_default();
-        self.told = findings.len();
+        let new = findings.get(self.reported..).unwrap_or_default();
+        self.reported = findings.len();
         new.to_vec()
     }
 
     /// All that was found.
-    pub(crate) fn told(self) -> Monitored {
+    pub(crate) fn into_monitored(self) -> Monitored {
         let summary = self.monitor.summary();
         let incomplete = summary.incomplete + self.unread;
         let imbalance = summary.imbalance;

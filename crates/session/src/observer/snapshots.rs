@@ -4,14 +4,14 @@ use introspect::GuestKernel;
 use introspect::sched::Scx;
 use observe::dispatch::Action;
 use observe::periodic::{self, Periodic, Step, TooManySnapshots};
-use observe::{Full, Put, STORED_SNAPSHOTS, Shelf, snapshot};
+use observe::{Full, Put, STORED_SNAPSHOTS, TaggedVec, snapshot};
 use record::{Snapshot, Tag};
 use spec::{GuestTime, Nanos};
 
 /// Snapshots.
 #[derive(Debug)]
-pub(crate) struct Album {
-    kept: Shelf<Snapshot>,
+pub(crate) struct SnapshotKeeper {
+    kept: TaggedVec<Snapshot>,
     periodic: Option<Periodic>,
     /// How many are to be taken of the next window.
     next: usize,
@@ -31,10 +31,10 @@ pub struct NoRoom {
     pub most: usize,
 }
 
-impl Default for Album {
+impl Default for SnapshotKeeper {
     fn default() -> Self {
-        Album {
-            kept: Shelf::new(STORED_SNAPSHOTS),
+        SnapshotKeeper {
+            kept: TaggedVec::new(STORED_SNAPSHOTS),
             periodic: None,
             next: 0,
             numbered: 0,
@@ -42,7 +42,7 @@ impl Default for Album {
     }
 }
 
-impl Album {
+impl SnapshotKeeper {
     /// So many are to be taken of the next window.
     pub(crate) fn of_next_window(&mut self, count: usize) -> Result<(), TooManySnapshots> {
         Periodic::new(count, Nanos::ZERO)?;

@@ -10,7 +10,7 @@ use crate::chain::chain;
 pub(super) fn ended(reason: ExitReason, doing: &str) -> End {
     match reason {
         ExitReason::GuestPanic { message } => End::GuestPanic { message },
-        reason @ (ExitReason::PoweredOff | ExitReason::Reset) => End::LeftEarly {
+        reason @ (ExitReason::PoweredOff | ExitReason::Reset) => End::GuestExited {
             during: format!("while {doing}: {reason}"),
         },
         reason @ (ExitReason::Died { .. } | ExitReason::Killed) => End::MachineDied {
@@ -26,7 +26,7 @@ pub(super) fn machine_died(error: &MachineError) -> End {
 pub(super) fn describe_end(end: &End) -> String {
     match end {
         End::PoweredOff => "the guest was switched off".to_owned(),
-        End::LeftEarly { during } => format!("the guest went away {during}"),
+        End::GuestExited { during } => format!("the guest went away {during}"),
         End::Stopped { during } => format!("the run was stopped as asked, {during}"),
         End::GuestPanic { message } => format!("the guest kernel panicked: {message}"),
         End::GuestSilent { during } => format!("the guest fell silent: {during}"),

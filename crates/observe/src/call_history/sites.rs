@@ -5,7 +5,7 @@ use introspect::bpf::Bpf;
 use introspect::sched::{Scx, ScxSched};
 use introspect::{Callback, Function, GuestKernel, callbacks};
 
-use crate::{EXIT_ERROR, Place};
+use crate::{EXIT_ERROR, KernelVar};
 
 /// All places where calls are traced, and what is compared before and after them.
 #[derive(Debug, Clone, Default)]
@@ -13,9 +13,9 @@ pub struct Sites {
     /// Where calls begin and end.
     pub all: Vec<Site>,
     /// Numbers that the scheduler's programs keep.
-    pub(super) variables: Vec<Place>,
+    pub(super) variables: Vec<KernelVar>,
     /// Why each scheduler that is loaded ends.
-    exit_kinds: Vec<Place>,
+    exit_kinds: Vec<KernelVar>,
     /// The root scheduler: while it is another one, the memory of these is somebody else's.
     root: Option<u64>,
 }
@@ -138,18 +138,19 @@ fn code(kernel: &GuestKernel<'_>, at: GuestVirt) -> [u8; CODE] {
     }
 }
 
-fn exit_kinds(kernel: &GuestKernel<'_>) -> Vec<Place> {
+fn exit_kinds(kernel: &GuestKernel<'_>) -> Vec<KernelVar> {
     let scheds = Scx::of(kernel).scheds().unwrap_or_default();
-    let kind =
-        |sched: &ScxSched<'_>| Place::of(&sched.object().field("exit_kind.counter").ok()?, "exit_kind").ok();
+    let kind = |sched: &ScxSched<'_>| {
+        KernelVar::of(&sched.object().field("exit_kind.counter").ok()?, "exit_kind").ok()
+    };
     scheds.iter().filter_map(kind).collect()
 }
 
 /// The numbers among the variables of all programs.
-fn variables(kernel: &GuestKernel<'_>) -> Vec<Place> {
+fn variables(kernel: &GuestKernel<'_>) -> Vec<KernelVar> {
     let bpf = Bpf::of(kernel);
     let maps = bpf.maps().unwrap_or_default();
     let globals = maps.iter().flat_map(|map| map.globals().unwrap_or_default());
-    let places = globals.filter_map(|(name, object)| Place::of(&object, name).ok());
+    let places = globals.filter_map(|(name, object)| KernelVar::of(&object, name).ok());
     places.take(MOST_VARIABLES).collect()
 }

@@ -1,20 +1,20 @@
 //! Looks at a guest's kernel, as they are asked for on the command line and shown.
 
 use record::Observation;
-use schedrig::{Look, Nanos, Question};
+use schedrig::{Nanos, Query, TimedQuery};
 
 use crate::exit::Usage;
 
 /// The looks in `2s inspect rq 500ms inspect task 12`: what several `--at` have brought together.
-pub(crate) fn looks(words: &[String]) -> Result<Vec<Look>, Usage> {
-    let mut looks = Vec::new();
+pub(crate) fn queries(words: &[String]) -> Result<Vec<TimedQuery>, Usage> {
+    let mut queries = Vec::new();
     let mut rest = words;
     while let Some((time, after)) = rest.split_first() {
         let at: Nanos = time
             .parse()
             .map_err(|error| Usage(format!("--at {time}: {error}")))?;
-        let question = match after.split_first() {
-            Some((word, question)) if word == "inspect" => question,
+        let query = match after.split_first() {
+            Some((word, query)) if word == "inspect" => query,
             _ => {
                 return Err(Usage(format!(
                     "--at {time} wants the word `inspect` next, as in `--at {time} inspect rq`"
@@ -22,24 +22,24 @@ pub(crate) fn looks(words: &[String]) -> Result<Vec<Look>, Usage> {
             }
         };
         // The next look begins with a time and that word again.
-        let end = (1..question.len())
-            .find(|end| question.get(end + 1).is_some_and(|word| word == "inspect"))
-            .unwrap_or(question.len());
-        looks.push(Look {
+        let end = (1..query.len())
+            .find(|end| query.get(end + 1).is_some_and(|word| word == "inspect"))
+            .unwrap_or(query.len());
+        queries.push(TimedQuery {
             at: Some(at),
-            question: parse(&question[..end])?,
+            query: parse(&query[..end])?,
         });
-        rest = &question[end..];
+        rest = &query[end..];
     }
-    Ok(looks)
+    Ok(queries)
 }
 
 /// The question in these words.
-pub(crate) fn parse(words: &[String]) -> Result<Question, Usage> {
+pub(crate) fn parse(words: &[String]) -> Result<Query, Usage> {
     words
         .join(" ")
         .parse()
-        .map_err(|error: schedrig::QuestionError| Usage(error.to_string()))
+        .map_err(|error: schedrig::QueryError| Usage(error.to_string()))
 }
 
 /// An observation as people read it.
@@ -56,8 +56,8 @@ pub(crate) fn text(observation: &Observation) -> String {
 mod tests {
     use super::*;
 
-    fn of(words: &str) -> Result<Vec<Look>, Usage> {
-        looks(&words.split(' ').map(str::to_owned).collect::<Vec<_>>())
+    fn of(words: &str) -> Result<Vec<TimedQuery>, Usage> {
+        queries(&words.split(' ').map(str::to_owned).collect::<Vec<_>>())
     }
 
     #[test]
@@ -65,7 +65,7 @@ mod tests {
         let found = of("2s inspect sym jiffies_64 500ms inspect read 0x10 8").unwrap();
         let shown: Vec<_> = found
             .iter()
-            .map(|look| format!("{} {}", look.at.unwrap(), look.question))
+            .map(|query| format!("{} {}", query.at.unwrap(), query.query))
             .collect();
         assert_eq!(shown, ["2s sym jiffies_64", "500ms read 0x10 8"]);
     }

@@ -11,7 +11,7 @@ use crate::{GuestKernel, Limits, ReadError, cgroup, irq, sched, task, workqueue}
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Question {
+pub enum Query {
     /// The runqueues at a glance, or all of a CPU's.
     Rq(Option<u32>),
     /// sched_ext's schedulers, their dispatch queues and the tasks in them.
@@ -45,8 +45,8 @@ pub enum Question {
 
 /// The words are no question.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{words}' cannot be asked: {why}; what can: {}", Question::HELP)]
-pub struct QuestionError {
+#[error("'{words}' cannot be asked: {why}; what can: {}", Query::HELP)]
+pub struct QueryError {
     words: String,
     why: &'static str,
 }
@@ -59,7 +59,7 @@ const MOST_BYTES: usize = 1 << 20;
 const ENTRIES: usize = 256;
 const MOST_ENTRIES: usize = 1 << 16;
 
-impl Question {
+impl Query {
     /// The questions that there are.
     pub const HELP: &'static str = "rq [CPU], dsq, ps, task PID, cgroups, irq, wq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
 
@@ -77,19 +77,19 @@ impl Question {
     /// The answer; what cannot be read is told in it.
     pub fn answer(&self, kernel: &GuestKernel<'_>) -> Value {
         let answer = match self {
-            Question::Rq(None) => sched::runqueues(kernel),
-            Question::Rq(Some(cpu)) => sched::runqueue(kernel, *cpu),
-            Question::Dsq => sched::dispatch_queues(kernel),
-            Question::Ps => task::list(kernel),
-            Question::Task(pid) => task::by_pid(kernel, *pid).map(|task| task.value()),
-            Question::Cgroups => cgroup::tree(kernel),
-            Question::Irq => irq::list(kernel),
-            Question::Wq => workqueue::pools(kernel),
-            Question::Sym(name) => symbol(kernel, name),
-            Question::Read { at, len } => bytes(kernel, *at, *len),
-            Question::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
-            Question::Map(name) => map(kernel, name),
-            Question::Progs => Ok(Bpf::of(kernel).progs_value()),
+            Query::Rq(None) => sched::runqueues(kernel),
+            Query::Rq(Some(cpu)) => sched::runqueue(kernel, *cpu),
+            Query::Dsq => sched::dispatch_queues(kernel),
+            Query::Ps => task::list(kernel),
+            Query::Task(pid) => task::by_pid(kernel, *pid).map(|task| task.value()),
+            Query::Cgroups => cgroup::tree(kernel),
+            Query::Irq => irq::list(kernel),
+            Query::Wq => workqueue::pools(kernel),
+            Query::Sym(name) => symbol(kernel, name),
+            Query::Read { at, len } => bytes(kernel, *at, *len),
+            Query::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
+            Query::Map(name) => map(kernel, name),
+            Query::Progs => Ok(Bpf::of(kernel).progs_value()),
         };
         answer.unwrap_or_else(|error| Value::missing(&error))
     }
@@ -142,17 +142,17 @@ fn bytes(kernel: &GuestKernel<'_>, at: GuestVirt, len: usize) -> Result<Value, R
     Ok(bytes.chunks(ROW).enumerate().map(row).collect())
 }
 
-impl FromStr for Question {
-    type Err = QuestionError;
+impl FromStr for Query {
+    type Err = QueryError;
 
-    fn from_str(text: &str) -> Result<Question, QuestionError> {
-        let refuse = |why| QuestionError {
+    fn from_str(text: &str) -> Result<Query, QueryError> {
+        let refuse = |why| QueryError {
             words: text.to_owned(),
             why,
         };
         let words: Vec<&str> = text.split_whitespace().collect();
         let first = *words.first().ok_or_else(|| refuse("it is empty"))?;
-        let (least, most) = Question::words(first).ok_or_else(|| refuse("there is no such question"))?;
+        let (least, most) = Query::words(first).ok_or_else(|| refuse("there is no such question"))?;
         if !(least..=most).contains(&words.len()) {
             return Err(refuse("it has too many words, or too few"));
         }
@@ -164,29 +164,29 @@ impl FromStr for Question {
         match first {
             "rq" => {
                 let cpu = number(1).transpose()?.map(u32::try_from).transpose();
-                Ok(Question::Rq(cpu.map_err(|_| refuse("no such CPU"))?))
+                Ok(Query::Rq(cpu.map_err(|_| refuse("no such CPU"))?))
             }
-            "dsq" => Ok(Question::Dsq),
-            "ps" => Ok(Question::Ps),
+            "dsq" => Ok(Query::Dsq),
+            "ps" => Ok(Query::Ps),
             "task" => {
                 let pid = number(1).unwrap_or_else(|| Err(refuse("no pid")))?;
                 let pid = i64::try_from(pid).map_err(|_| refuse("no such pid"))?;
-                Ok(Question::Task(pid))
+                Ok(Query::Task(pid))
             }
-            "cgroups" => Ok(Question::Cgroups),
-            "irq" => Ok(Question::Irq),
-            "wq" => Ok(Question::Wq),
-            "sym" => Ok(Question::Sym(words[1].to_owned())),
-            "maps" => Ok(Question::Maps),
-            "map" => Ok(Question::Map(words[1].to_owned())),
-            "progs" => Ok(Question::Progs),
+            "cgroups" => Ok(Query::Cgroups),
+            "irq" => Ok(Query::Irq),
+            "wq" => Ok(Query::Wq),
+            "sym" => Ok(Query::Sym(words[1].to_owned())),
+            "maps" => Ok(Query::Maps),
+            "map" => Ok(Query::Map(words[1].to_owned())),
+            "progs" => Ok(Query::Progs),
             "read" => {
                 let at = GuestVirt(number(1).unwrap_or_else(|| Err(refuse("no address")))?);
                 let len = number(2).transpose()?.map_or(BYTES, |len| len as usize);
                 if len > MOST_BYTES {
                     return Err(refuse("too many bytes"));
                 }
-                Ok(Question::Read { at, len })
+                Ok(Query::Read { at, len })
             }
             _ => Err(refuse("there is no such question")),
         }
@@ -201,22 +201,22 @@ fn parse(word: &str) -> Option<u64> {
     }
 }
 
-impl fmt::Display for Question {
+impl fmt::Display for Query {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Question::Rq(None) => write!(f, "rq"),
-            Question::Rq(Some(cpu)) => write!(f, "rq {cpu}"),
-            Question::Dsq => write!(f, "dsq"),
-            Question::Ps => write!(f, "ps"),
-            Question::Task(pid) => write!(f, "task {pid}"),
-            Question::Cgroups => write!(f, "cgroups"),
-            Question::Irq => write!(f, "irq"),
-            Question::Wq => write!(f, "wq"),
-            Question::Sym(name) => write!(f, "sym {name}"),
-            Question::Read { at, len } => write!(f, "read {at} {len}"),
-            Question::Maps => write!(f, "maps"),
-            Question::Map(name) => write!(f, "map {name}"),
-            Question::Progs => write!(f, "progs"),
+            Query::Rq(None) => write!(f, "rq"),
+            Query::Rq(Some(cpu)) => write!(f, "rq {cpu}"),
+            Query::Dsq => write!(f, "dsq"),
+            Query::Ps => write!(f, "ps"),
+            Query::Task(pid) => write!(f, "task {pid}"),
+            Query::Cgroups => write!(f, "cgroups"),
+            Query::Irq => write!(f, "irq"),
+            Query::Wq => write!(f, "wq"),
+            Query::Sym(name) => write!(f, "sym {name}"),
+            Query::Read { at, len } => write!(f, "read {at} {len}"),
+            Query::Maps => write!(f, "maps"),
+            Query::Map(name) => write!(f, "map {name}"),
+            Query::Progs => write!(f, "progs"),
         }
     }
 }

@@ -9,7 +9,7 @@ use machine_tcg::{ForkError, Saved, TcgConfig, TcgMachine};
 
 /// The forks of one machine that were made ahead, by seed.
 #[derive(Default)]
-pub(crate) struct Ahead(Mutex<HashMap<u64, Fork>>);
+pub(crate) struct ForkPool(Mutex<HashMap<u64, Fork>>);
 
 /// A fork that is being made, or waits to be asked for.
 struct Fork {
@@ -22,7 +22,7 @@ struct Place;
 
 static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-impl Ahead {
+impl ForkPool {
     /// The fork of that seed, if one was made. One that did not come up is none: made again by whoever asks, it tells
     /// its error there.
     pub(crate) fn take(&self, seed: u64) -> Option<TcgMachine> {

@@ -12,7 +12,7 @@ use wire::{AgentError, Answer, Notice, Request};
 
 use crate::door::{Door, DoorError};
 use crate::error::{Failure, system};
-use crate::launch::{self, Heard, Launched};
+use crate::launch::{self, Launched, ReadOutcome};
 use crate::ostime;
 use crate::scheduler::{Life, Scheduler};
 
@@ -27,7 +27,7 @@ const LOG_CHUNKS_IN_A_ROW: u32 = 16;
 const KILL_GRACE: Nanos = Nanos::from_secs(5);
 
 /// The door and who is watched beside it.
-pub(crate) struct Desk {
+pub(crate) struct EventLoop {
     door: Box<dyn Door>,
     /// The scheduler that was started last, until it was stopped.
     pub(crate) scheduler: Option<Scheduler>,
@@ -45,10 +45,10 @@ pub(crate) enum Woken {
     SchedulerEnded,
 }
 
-impl Desk {
+impl EventLoop {
     /// A desk at `door`.
-    pub(crate) fn new(door: impl Door + 'static) -> Desk {
-        Desk {
+    pub(crate) fn new(door: impl Door + 'static) -> EventLoop {
+        EventLoop {
             door: Box::new(door),
             scheduler: None,
             buffer: vec![0; LOG_CHUNK],
@@ -76,7 +76,7 @@ impl Desk {
     pub(crate) fn wait(&mut self, fds: &[BorrowedFd<'_>], until: GuestTime) -> Result<Woken, Failure> {
         loop {
             let (ready, news) = self.poll(fds, until)?;
-            if news && self.hear_scheduler()? {
+            if news && self.poll_scheduler()? {
                 return Ok(Woken::SchedulerEnded);
             }
             if ready {
@@ -94,12 +94,12 @@ impl Desk {
     }
 
     /// Tells what the scheduler's program has written and whether it has ended. True: it has, just now.
-    pub(crate) fn hear_scheduler(&mut self) -> Result<bool, DoorError> {
+    pub(crate) fn poll_scheduler(&mut self) -> Result<bool, DoorError> {
         let Some(scheduler) = self.running_scheduler() else {
             return Ok(false);
         };
         let ended = scheduler.process.try_reap();
-        self.hear_log()?;
+        self.forward_log()?;
         let (Some(status), Some(scheduler)) = (ended, &mut self.scheduler) else {
             return Ok(false);
         };
@@ -179,7 +179,7 @@ impl Desk {
         Ok((callers.iter().any(happened), schedulers.iter().any(happened)))
     }
 
-    fn hear_log(&mut self) -> Result<(), DoorError> {
+    fn forward_log(&mut self) -> Result<(), DoorError> {
         for _ in 0..LOG_CHUNKS_IN_A_ROW {
             let Some((stream, bytes)) = self.next_log() else {
                 return Ok(());
@@ -194,10 +194,10 @@ impl Desk {
         let outputs = &mut self.scheduler.as_mut()?.process.outputs;
         let mut index = 0;
         while let Some(output) = outputs.get_mut(index) {
-            match output.hear(&mut self.buffer) {
-                Heard::Bytes(len) => return Some((output.stream, self.buffer[..len].to_vec())),
-                Heard::Silence => index += 1,
-                Heard::End => drop(outputs.remove(index)),
+            match output.read_some(&mut self.buffer) {
+                ReadOutcome::Bytes(len) => return Some((output.stream, self.buffer[..len].to_vec())),
+                ReadOutcome::WouldBlock => index += 1,
+                ReadOutcome::EndOfFile => drop(outputs.remove(index)),
             }
         }
         None

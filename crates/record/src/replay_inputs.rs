@@ -7,7 +7,7 @@ use crate::{HostProgram, Manifest, Step};
 
 /// With the plan, all that decides a run: made again from this, it is the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remake {
+pub struct ReplayInputs {
     /// The machine.
     pub manifest: Manifest,
     /// The scheduler's program, as it was found on the host.

@@ -6,7 +6,7 @@ use introspect::{GuestKernel, NAMED_PER_CPU as PER_CPU, Object, ReadError, task}
 
 /// A number in a kernel, by what somebody calls it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct KernelVar {
     /// Its address.
     pub at: GuestVirt,
     /// Its size in bytes: 1, 2, 4 or 8.
@@ -17,7 +17,7 @@ pub struct Place {
 
 /// Something is no number that can be watched.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PlaceError {
+pub enum KernelVarError {
     /// A part of a word.
     #[error("{name} is a bitfield: watch the word that it is in, for `When::BitsSet`")]
     Bitfield {
@@ -57,18 +57,18 @@ enum Named {
     Variable(&'static str),
 }
 
-impl Place {
+impl KernelVar {
     /// The number that this object is: a field, an element, a variable of a program.
     ///
     /// # Errors
-    /// [`PlaceError`] for what is no number of a width that is stored at once.
-    pub fn of(object: &Object<'_>, name: &str) -> Result<Place, PlaceError> {
+    /// [`KernelVarError`] for what is no number of a width that is stored at once.
+    pub fn of(object: &Object<'_>, name: &str) -> Result<KernelVar, KernelVarError> {
         if object.is_bitfield() {
-            return Err(PlaceError::Bitfield {
+            return Err(KernelVarError::Bitfield {
                 name: name.to_owned(),
             });
         }
-        Place::at(object.address(), object.size(), name)
+        KernelVar::at(object.address(), object.size(), name)
     }
 
     /// What somebody calls it:
@@ -82,9 +82,9 @@ impl Place {
     /// ```
     ///
     /// # Errors
-    /// [`PlaceError`].
-    pub fn find(kernel: &GuestKernel<'_>, what: &str) -> Result<Place, PlaceError> {
-        let failed = |source: ReadError| PlaceError::Read {
+    /// [`KernelVarError`].
+    pub fn find(kernel: &GuestKernel<'_>, what: &str) -> Result<KernelVar, KernelVarError> {
+        let failed = |source: ReadError| KernelVarError::Read {
             name: what.to_owned(),
             source,
         };
@@ -101,7 +101,7 @@ impl Place {
             } else {
                 object.field(path)
             };
-            Place::of(&object.map_err(failed)?, what)
+            KernelVar::of(&object.map_err(failed)?, what)
         };
         if let Some((_, structure)) = NAMED.iter().find(|(named, _)| *named == name) {
             let object = match (structure, index) {
@@ -130,7 +130,7 @@ impl Place {
                         None if rest.is_empty() => 8,
                         None => 0,
                     };
-                    Place::at(at, bytes, what)
+                    KernelVar::at(at, bytes, what)
                 }
                 Err(missing) => {
                     let bpf = Bpf::of(kernel);
@@ -147,20 +147,20 @@ impl Place {
     /// So many bytes at a symbol.
     ///
     /// # Errors
-    /// [`PlaceError`] for a symbol that there is not, or another width than a store has.
-    pub fn symbol(kernel: &GuestKernel<'_>, symbol: &str, bytes: u64) -> Result<Place, PlaceError> {
-        let at = kernel.symbol(symbol).map_err(|source| PlaceError::Read {
+    /// [`KernelVarError`] for a symbol that there is not, or another width than a store has.
+    pub fn symbol(kernel: &GuestKernel<'_>, symbol: &str, bytes: u64) -> Result<KernelVar, KernelVarError> {
+        let at = kernel.symbol(symbol).map_err(|source| KernelVarError::Read {
             name: symbol.to_owned(),
             source,
         })?;
-        Place::at(at, bytes, symbol)
+        KernelVar::at(at, bytes, symbol)
     }
 
-    fn at(at: GuestVirt, bytes: u64, name: &str) -> Result<Place, PlaceError> {
+    fn at(at: GuestVirt, bytes: u64, name: &str) -> Result<KernelVar, KernelVarError> {
         let name = name.to_owned();
         match bytes {
-            1 | 2 | 4 | 8 => Ok(Place { at, bytes, name }),
-            _ => Err(PlaceError::Width { name, bytes }),
+            1 | 2 | 4 | 8 => Ok(KernelVar { at, bytes, name }),
+            _ => Err(KernelVarError::Width { name, bytes }),
         }
     }
 
