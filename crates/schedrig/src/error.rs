@@ -99,7 +99,7 @@ pub enum RigError {
     CpuSet(#[from] spec::CpuSetError),
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
-    TimedQuery(#[from] session::LookError),
+    Look(#[from] session::LookError),
     /// A hook or a watch could not be set.
     #[error(transparent)]
     Instrument(#[from] session::InstrumentError),

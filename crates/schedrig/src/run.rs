@@ -191,7 +191,7 @@ where
         RunBody::Test(body) => execute_test(session, spec, kernel, ready, body),
         RunBody::Script(player, expectations) => {
             // What went wrong before the body began made it give up, and that is the script's only step.
-            player.execute(&mut session);
+            player.play(&mut session);
             (session, expectations.to_vec())
         }
     };

@@ -211,7 +211,7 @@ impl Observer {
                     HitAction::Query(queries) => {
                         note(hit.asked(), hit.value());
                         for query in queries {
-                            note(format!("{question} at {}", hit.asked()), query.answer(&kernel));
+                            note(format!("{query} at {}", hit.asked()), query.answer(&kernel));
                         }
                     }
                     HitAction::Snapshot(tag) => {
@@ -333,7 +333,7 @@ impl Observer {
 pub enum SnapshotError {
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
-    TimedQuery(#[from] LookError),
+    Look(#[from] LookError),
     /// There is no room.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),

@@ -102,9 +102,9 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
 /// The record's hash is the same with and without a monitor, hooks that count, watches that do not fire, and snapshots.
 #[test]
 fn looking_changes_no_execution() {
-    let body = |rig: &mut Rig, query: bool| -> Outcome {
+    let body = |rig: &mut Rig, look: bool| -> Outcome {
         spinners(rig, 3)?;
-        if query {
+        if look {
             rig.snapshot("before")?;
             rig.hook("enqueue_task_scx", HitFilter::Always, HitAction::Count)?;
             rig.watch("scx_root->exit_kind.counter", When::AtLeast(1024), HitAction::Log)?;
@@ -113,7 +113,7 @@ fn looking_changes_no_execution() {
             rig.snapshots(5)?;
         }
         rig.run_for(millis(700))?;
-        if query {
+        if look {
             rig.snapshot("after")?;
         }
         Ok(())

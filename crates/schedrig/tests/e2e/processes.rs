@@ -45,12 +45,12 @@ pub(crate) fn assert_gone(pid: u32) {
 }
 
 /// Waits until there is something to return.
-pub(crate) fn wait_until<T>(what: &str, mut query: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     /// More than a boot takes on a busy host.
     const PATIENCE: Duration = Duration::from_secs(120);
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(found) = query() {
+        if let Some(found) = look() {
             return found;
         }
         assert!(Instant::now() < deadline, "waited {PATIENCE:?} until {what}");

@@ -21,7 +21,7 @@ pub enum HitAction {
     /// It is noted among the observations; the first 1024 of a run are.
     Log,
     /// It is noted, and these questions are asked.
-    TimedQuery(Vec<Query>),
+    Query(Vec<Query>),
     /// It is noted, and a snapshot is taken, which takes the place of the last one with that tag.
     Snapshot(Tag),
     /// This is called, with the guest's kernel as it stands. It must not write to it: a replay would not.
@@ -95,7 +95,7 @@ pub enum HitKind {
 pub enum InstrumentError {
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
-    TimedQuery(#[from] LookError),
+    Look(#[from] LookError),
     /// What is hooked or watched cannot be found.
     #[error(transparent)]
     Read(#[from] ReadError),

@@ -190,16 +190,16 @@ fn schedstat_line(line: &str) -> Option<(i64, Numbers)> {
 
 /// `/proc/schedstat` and context switches.
 fn counts(guest: &mut Guest, tally: &mut Tally) -> Result<(), Box<dyn Error>> {
-    let query = |kernel: &GuestKernel<'_>| -> Result<_, ReadError> {
+    let look = |kernel: &GuestKernel<'_>| -> Result<_, ReadError> {
         let switches = Rq::all(kernel)?
             .iter()
             .map(Rq::nr_switches)
             .sum::<Result<u64, _>>()?;
         Ok((schedstat::facts(kernel)?, switches))
     };
-    let before = query(&guest.kernel())?;
+    let before = look(&guest.kernel())?;
     let said = guest.ask("cat /proc/schedstat; grep ctxt /proc/stat");
-    let after = query(&guest.kernel())?;
+    let after = look(&guest.kernel())?;
     let (said, switches) = said.split_once("ctxt ").ok_or("no ctxt")?;
     tally.facts(&before.0, &schedstat::words(said), &after.0);
     tally.value(

@@ -134,12 +134,12 @@ pub(super) fn words(file: &str, pid: i64, text: &str) -> Words {
     words
 }
 
-/// The same from outside. `query` is another number each time that the rig looks: one that runs never stood still.
+/// The same from outside. `look` is another number each time that the rig looks: one that runs never stood still.
 pub(super) fn facts(
     kernel: &GuestKernel<'_>,
     task: &Task<'_>,
     file: &str,
-    query: u64,
+    look: u64,
 ) -> Result<Facts, ReadError> {
     let at = task.pid()?.to_string();
     let clock = match task.on_cpu()? {

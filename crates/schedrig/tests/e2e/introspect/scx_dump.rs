@@ -26,10 +26,10 @@ pub(super) fn compare(rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError>
         0o644,
         b"1",
     )?;
-    let query = |kernel: &GuestKernel<'_>| Ok::<_, ReadError>((facts(kernel)?, switches(kernel)?));
-    let (before, switches_before) = query(&rig.kernel()?)?;
+    let look = |kernel: &GuestKernel<'_>| Ok::<_, ReadError>((facts(kernel)?, switches(kernel)?));
+    let (before, switches_before) = look(&rig.kernel()?)?;
     rig.put_file("/proc/sysrq-trigger", 0o644, b"D")?;
-    let (after, switches_after) = query(&rig.kernel()?)?;
+    let (after, switches_after) = look(&rig.kernel()?)?;
     let mut theirs = words(&rig.read_file("/sys/kernel/tracing/trace")?);
     // A task that woke and slept again meanwhile was runnable for the guest alone; its count of switches tells.
     theirs.retain(|place, _| {

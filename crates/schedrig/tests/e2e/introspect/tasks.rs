@@ -24,14 +24,14 @@ fn tasks(rig: &mut Rig, tally: &mut Tally) -> Result<(), BodyError> {
         let ids = found.tasks.iter().map(|task| Ok((task.tgid()?, task.pid()?)));
         ids.collect::<Result<_, ReadError>>()?
     };
-    let mut query = 0;
+    let mut look = 0;
     for (tgid, pid) in who {
         for file in FILES {
             let mut ours = |rig: &mut Rig| -> Result<Facts, BodyError> {
-                query += 1;
+                look += 1;
                 let kernel = rig.kernel()?;
                 Ok(match task::by_pid(&kernel, pid) {
-                    Ok(task) => facts(&kernel, &task, file, query)?,
+                    Ok(task) => facts(&kernel, &task, file, look)?,
                     Err(_) => Facts::new(),
                 })
             };
