@@ -23,7 +23,7 @@ mod program;
 mod sources;
 mod suite;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use crate::deb::DebError;
@@ -175,4 +175,15 @@ pub enum AptError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+impl AptError {
+    /// A conversion of the error of doing `action` with `path`.
+    fn file(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::File {
+            action,
+            path: path.to_owned(),
+            source,
+        }
+    }
 }
