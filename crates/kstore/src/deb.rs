@@ -3,28 +3,28 @@
 //! ```text
 //! package.deb   ar archive
 //! ├── debian-binary        "2.0\n" (the major version must be 2)
-//! ├── control.tar.{xz,…}   not looked at
+//! ├── control.tar.{xz,…}   ignored
 //! └── data.tar.{xz,zst,gz} or data.tar
 //!     └── ./boot/vmlinuz-6.12…   wanted members, by their exact path
 //! ```
 //!
 //! Nothing is written anywhere: a member is found when its path, without a leading `./`, *equals* one that is
-//! wanted, so that names with `..` or a leading `/`, links and devices cannot lead outside; they are passed over.
+//! wanted, so that names with `..` or a leading `/`, links and devices cannot lead outside; they are skipped.
 //! Long-name records (GNU, PAX) are not followed: no wanted path is that long. Every quantity is bounded by [`Limits`].
-//! Reading ends when all wanted members are found. Whether the bytes are the distributor's is not judged
-//! here: apt has checked signature and hash before.
+//! Reading ends when all wanted members are found. Authenticity is not checked
+//! here: apt has verified signature and hash before.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use object::read::archive::ArchiveFile;
 
-/// Bounds on what a package may make us do.
+/// Bounds on the memory and work that a package may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// The largest member kept, in bytes.
     pub member_bytes: u64,
-    /// How many bytes of `data.tar` may be unpacked before the search is given up.
+    /// How many bytes of `data.tar` may be unpacked before the search fails.
     pub unpacked_bytes: u64,
     /// The largest window or dictionary a decompressor may ask for, in KiB.
     pub window_kib: u32,
@@ -48,9 +48,9 @@ pub enum DebError {
     #[error("not a Debian package, or a truncated one: {0}")]
     Archive(String),
     /// `debian-binary` is missing or of another major version.
-    #[error("not a Debian package of format 2: debian-binary says `{0}`")]
+    #[error("not a Debian package of format 2: debian-binary holds `{0}`")]
     Format(String),
-    /// There is no `data.tar` in it.
+    /// The package has no `data.tar`.
     #[error("the package has no data.tar member")]
     NoData,
     /// `data.tar` is packed by a method that this reader does not know.
@@ -58,12 +58,12 @@ pub enum DebError {
         "the package's {0} is compressed by a method this reader does not know (known: xz, zst, gz, none)"
     )]
     Compression(String),
-    /// The decompressor or the tar reader gave up.
+    /// The decompressor or the tar reader failed.
     #[error("the package's {member} is damaged")]
     Data {
         /// The member of the outer archive.
         member: String,
-        /// What the reader said.
+        /// The reader's error.
         source: io::Error,
     },
     /// A wanted member is larger than [`Limits::member_bytes`].
@@ -71,7 +71,7 @@ pub enum DebError {
     MemberTooLarge {
         /// The member's path.
         path: String,
-        /// Its size in bytes.
+        /// The member's size in bytes.
         size: u64,
         /// The limit in bytes.
         limit: u64,
@@ -187,7 +187,7 @@ fn decompress<'a>(name: &str, packed: &'a [u8], limits: &Limits) -> Result<Box<d
     })
 }
 
-/// Reads `size` bytes; memory grows with what is there, not with what is claimed.
+/// Reads `size` bytes; memory grows with the bytes read, not with the claimed size.
 fn read_exactly(reader: &mut dyn Read, size: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = reader.take(size).read_to_end(&mut bytes)?;
@@ -198,7 +198,7 @@ fn read_exactly(reader: &mut dyn Read, size: u64) -> io::Result<Vec<u8>> {
     }
 }
 
-/// A reader that fails, instead of ending, when more comes than is allowed.
+/// A reader that fails, instead of ending, beyond its limit.
 struct Bounded<R> {
     inner: R,
     left: u64,

@@ -1,11 +1,11 @@
-//! One kernel in the cache: its directory, its manifest, and whether its files are still what they were.
+//! One kernel in the cache: its directory, its manifest, and the check that its files have not changed.
 //!
 //! ```text
 //! <release>-<first 12 digits of the build id>/
 //! ├── vmlinuz         as shipped (absent when an ELF was shipped)
 //! ├── vmlinux         the uncompressed ELF
 //! ├── config          if known
-//! ├── manifest.json   what it is, where from, size and SHA-256 of each file
+//! ├── manifest.json   release, build id, packages; size and SHA-256 of each file
 //! └── .seen.json      stamps of the files when they were last found equal to the manifest
 //! ```
 //!
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use disk::files::{self, Stamp};
 use serde::{Deserialize, Serialize};
 
-/// What an entry is. Version 1; a field may be added, none changes its meaning.
+/// The description of an entry. Version 1; a field may be added, none changes its meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     pub(crate) version: u32,
@@ -28,22 +28,22 @@ pub(crate) struct Manifest {
     pub(crate) build_id: String,
     /// Whether the kernel carries BTF.
     pub(crate) btf: bool,
-    /// The packages it came in, each as `name=version`; none for a local file.
+    /// The packages that the kernel came from, each as `name=version`; none for a local file.
     pub(crate) packages: Vec<String>,
-    /// When it was stored, in seconds since 1970.
+    /// When the entry was stored, in seconds since 1970.
     pub(crate) stored_at_s: u64,
     /// The files by name.
     pub(crate) files: BTreeMap<String, FileFacts>,
 }
 
-/// What a file of an entry must be.
+/// The expected size and hash of an entry's file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct FileFacts {
     pub(crate) bytes: u64,
     pub(crate) sha256: String,
 }
 
-/// What is wrong with an entry.
+/// Why an entry cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Damage {
     /// The manifest is missing or cannot be read.
@@ -57,21 +57,21 @@ pub enum Damage {
     Unreadable {
         /// The file's name.
         file: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A file has another size than the manifest says.
+    /// A file has another size than in the manifest.
     #[error("{file} has {bytes} bytes and should have {expected}")]
     Size {
         /// The file's name.
         file: String,
-        /// Its size.
+        /// The file's size, in bytes.
         bytes: u64,
         /// The size in the manifest.
         expected: u64,
     },
-    /// A file has other contents than the manifest says.
-    #[error("{file} does not have the SHA-256 that its manifest says")]
+    /// A file has other contents than in the manifest.
+    #[error("{file} does not have the SHA-256 of its manifest")]
     Contents {
         /// The file's name.
         file: String,
@@ -79,7 +79,7 @@ pub enum Damage {
 }
 
 impl Manifest {
-    /// Whether every file of the other manifest is here too, the same.
+    /// Whether this manifest lists every file of `other`, with equal size and hash.
     pub(crate) fn has_all_of(&self, other: &Self) -> bool {
         other
             .files
@@ -89,7 +89,7 @@ impl Manifest {
 }
 
 impl FileFacts {
-    /// The facts of a file with these contents.
+    /// Measures a file's contents.
     pub(crate) fn of(bytes: &[u8]) -> Self {
         Self {
             bytes: bytes.len() as u64,
@@ -128,7 +128,7 @@ pub(crate) fn id_of(release: &str, build_id: &str) -> String {
     format!("{release}-{build_id}")
 }
 
-/// Writes a whole entry into an empty directory, and waits until it is on the disk.
+/// Writes a whole entry into an empty directory and syncs it to disk.
 pub(crate) fn write<'c>(
     directory: &Path,
     manifest: &Manifest,
@@ -144,7 +144,7 @@ pub(crate) fn write<'c>(
     files::sync_dir(directory)
 }
 
-/// The manifest of the entry in a directory; its files are not looked at.
+/// Reads the manifest of the entry in a directory, without checking the entry's files.
 pub(crate) fn manifest(directory: &Path) -> Result<Manifest, Damage> {
     let bytes = fs::read(directory.join(MANIFEST)).map_err(|error| Damage::Manifest(error.to_string()))?;
     let manifest: Manifest =
@@ -156,7 +156,7 @@ pub(crate) fn manifest(directory: &Path) -> Result<Manifest, Damage> {
     }
 }
 
-/// The manifest of an entry whose files are all as it says.
+/// Reads the manifest of an entry and checks that all files agree with it.
 pub(crate) fn verified(directory: &Path) -> Result<Manifest, Damage> {
     let manifest = manifest(directory)?;
     if !manifest.files.contains_key(ELF)
@@ -179,7 +179,7 @@ pub(crate) fn verified(directory: &Path) -> Result<Manifest, Damage> {
     for (name, facts) in &manifest.files {
         check(directory, name, facts)?;
     }
-    // Only saves time later; a cache that cannot be written to still serves.
+    // Stamps only save time; a read-only cache works without them.
     if let Ok(bytes) = json(&now)
         && let Err(error) = files::replace(&directory.join(SEEN), &bytes)
     {
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn every_damage_is_found_and_named() {
+    fn every_damage_is_detected_and_named() {
         let check = |damage: &dyn Fn(&Path), part: &str| {
             let (dir, _) = written();
             damage(dir.path());

@@ -1,4 +1,4 @@
-//! What can go wrong between a request and its files.
+//! The errors of resolving a request to local files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,37 +9,37 @@ use crate::apt::AptError;
 use crate::entry::Damage;
 use crate::local::LocalError;
 
-/// Why the store could not do what was asked. The cause, where there is one, is the error's source.
+/// A failed operation of the store. The cause, where there is one, is the error's source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no home directory to keep a cache in.
+    /// There is no home directory for the cache.
     #[error("no cache directory: set HOME or XDG_CACHE_HOME")]
     NoCacheDir,
-    /// The request has a word in it that cannot be one.
+    /// The request is malformed.
     #[error(transparent)]
     Request(#[from] crate::RequestError),
-    /// The package manager did not give a kernel.
+    /// apt did not provide a kernel.
     #[error(transparent)]
     Apt(#[from] AptError),
-    /// There is no kernel where the request says.
+    /// There is no kernel at the requested place.
     #[error(transparent)]
     Local(#[from] LocalError),
-    /// Another process holds a lock for too long.
+    /// Another process held a lock for too long.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// What was found is not a kernel that can be used.
+    /// The file found is not a usable kernel.
     #[error("{name} is not a usable kernel")]
     Image {
         /// The file or package.
         name: String,
-        /// Why.
+        /// The cause.
         source: kimage::ImageError,
     },
-    /// The kernel has not what it was asked for.
+    /// The kernel lacks a required feature, by its own symbols or sections.
     #[error(transparent)]
     Feature(#[from] kimage::FeatureError),
-    /// The kernel's config says that it has not what it was asked for.
+    /// The kernel lacks a required feature, by its config.
     #[error(
         "the kernel {release} (`{request}`) has no {what}: its config lacks {option}; ask for another one, for example `apt:sid`"
     )]
@@ -48,43 +48,43 @@ pub enum StoreError {
         release: String,
         /// The request.
         request: String,
-        /// What is missing.
+        /// The missing feature.
         what: &'static str,
         /// The kernel option that gives it.
         option: &'static str,
     },
-    /// No room for a kernel. Nothing of it was left.
+    /// The disk is full. Nothing was stored.
     #[error("no room for {bytes} bytes in {}; free some, or remove kernels from the cache", directory.display())]
     Full {
         /// The cache.
         directory: PathBuf,
-        /// What was to be written, in bytes.
+        /// The size of the kernel's files, in bytes.
         bytes: u64,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// A cached kernel is damaged and could not be fetched anew; the cause says why not.
+    /// A cached kernel is damaged and could not be fetched again; the source is the failed fetch.
     #[error("the cached kernel {} is damaged ({damage}) and could not be fetched again", directory.display())]
     Damaged {
         /// The entry's directory.
         directory: PathBuf,
-        /// What is wrong with it.
+        /// The damage.
         damage: Damage,
-        /// Why it could not be replaced.
+        /// Why the fetch failed.
         source: Box<StoreError>,
     },
-    /// No entry is called so.
-    #[error("no cached kernel `{which}`; {}", known(there))]
+    /// No entry matches the name.
+    #[error("no cached kernel `{which}`; {}", alternatives(available))]
     NoEntry {
-        /// What was asked for.
+        /// The name given.
         which: String,
         /// The ids of all entries.
-        there: Vec<String>,
+        available: Vec<String>,
     },
-    /// Several entries are called so.
-    #[error("several cached kernels match `{which}`: {}; write more of the one that is meant", matches.join(", "))]
+    /// Several entries match the name.
+    #[error("several cached kernels match `{which}`: {}; give a longer name", matches.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name given.
         which: String,
         /// The ids of the entries that match.
         matches: Vec<String>,
@@ -92,11 +92,11 @@ pub enum StoreError {
     /// A file of the cache could not be read or written.
     #[error("{action} {}", path.display())]
     File {
-        /// What was done: reading, writing, …
+        /// The failed action: reading, writing, …
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -112,10 +112,10 @@ impl StoreError {
     }
 }
 
-fn known(ids: &[String]) -> String {
+fn alternatives(ids: &[String]) -> String {
     if ids.is_empty() {
         "the cache is empty".to_owned()
     } else {
-        format!("there are {}", ids.join(", "))
+        format!("available: {}", ids.join(", "))
     }
 }

@@ -1,7 +1,7 @@
-//! Which request was answered by which entry, and when.
+//! The index: for each request, the entry that answers it and when that was fetched.
 //!
-//! One small file, replaced as a whole under the store's lock and read without one. It can be lost without harm: requests
-//! are then asked again, and entries are still there under their own names.
+//! One small file, replaced as a whole under the store's lock and read without one. Losing the file does no harm:
+//! requests are then resolved again, and entries keep their own names.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -23,9 +23,9 @@ pub(crate) struct Index {
 pub(crate) struct Answer {
     /// The entry's id.
     pub(crate) entry: String,
-    /// When it was fetched, in seconds since 1970.
+    /// When the entry was fetched, in seconds since 1970.
     pub(crate) fetched_at_s: u64,
-    /// The local files it was made from, as they were; none for a package.
+    /// The local files that the entry was made from, with their stamps at that time; empty for a package.
     pub(crate) sources: Vec<(PathBuf, Stamp)>,
 }
 
@@ -42,7 +42,7 @@ impl Default for Index {
 }
 
 impl Index {
-    /// The index of a store; empty when there is none, or none that can be understood.
+    /// Reads the index of a store; a missing or damaged one, or one of another version, counts as empty.
     pub(crate) fn read(store: &Path) -> io::Result<Self> {
         let bytes = match fs::read(store.join(FILE)) {
             Ok(bytes) => bytes,
@@ -65,7 +65,7 @@ impl Index {
         }
     }
 
-    /// Puts this index in place of the store's. The caller holds the store's lock.
+    /// Replaces the store's index with this one. The caller holds the store's lock.
     pub(crate) fn write(&self, store: &Path) -> io::Result<()> {
         let bytes = serde_json::to_vec_pretty(self).map_err(io::Error::other)?;
         files::replace(&store.join(FILE), &bytes)
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_index_is_read_as_written_and_a_damaged_one_is_as_good_as_none() {
+    fn an_index_is_read_as_written_and_a_damaged_one_counts_as_empty() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Index::read(dir.path()).unwrap(), Index::default());
         let mut index = Index::default();

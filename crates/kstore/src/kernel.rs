@@ -1,36 +1,36 @@
-//! A kernel on this machine's disk, and what a run may ask of it.
+//! A kernel on this machine's disk, and checks for the features that a run needs.
 
 use std::fs;
 use std::path::PathBuf;
 
 use crate::StoreError;
 
-/// Where one kernel's files are.
+/// One kernel: the paths of its files, and its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kernel {
     /// The kernel image as shipped (`vmlinuz`); the same file as [`Kernel::vmlinux`] when an ELF was shipped.
     pub image: PathBuf,
     /// The uncompressed ELF.
     pub vmlinux: PathBuf,
-    /// The build configuration, when it is known.
+    /// The build configuration, if there is one.
     pub config: Option<PathBuf>,
-    /// The release, as `uname -r` says it.
+    /// The release, as `uname -r` prints it.
     pub release: String,
     /// The GNU build id, in hexadecimal digits.
     pub build_id: String,
-    /// The request that it answers.
+    /// The request that this kernel answers.
     pub request: String,
 }
 
-/// The line of a config that says that the kernel has `sched_ext`.
+/// The line in the config of a kernel with `sched_ext`.
 const SCHED_EXT: &str = "CONFIG_SCHED_CLASS_EXT=y";
 
 impl Kernel {
-    /// That this kernel can run `sched_ext` schedulers.
+    /// Checks that this kernel can run `sched_ext` schedulers.
     ///
     /// # Errors
-    /// [`StoreError::Lacks`] when its config says that it cannot; without a config, [`StoreError::Feature`] says what
-    /// the image's own symbols tell.
+    /// [`StoreError::Lacks`] when the config lacks the option; without a config, [`StoreError::Feature`] when the
+    /// image's symbols lack the kfuncs.
     pub fn require_sched_ext(&self) -> Result<(), StoreError> {
         let Some(config) = &self.config else {
             return Ok(self.open()?.require_sched_ext()?);
@@ -43,10 +43,10 @@ impl Kernel {
         }
     }
 
-    /// That this kernel carries its own type information.
+    /// Checks that this kernel carries BTF.
     ///
     /// # Errors
-    /// [`StoreError::Feature`] when it does not; [`StoreError::Image`] when the image cannot be read.
+    /// [`StoreError::Feature`] when it does not carry BTF; [`StoreError::Image`] when the image cannot be read.
     pub fn require_btf(&self) -> Result<(), StoreError> {
         self.open()?.require_btf()?;
         Ok(())

@@ -1,7 +1,7 @@
 //! A kernel request becomes local files: a cache in front of the distribution's packages and this machine's own kernels.
 //!
 //! *Architecture invariant:* the only crate with network, and that through apt alone. It knows nothing of virtual machines,
-//! and of a kernel's contents only what [`kimage`] tells.
+//! and reads a kernel's contents only through [`kimage`].
 //!
 //! ```text
 //! "apt:sid" ─► KernelRequest ─► Store::resolve ─┬─ cached, whole, current ─────────────────────────► Kernel

@@ -6,32 +6,32 @@
 //! vmlinuz · bzImage · arch/x86/boot/bzImage (a build tree) · vmlinuz-<release> · boot/vmlinuz-<release> · vmlinux
 //! ```
 //!
-//! The config is looked for where the same place keeps it: `config-<release>`, `config`, `.config` at the top of a build
-//! tree. A kernel without a config is fine; it is only less known.
+//! The config is searched beside the image: `config-<release>`, `config`, `.config` at the top of a build tree. A kernel
+//! without a config is accepted; its features are then read from its own symbols.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-/// Files that make a kernel.
+/// The files of a local kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct LocalFiles {
     pub(crate) image: PathBuf,
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Why there is no kernel where one was said to be.
+/// Why a `path:` or `host` request found no kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum LocalError {
-    /// The path does not lead to anything that can be looked at.
+    /// The path does not exist, or cannot be followed.
     #[error("no kernel at {}; check the path after `path:`", path.display())]
     Absent {
         /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// A directory without a kernel in it.
+    /// The directory has no kernel image.
     #[error(
         "no kernel image in {} (looked for vmlinuz, bzImage, arch/x86/boot/bzImage, vmlinuz-*, boot/vmlinuz-*, vmlinux); name the file itself",
         directory.display()
@@ -40,7 +40,7 @@ pub enum LocalError {
         /// The directory.
         directory: PathBuf,
     },
-    /// A directory with several kernels, none of them the plain `vmlinuz`.
+    /// The directory has several kernels, none of them the plain `vmlinuz`.
     #[error("several kernels in {}: {}; name one of them with `path:`", directory.display(), names.join(", "))]
     Several {
         /// The directory.
@@ -48,50 +48,50 @@ pub enum LocalError {
         /// The images' file names.
         names: Vec<String>,
     },
-    /// The running kernel's image is nowhere.
+    /// The running kernel's image was not found.
     #[error("the running kernel {release} has no image on this machine (looked for {}); use `apt:<suite>` or `path:<vmlinuz>`", looked_for.join(", "))]
     NoHostImage {
         /// The running kernel's release.
         release: String,
-        /// Where it was looked for.
+        /// The paths that were tried.
         looked_for: Vec<String>,
     },
-    /// A file that only others may read; distributions protect `/boot` so.
+    /// This user may not read the file; some distributions protect `/boot` in this way.
     #[error("{} may not be read by this user; copy it with `sudo install -m 644 {} .` and give the copy with `path:`", path.display(), path.display())]
     Forbidden {
         /// The file.
         path: PathBuf,
     },
-    /// Larger than any kernel.
+    /// The file is larger than any kernel.
     #[error("{} has {bytes} bytes, more than the {limit} that a kernel may have; is it a kernel?", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
-        /// Its size.
+        /// The file's size, in bytes.
         bytes: u64,
-        /// The largest size taken.
+        /// The largest size accepted, in bytes.
         limit: u64,
     },
-    /// Neither a file nor a directory.
+    /// The path is neither a file nor a directory.
     #[error("{} is neither a file nor a directory", path.display())]
     NoFile {
         /// The path.
         path: PathBuf,
     },
-    /// Reading failed.
+    /// The file could not be read.
     #[error("reading {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
 /// The largest kernel file read, in bytes: an ELF with all debug information.
-const LARGEST: u64 = 2 << 30;
+const MAX_IMAGE_BYTES: u64 = 2 << 30;
 
-/// The kernel at a path: the file itself, or the one in a directory.
+/// Finds the kernel at a path: the file itself, or the one in a directory.
 pub(crate) fn at_path(path: &Path) -> Result<LocalFiles, LocalError> {
     let path = fs::canonicalize(path).map_err(|source| LocalError::Absent {
         path: path.to_owned(),
@@ -102,7 +102,7 @@ pub(crate) fn at_path(path: &Path) -> Result<LocalFiles, LocalError> {
     Ok(LocalFiles { image, config })
 }
 
-/// The running kernel. `root` is `/`, or a stand-in for it.
+/// Finds the running kernel. `root` is `/`, or a stand-in for it.
 pub(crate) fn of_host(root: &Path, release: &str) -> Result<LocalFiles, LocalError> {
     let places = [
         format!("boot/vmlinuz-{release}"),
@@ -136,7 +136,7 @@ pub(crate) fn of_host(root: &Path, release: &str) -> Result<LocalFiles, LocalErr
     Ok(LocalFiles { image, config })
 }
 
-/// A kernel image's bytes.
+/// Reads a kernel image.
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LocalError> {
     let broken = |source: io::Error| match source.kind() {
         io::ErrorKind::PermissionDenied => LocalError::Forbidden {
@@ -153,24 +153,24 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, LocalError> {
             path: path.to_owned(),
         });
     }
-    if metadata.len() > LARGEST {
+    if metadata.len() > MAX_IMAGE_BYTES {
         return Err(LocalError::TooLarge {
             path: path.to_owned(),
             bytes: metadata.len(),
-            limit: LARGEST,
+            limit: MAX_IMAGE_BYTES,
         });
     }
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(LARGEST).read_to_end(&mut bytes))
+        .and_then(|file| file.take(MAX_IMAGE_BYTES).read_to_end(&mut bytes))
         .map_err(broken)?;
     Ok(bytes)
 }
 
-/// The largest config taken, in bytes; they have some 300 kB.
-const LARGEST_CONFIG: u64 = 16 << 20;
+/// The largest config read, in bytes; real ones have some 300 kB.
+const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// A config's text, unpacked if it is the running kernel's `config.gz`.
+/// Reads a config; unpacks it if it is the running kernel's `config.gz`.
 pub(crate) fn read_config(path: &Path) -> Result<Vec<u8>, LocalError> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| {
@@ -179,7 +179,7 @@ pub(crate) fn read_config(path: &Path) -> Result<Vec<u8>, LocalError> {
         } else {
             Box::new(file)
         };
-        reader.as_mut().take(LARGEST_CONFIG).read_to_end(&mut bytes)
+        reader.as_mut().take(MAX_CONFIG_BYTES).read_to_end(&mut bytes)
     });
     read.map_err(|source| LocalError::Read {
         path: path.to_owned(),
@@ -228,7 +228,7 @@ fn image_in(directory: &Path) -> Result<PathBuf, LocalError> {
     }
 }
 
-/// The config that is kept with an image, if there is one that can be read.
+/// The readable config beside an image, if there is one.
 fn config_beside(image: &Path) -> Option<PathBuf> {
     let directory = image.parent()?;
     let mut places = Vec::new();
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_or_not_clear_is_said() {
+    fn a_missing_or_ambiguous_kernel_is_reported() {
         let check = |files: &[&str], at: &str, part: &str| {
             let dir = tree(files);
             let message = at_path(&dir.path().join(at)).unwrap_err().to_string();
@@ -374,7 +374,7 @@ mod tests {
         ));
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("giant");
-        File::create(&path).unwrap().set_len(LARGEST + 1).unwrap();
+        File::create(&path).unwrap().set_len(MAX_IMAGE_BYTES + 1).unwrap();
         assert!(matches!(read(&path), Err(LocalError::TooLarge { .. })));
     }
 }

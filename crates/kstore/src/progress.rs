@@ -1,4 +1,4 @@
-//! What a long operation is doing, for whoever draws it.
+//! Progress of long operations, for the caller to display.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Progress {
-    /// Another process or thread does the same work; this one waits for its lock.
+    /// Another process or thread does the same work; this one waits for the lock.
     Waiting {
         /// The lock file.
         lock: PathBuf,
@@ -16,21 +16,21 @@ pub enum Progress {
     Indexing {
         /// The suite.
         suite: String,
-        /// 0 to 100.
+        /// How far the update is, from 0 to 100.
         percent: f32,
     },
     /// A package is being downloaded.
     Downloading {
         /// The package's name and version.
         package: String,
-        /// Bytes so far; an estimate of the package manager.
+        /// Bytes downloaded so far, as estimated by apt.
         done_bytes: u64,
-        /// Bytes in all.
+        /// Size of the download, in bytes.
         total_bytes: u64,
     },
     /// A package or a kernel image is being unpacked.
     Unpacking {
-        /// What is unpacked: a package's or an image's name.
+        /// Name of the package or image.
         what: String,
     },
     /// The files are being written to the cache.

@@ -1,4 +1,4 @@
-//! Which kernel is wanted, as one string.
+//! Kernel requests: which kernel is wanted, as one string.
 //!
 //! ```text
 //! apt:<suite>[/<flavour>][=<version>]   newest kernel of a distribution suite, or newest of that version
@@ -16,7 +16,7 @@ use std::str::FromStr;
 /// The flavour an `apt:` request means when it names none: small, boots in virtual machines, has `sched_ext`.
 pub const DEFAULT_FLAVOUR: &str = "cloud-amd64";
 
-/// A kernel that somebody wants. [`FromStr`] and [`Display`](fmt::Display) are each other's inverse.
+/// A request for a kernel. [`FromStr`] and [`Display`](fmt::Display) are each other's inverse.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum KernelRequest {
     /// `apt:…`: a kernel package of a distribution suite.
@@ -34,11 +34,11 @@ pub struct AptRequest {
     pub suite: String,
     /// The flavour, as in `linux-image-<flavour>`; has Debian's name of the architecture in it.
     pub flavour: String,
-    /// Take the newest package whose version begins so (`6.12`, `7.2.13`, `7.2.13-1`); the newest of all if `None`.
+    /// Admit only packages whose version begins with this (`6.12`, `7.2.13`, `7.2.13-1`); all versions if `None`.
     pub version: Option<String>,
 }
 
-/// A file in a package that is not a kernel's: a program for a guest, say.
+/// A file in a package other than a kernel's: a program for a guest, for example.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PackagedFile<'a> {
     /// The suite: `sid`, `trixie-backports`, …
@@ -47,12 +47,12 @@ pub struct PackagedFile<'a> {
     pub architecture: &'a str,
     /// The package: `busybox-static`.
     pub package: &'a str,
-    /// Where the package has the file, without a leading `/`: `usr/bin/busybox`.
+    /// The file's path in the package, without a leading `/`: `usr/bin/busybox`.
     pub path: &'a str,
 }
 
 impl PackagedFile<'_> {
-    /// The suite as apt is asked for it, once all words are seen to be ones.
+    /// The request for the suite, after a check of all words.
     pub(crate) fn suite(&self) -> Result<AptRequest, RequestError> {
         let words = [("architecture", self.architecture), ("package", self.package)];
         let parts = self.path.split('/').map(|part| ("path of a file", part));
@@ -87,7 +87,7 @@ impl fmt::Display for PackagedFile<'_> {
 /// Why a string is not a kernel request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Neither `apt:`, `path:` nor `host`.
+    /// The request begins with neither `apt:` nor `path:` and is not `host`.
     #[error(
         "unknown kernel request `{0}`; write `apt:<suite>[/<flavour>][=<version>]`, `path:<vmlinuz or directory>` or `host`"
     )]
@@ -97,14 +97,14 @@ pub enum RequestError {
         "`{word}` is not a {what} in the kernel request `{request}`; write for example `apt:sid`, `apt:sid/cloud-amd64` or `apt:sid=7.2`"
     )]
     BadWord {
-        /// Which part: suite, flavour or version.
+        /// The kind of part: suite, flavour or version.
         what: &'static str,
-        /// The part as given.
+        /// The malformed part.
         word: String,
         /// The whole request.
         request: String,
     },
-    /// `path:` without a path.
+    /// A `path:` request without a path.
     #[error("`path:` without a path; write `path:/boot/vmlinuz-6.12`, or `host` for the running kernel")]
     EmptyPath,
 }
@@ -195,7 +195,7 @@ impl fmt::Display for AptRequest {
     }
 }
 
-/// The longest word taken; file names are made of it.
+/// The longest word accepted, in bytes; words become file names.
 const MAX_WORD: usize = 80;
 
 fn is_word(word: &str, extra: &str) -> bool {

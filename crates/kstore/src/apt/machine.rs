@@ -1,4 +1,4 @@
-//! What this machine's apt is configured for: finding and reading its source lists.
+//! apt's configuration on this machine: finding and reading its source lists.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use super::AptError;
 use super::program::{Programs, Run};
 use super::sources::{self, Source};
 
-/// The archive from which to take `suite`.
+/// The archive that serves `suite`.
 pub(super) fn source_for(programs: &Programs, suite: &str) -> Result<Source, AptError> {
     let (list, parts) = source_paths(programs)?;
     let all = read_sources(&list, &parts);
@@ -19,7 +19,7 @@ pub(super) fn source_for(programs: &Programs, suite: &str) -> Result<Source, Apt
         })
 }
 
-/// apt's main source list and its directory of further ones.
+/// The paths of apt's main source list and of its directory of further lists.
 fn source_paths(programs: &Programs) -> Result<(PathBuf, PathBuf), AptError> {
     let answer = Run {
         program: &programs.apt_config,
@@ -49,7 +49,7 @@ fn source_paths(programs: &Programs) -> Result<(PathBuf, PathBuf), AptError> {
     ))
 }
 
-/// All sources, in apt's order. What cannot be read is left out, as apt would leave it out or complain itself.
+/// All sources, in apt's order. Unreadable files are left out; apt reports them itself.
 fn read_sources(list: &Path, parts: &Path) -> Vec<Source> {
     let mut files = vec![list.to_owned()];
     if let Ok(directory) = fs::read_dir(parts) {

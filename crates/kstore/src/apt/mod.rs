@@ -10,8 +10,8 @@
 //! └── packages/        downloads, removed as soon as they are unpacked
 //! ```
 //!
-//! Which archive and which keyring: those of this machine's distribution ([`sources`]). So signatures, hashes,
-//! proxies and mirrors are apt's business, and no address is known here. Steps of [`fetch`]:
+//! Which archive and which keyring: those of this machine's distribution ([`sources`]). So apt handles signatures,
+//! hashes, proxies and mirrors, and this crate knows no address. Steps of [`fetch`]:
 //! update the index · list the suite's kernels · take the newest that is admitted, by dpkg's ordering ·
 //! download its packages · unpack image and config.
 //!
@@ -31,7 +31,7 @@ use crate::deb::DebError;
 pub use program::Programs;
 pub(crate) use suite::{fetch, fetch_member};
 
-/// A kernel's files as its packages had them.
+/// A kernel's files, as read from its packages.
 pub(crate) struct Fetched {
     /// The kernel image as shipped.
     pub(crate) image: Vec<u8>,
@@ -41,15 +41,15 @@ pub(crate) struct Fetched {
     pub(crate) packages: Vec<String>,
 }
 
-/// What [`fetch`] found to be the newest kernel.
+/// The newest kernel, as [`fetch`] returns it.
 pub(crate) enum Newest<K> {
-    /// One that the caller knows already, by its main package.
+    /// The caller has this kernel already; it was identified by its leading package.
     Known(K),
-    /// Another one, downloaded.
+    /// The caller did not have this kernel; it was downloaded.
     Fetched(Fetched),
 }
 
-/// Why apt did not give a kernel.
+/// Why apt did not provide a kernel.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AptError {
@@ -60,15 +60,15 @@ pub enum AptError {
         program.display()
     )]
     Missing {
-        /// The program as it was called.
+        /// The program's path.
         program: PathBuf,
     },
-    /// A program could not be started or watched.
+    /// A program could not be started or waited for.
     #[error("running {}", program.display())]
     Spawn {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A program ended with an error.
@@ -76,19 +76,19 @@ pub enum AptError {
     Failed {
         /// The command line.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// What it said.
+        /// The program's stderr.
         stderr: String,
     },
-    /// A program said nothing for too long and was killed.
+    /// A program printed nothing for too long and was killed.
     #[error(
-        "`{command}` said nothing for {seconds} s and was stopped; check the connection to the package mirror, then try again"
+        "`{command}` printed nothing for {seconds} s and was stopped; check the connection to the package mirror, then try again"
     )]
     Silent {
         /// The command line.
         command: String,
-        /// How long was waited.
+        /// How long the program was silent, in seconds.
         seconds: u64,
     },
     /// apt had no room for its index or its downloads.
@@ -96,22 +96,22 @@ pub enum AptError {
     Full {
         /// The state directory; it was removed.
         state: PathBuf,
-        /// What apt said.
+        /// apt's error.
         source: Box<AptError>,
     },
-    /// The suite's index could not be had.
+    /// The suite's index could not be fetched.
     #[error(
         "no package index for the suite `{suite}` from {mirror}; check the suite's name and the connection"
     )]
     NoIndex {
         /// The suite.
         suite: String,
-        /// The archive asked.
+        /// The archive's address.
         mirror: String,
-        /// What apt said.
+        /// apt's error.
         source: Box<AptError>,
     },
-    /// apt has no source from which the suite could be taken.
+    /// apt is configured for no archive that could serve the suite.
     #[error(
         "apt on this machine has no distribution archive that could serve the suite `{suite}` (looked for a `deb` source with component \
          `main` in {}); add one, or use `path:` or `host`",
@@ -120,7 +120,7 @@ pub enum AptError {
     NoSource {
         /// The suite.
         suite: String,
-        /// Where apt's sources were looked for.
+        /// The directory of apt's source lists.
         looked_in: PathBuf,
     },
     /// The suite has no such kernel.
@@ -128,9 +128,9 @@ pub enum AptError {
     NoKernel {
         /// The suite.
         suite: String,
-        /// Flavour, or version and flavour.
+        /// The wanted flavour, or version and flavour.
         wanted: String,
-        /// What could be asked for instead.
+        /// The suite's flavours or versions, for the message.
         available: String,
     },
     /// The packages of a release have no kernel image in them.
@@ -138,7 +138,7 @@ pub enum AptError {
     NoImage {
         /// The kernel's release.
         release: String,
-        /// The packages that were looked into.
+        /// The packages that were searched.
         packages: String,
     },
     /// The suite has no such package.
@@ -162,17 +162,17 @@ pub enum AptError {
     Package {
         /// The package file.
         package: PathBuf,
-        /// Why.
+        /// The cause.
         source: DebError,
     },
     /// A file of the state directory or of apt's configuration could not be read or written.
     #[error("{action} {}", path.display())]
     File {
-        /// What was done: reading, writing, …
+        /// The failed action: reading, writing, …
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

@@ -1,4 +1,4 @@
-//! The names under which distributions ship kernels, and what apt says about them.
+//! The names of distributions' kernel packages, and apt's answers about them.
 //!
 //! ```text
 //! up to 6.18   linux-image-<version>-<flavour>     vmlinuz, config and modules
@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What a kernel package holds; also the middle of its name.
+/// The part of a kernel that a package holds; also the middle of the package's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Binary,
@@ -29,12 +29,12 @@ pub(super) enum Part {
 pub(super) struct Package {
     pub(super) name: String,
     pub(super) version: String,
-    /// Of the package file, in bytes.
+    /// Size of the package file, in bytes.
     pub(super) size: u64,
 }
 
 impl fmt::Display for Package {
-    /// As apt takes it: `name=version`.
+    /// The form of apt's arguments: `name=version`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}={}", self.name, self.version)
     }
@@ -69,7 +69,7 @@ pub(super) fn releases(names: &str, flavour: &str) -> BTreeMap<String, BTreeSet<
     releases
 }
 
-/// The flavours that there are kernels of, for the message that the wanted one is not among them.
+/// The flavours that the suite has kernels of, for the message that the wanted one is missing.
 pub(super) fn flavours(names: &str) -> BTreeSet<&str> {
     names
         .lines()
@@ -80,8 +80,8 @@ pub(super) fn flavours(names: &str) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The batches of packages in which to look for image and config, cheapest first; the next is only needed when the
-/// ones before lack something.
+/// The batches of packages to search for image and config, cheapest first; a batch is only needed when those before
+/// it lack one of the two.
 pub(super) fn batches(parts: &BTreeSet<Part>) -> Vec<Vec<Part>> {
     [
         vec![Part::Binary, Part::Base],
@@ -99,7 +99,7 @@ pub(super) fn batches(parts: &BTreeSet<Part>) -> Vec<Vec<Part>> {
     .collect()
 }
 
-/// Where a package can have the kernel image of a release, by distribution and age.
+/// The paths of a release's kernel image in a package, by distribution and age.
 pub(super) fn image_paths(release: &str) -> [String; 3] {
     [
         format!("boot/vmlinuz-{release}"),
@@ -108,7 +108,7 @@ pub(super) fn image_paths(release: &str) -> [String; 3] {
     ]
 }
 
-/// Where a package can have the config of a release.
+/// The paths of a release's config in a package.
 pub(super) fn config_paths(release: &str) -> [String; 3] {
     [
         format!("boot/config-{release}"),
@@ -165,7 +165,7 @@ mod tests {
         linux-base-9.9-cloud-amd64\nlinux-image-6.12.90+deb12.1-cloud-amd64-unsigned\nlinux-base\nlinux-image-\n";
 
     #[test]
-    fn releases_of_one_flavour_are_told_from_names_that_end_alike() {
+    fn releases_of_one_flavour_are_distinguished_from_names_that_end_alike() {
         let found = releases(NAMES, "cloud-amd64");
         assert_eq!(
             found.keys().collect::<Vec<_>>(),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn small_packages_are_looked_into_first() {
+    fn small_packages_are_searched_first() {
         let check = |parts: &[Part], expect: &[&[Part]]| {
             assert_eq!(batches(&parts.iter().copied().collect()), expect);
         };
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn records_are_read_and_incomplete_ones_passed_over() {
+    fn records_are_read_and_incomplete_ones_skipped() {
         let text = "Package: a\nVersion: 1:2-3~bpo\nDescription: x\n Version: no\nSize: 42\n\nPackage: b\n\nPackage: c\nVersion: 1\n";
         let package = |name: &str, version: &str, size| Package {
             name: name.into(),

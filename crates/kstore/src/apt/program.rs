@@ -1,7 +1,7 @@
-//! Running apt's programs: found or not, their output as it comes, and an end in every case.
+//! Running apt's programs: lines of output as they come, and a deadline on silence.
 //!
 //! apt's progress lines (`APT::Status-Fd=1`) and answers arrive on stdout, read by a thread of their own, so that
-//! silence can be told from work: a program that says nothing for [`Programs::patience`] is killed.
+//! silence is detected: a program that prints nothing for [`Programs::patience`] is killed.
 //!
 //! The lock of the suite is the child's *standard input* (an empty file): the lock then lasts as long as
 //! apt does, also when this process is killed before it.
@@ -28,7 +28,7 @@ pub struct Programs {
     pub apt_config: PathBuf,
     /// `dpkg`, which compares versions.
     pub dpkg: PathBuf,
-    /// How long a program may print nothing before it is given up. apt gives up a silent connection itself after 30 s.
+    /// How long a program may print nothing before it is killed. apt itself ends a silent connection after 30 s.
     pub patience: Duration,
 }
 
@@ -48,21 +48,21 @@ impl Default for Programs {
 pub(super) struct Run<'a> {
     pub(super) program: &'a Path,
     pub(super) args: Vec<OsString>,
-    /// Where the program runs.
+    /// The program's working directory.
     pub(super) cwd: &'a Path,
-    /// Held by the child as its standard input.
+    /// The lock file, held by the child as its standard input.
     pub(super) lock: Option<&'a File>,
     pub(super) patience: Duration,
 }
 
-/// How much of what a program says on stderr is kept for the error message.
-const STDERR_KEPT: u64 = 64 << 10;
+/// How much of a program's stderr is kept for the error message, in bytes.
+const MAX_STDERR_BYTES: u64 = 64 << 10;
 
-/// The most that is read of a program's stdout; the largest answer asked for is some kilobytes.
-const STDOUT_LIMIT: usize = 64 << 20;
+/// How much of a program's stdout is kept, in bytes; the largest answer has some kilobytes.
+const MAX_STDOUT_BYTES: usize = 64 << 20;
 
 impl Run<'_> {
-    /// Runs to the end, handing over each line of stdout as it comes.
+    /// Runs the program to its end, calling `on_line` for each line of stdout as it comes.
     ///
     /// # Errors
     /// [`AptError::Missing`] without the program, [`AptError::Failed`] when it fails, [`AptError::Silent`] when it stalls.
@@ -72,7 +72,7 @@ impl Run<'_> {
             thread::spawn(move || {
                 let mut text = Vec::new();
                 let mut pipe = pipe;
-                let _ = (&mut pipe).take(STDERR_KEPT).read_to_end(&mut text);
+                let _ = (&mut pipe).take(MAX_STDERR_BYTES).read_to_end(&mut text);
                 // Read on, so that the program does not block on a full pipe.
                 let _ = std::io::copy(&mut pipe, &mut std::io::sink());
                 String::from_utf8_lossy(&text).into_owned()
@@ -84,7 +84,7 @@ impl Run<'_> {
         let status = match outcome {
             Ok(status) => status,
             Err(error) => {
-                // Its download methods end when their pipes to it do.
+                // apt's download methods end when their pipes to apt close.
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(error);
@@ -101,14 +101,14 @@ impl Run<'_> {
         })
     }
 
-    /// Runs to the end and answers with the whole stdout.
+    /// Runs the program to its end and returns its whole stdout.
     ///
     /// # Errors
     /// As for [`Run::lines`].
     pub(super) fn output(&self) -> Result<String, AptError> {
         let mut text = String::new();
         self.lines(&mut |line| {
-            if text.len() + line.len() < STDOUT_LIMIT {
+            if text.len() + line.len() < MAX_STDOUT_BYTES {
                 text.push_str(line);
                 text.push('\n');
             }
@@ -165,7 +165,7 @@ impl Run<'_> {
         }
     }
 
-    /// The program has closed its stdout; it ends within [`Run::patience`] or is given up.
+    /// Waits for the exit of a program that has closed its stdout, at most [`Run::patience`].
     fn wait(&self, child: &mut Child) -> Result<std::process::ExitStatus, AptError> {
         let deadline = Instant::now() + self.patience;
         loop {
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_output_of_a_program_that_succeeds_is_its_answer() {
+    fn the_output_of_a_program_that_succeeds_is_returned() {
         assert_eq!(shell("echo a; echo b; echo c >&2", 5000).unwrap(), "a\nb\n");
     }
 

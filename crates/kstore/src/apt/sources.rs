@@ -1,4 +1,4 @@
-//! Where this machine's apt gets its distribution from: the two formats of its source lists, and the choice among them.
+//! The archives that this machine's apt is configured for: the two formats of source lists, and the choice among them.
 //!
 //! ```text
 //! *.list      deb [signed-by=/usr/share/keyrings/a.gpg] https://mirror.example/debian trixie main
@@ -9,8 +9,8 @@
 //!             Signed-By: /usr/share/keyrings/a.gpg
 //! ```
 //!
-//! The choice is the source whose keyring and mirror we take for *another* suite of the same distribution, so it must be
-//! the distribution's own archive and not one of a third party that uses the same suite names.
+//! The chosen source lends its keyring and mirror to *another* suite of the same distribution, so it must be the
+//! distribution's own archive, not a third party's that uses the same suite names.
 //! See `sources.list(5)`.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(crate) struct Source {
     pub(crate) options: BTreeMap<String, String>,
 }
 
-/// What says how an archive is trusted, and so must hold for its other suites too.
+/// The options that decide how an archive is trusted; they apply to its other suites too.
 const KEPT_OPTIONS: [&str; 9] = [
     "signed-by",
     "trusted",
@@ -41,8 +41,8 @@ const KEPT_OPTIONS: [&str; 9] = [
     "by-hash",
 ];
 
-/// The binary-package sources of a one-line-format file (`*.list`). Lines that are not understood are skipped,
-/// as apt itself judges them.
+/// The binary-package sources of a one-line-format file (`*.list`). Malformed lines are skipped;
+/// apt itself reports them.
 pub(crate) fn parse_list(text: &str) -> Vec<Source> {
     text.lines().filter_map(parse_line).collect()
 }
@@ -52,7 +52,7 @@ pub(crate) fn parse_deb822(text: &str) -> Vec<Source> {
     stanzas(text).iter().flat_map(from_stanza).collect()
 }
 
-/// The source to ask for `suite`: one that serves it already, else the one that serves the machine's own suite
+/// Chooses the source for `suite`: one that serves it already, else the one that serves the machine's own suite
 /// (`codename`), else one that serves any alias of a Debian suite. Among equals the one whose address ends like a
 /// distribution's archive, then the first.
 pub(crate) fn choose<'a>(sources: &'a [Source], suite: &str, codename: Option<&str>) -> Option<&'a Source> {
@@ -84,7 +84,7 @@ pub(crate) fn choose<'a>(sources: &'a [Source], suite: &str, codename: Option<&s
         .map(|(_, source)| source)
 }
 
-/// Names under which Debian's suites go besides their code names.
+/// The aliases of Debian's suites, beside their code names.
 const DEBIAN_ALIASES: [&str; 6] = [
     "stable",
     "testing",

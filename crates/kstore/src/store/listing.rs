@@ -1,4 +1,4 @@
-//! What is in the store, and taking something out of it.
+//! Listing the store's entries, and removing one.
 
 use std::path::PathBuf;
 
@@ -10,27 +10,27 @@ use crate::error::StoreError;
 use crate::index::Index;
 use crate::request::KernelRequest;
 
-/// What the store says about one of its kernels.
+/// One cached kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its name in the store: `<release>-<first 12 digits of the build id>`.
+    /// The entry's name in the store: `<release>-<first 12 digits of the build id>`.
     pub id: String,
     /// The kernel's release; the id if the entry is damaged.
     pub release: String,
     /// The GNU build id, in hexadecimal digits.
     pub build_id: String,
-    /// The requests that it answers now.
+    /// The requests that the entry answers now.
     pub requests: Vec<String>,
-    /// The packages it came in, each as `name=version`.
+    /// The packages that the kernel came from, each as `name=version`.
     pub packages: Vec<String>,
-    /// When it was stored, in seconds since 1970.
+    /// When the entry was stored, in seconds since 1970.
     pub stored_at_s: u64,
-    /// The size of its files, in bytes.
+    /// The size of the entry's files, in bytes.
     pub bytes: u64,
-    /// Its directory.
+    /// The entry's directory.
     pub directory: PathBuf,
-    /// What is wrong with it, if something is. A request for it then fetches it anew.
+    /// Why the entry cannot be used, if it is damaged. The next request fetches the kernel again.
     pub damage: Option<String>,
 }
 
@@ -51,10 +51,10 @@ impl Store {
     }
 
     /// Removes one kernel, named by its release, the beginning of its id or of its build id, or a request that it answers.
-    /// Whoever has its files open keeps them.
+    /// Processes that have its files open keep them.
     ///
     /// # Errors
-    /// [`StoreError::NoEntry`] and [`StoreError::Ambiguous`] unless exactly one is named so.
+    /// [`StoreError::NoEntry`] and [`StoreError::Ambiguous`] unless exactly one entry matches.
     pub fn remove(&self, which: &str) -> Result<Entry, StoreError> {
         let _lock = self.lock(&mut |_| ())?;
         let mut index = self.index()?;
@@ -102,7 +102,7 @@ impl Store {
         }
     }
 
-    /// The one entry that goes by a name.
+    /// The one entry that matches a name.
     fn named(&self, which: &str) -> Result<Entry, StoreError> {
         let entries = self.list()?;
         let canonical = which.parse::<KernelRequest>().map(|request| request.to_string());
@@ -123,7 +123,7 @@ impl Store {
             [entry] => Ok((*entry).clone()),
             [] => Err(StoreError::NoEntry {
                 which: which.to_owned(),
-                there: entries.into_iter().map(|entry| entry.id).collect(),
+                available: entries.into_iter().map(|entry| entry.id).collect(),
             }),
             several => Err(StoreError::Ambiguous {
                 which: which.to_owned(),

@@ -1,4 +1,4 @@
-//! The cache of kernels, and how a request becomes one of them.
+//! The cache of kernels, and the resolution of requests.
 //!
 //! ```text
 //! <store>/
@@ -8,12 +8,12 @@
 //! ├── .new-…                         an entry being written; a leftover of an interruption if `.lock` is free
 //! ├── .files/<suite>-<architecture>/<package>/   files that are no kernels, see `packaged`
 //! └── .apt/<suite>-<architecture>/   apt's state, see `apt`
-//!     └── …lock                      beside it; held while apt works there
+//!     └── …lock                      beside the state; held while apt works there
 //! ```
 //!
-//! Readers need no lock: an entry appears complete, by a rename, and the index is replaced in one step. Two that want the same
-//! suite meet at the suite's lock, where the second finds what the first has stored. No lock is waited for without
-//! end. What an interrupted process leaves is swept by the next that takes `.lock`.
+//! Readers need no lock: an entry appears complete, by a rename, and the index is replaced in one step. Two
+//! requests for one suite take its lock in turn, and the second finds the kernel that the first has stored. Every wait
+//! for a lock has a deadline. The leftovers of an interrupted process are removed by the next holder of `.lock`.
 
 mod answer;
 mod listing;
@@ -45,11 +45,11 @@ pub struct Store {
     patience: Duration,
 }
 
-/// How long a lock of another process is waited for: longer than any download that makes progress should take.
+/// How long to wait for another process's lock: longer than any download that makes progress should take.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 
 impl Store {
-    /// The store in the user's cache directory, `$XDG_CACHE_HOME/schedrig/kernels`.
+    /// Opens the store in the user's cache directory, `$XDG_CACHE_HOME/schedrig/kernels`.
     ///
     /// # Errors
     /// [`StoreError::NoCacheDir`] without a home directory; [`StoreError::File`] if the directory cannot be made.
@@ -58,7 +58,7 @@ impl Store {
         Self::open(base.cache_dir().join("schedrig/kernels"))
     }
 
-    /// The store in a directory, which is made if it is not there.
+    /// Opens the store in a directory, which is created if missing.
     ///
     /// # Errors
     /// [`StoreError::File`] if the directory cannot be made.
@@ -73,29 +73,29 @@ impl Store {
         })
     }
 
-    /// This store with other programs in apt's place.
+    /// Replaces apt's programs.
     #[must_use]
     pub fn with_programs(self, programs: Programs) -> Self {
         Self { programs, ..self }
     }
 
-    /// This store with another deadline for waiting on other processes.
+    /// Replaces the deadline for waits on other processes.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// The directory that the store is in.
+    /// The store's directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The kernel that answers a request: the cached one if there is one, else it is fetched. A cached kernel that is
-    /// damaged, or whose local files have changed, is fetched anew.
+    /// The kernel that answers a request: the cached one if there is one, else a fetched one. A cached kernel that is
+    /// damaged, or whose local files have changed, is fetched again.
     ///
     /// # Errors
-    /// [`StoreError`] when there is none and none could be had.
+    /// [`StoreError`] when no kernel is cached and none could be fetched.
     pub fn resolve(
         &self,
         request: &KernelRequest,
@@ -104,7 +104,7 @@ impl Store {
         self.answer(request, true, progress)
     }
 
-    /// The kernel that answers a request now: an `apt:` suite is asked for its newest even if one is cached.
+    /// The kernel that answers a request now: an `apt:` suite is queried for its newest kernel even if one is cached.
     ///
     /// # Errors
     /// As for [`Store::resolve`].
@@ -116,7 +116,7 @@ impl Store {
         self.answer(request, false, progress)
     }
 
-    /// The lock that is held while entries or index change.
+    /// Takes the lock that guards changes of entries and index.
     fn lock(&self, progress: &mut dyn FnMut(Progress)) -> Result<Lock, StoreError> {
         let path = self.directory.join(".lock");
         Ok(lock::acquire(&path, self.patience, &mut || {

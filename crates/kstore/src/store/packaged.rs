@@ -1,4 +1,4 @@
-//! Files of packages that are not kernels': fetched once, and kept beside the kernels.
+//! Files of packages other than kernels: fetched once, and kept beside the kernels.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,10 +12,10 @@ use crate::progress::Progress;
 use crate::request::PackagedFile;
 
 impl Store {
-    /// Where a file of a package is on this machine: the newest at the time when it was first asked for.
+    /// The local path of a package's file. The first request fetches it from the newest version; later ones reuse it.
     ///
     /// # Errors
-    /// [`StoreError`] when there is none and none could be had.
+    /// [`StoreError`] when the file is not cached and could not be fetched.
     pub fn packaged(
         &self,
         file: &PackagedFile<'_>,
@@ -32,7 +32,7 @@ impl Store {
             return Ok(path);
         }
         let (state, lock) = self.suite(&suite, progress)?;
-        // Whoever had the lock before may have fetched it.
+        // The previous holder of the lock may have fetched the file.
         if path.is_file() {
             return Ok(path);
         }

@@ -18,11 +18,11 @@ use crate::kernel::Kernel;
 use crate::progress::Progress;
 use crate::request::KernelRequest;
 
-/// The files of an entry to be written, by name.
+/// The files of an entry that is being written, by name.
 type Contents<'a> = BTreeMap<&'static str, Cow<'a, [u8]>>;
 
 impl Store {
-    /// Makes a found kernel an entry, and the answer to the request.
+    /// Stores a found kernel as an entry and records it as the answer to the request.
     pub(super) fn publish(
         &self,
         key: &str,
@@ -65,9 +65,9 @@ impl Store {
         let _lock = self.lock(progress)?;
         self.sweep();
         match entry::verified(&self.directory.join(&id)) {
-            Ok(there) if there.has_all_of(&manifest) => manifest = there,
-            Ok(there) => {
-                self.keep_other_files(&id, &there, &mut manifest, &mut contents)?;
+            Ok(existing) if existing.has_all_of(&manifest) => manifest = existing,
+            Ok(existing) => {
+                self.keep_other_files(&id, &existing, &mut manifest, &mut contents)?;
                 self.write_entry(&id, &manifest, &contents)?;
             }
             Err(_) => self.write_entry(&id, &manifest, &contents)?,
@@ -76,7 +76,7 @@ impl Store {
         Ok(self.kernel(&id, &manifest, request))
     }
 
-    /// Makes an entry that is there already the answer to a request; `None` if it is not there any more.
+    /// Records an existing entry as the answer to a request; `None` if the entry has been removed.
     pub(super) fn adopt(
         &self,
         key: &str,
@@ -92,7 +92,7 @@ impl Store {
         Ok(Some(self.kernel(id, &manifest, request)))
     }
 
-    /// Notes the answer to a request. The caller holds the store's lock.
+    /// Records the answer to a request. The caller holds the store's lock.
     fn record(&self, key: &str, id: &str, sources: Vec<(PathBuf, Stamp)>) -> Result<(), StoreError> {
         let mut index = self.index()?;
         let answer = Answer {
@@ -106,16 +106,16 @@ impl Store {
             .map_err(|source| self.write_failed(0, source))
     }
 
-    /// The same kernel was found before in another form; what only that had stays with the new entry.
+    /// Takes over the files and packages that only the existing entry of the same kernel has.
     fn keep_other_files(
         &self,
         id: &str,
-        there: &Manifest,
+        existing: &Manifest,
         manifest: &mut Manifest,
         contents: &mut Contents<'_>,
     ) -> Result<(), StoreError> {
         for name in [IMAGE, CONFIG] {
-            let Some(facts) = there.files.get(name).filter(|_| !contents.contains_key(name)) else {
+            let Some(facts) = existing.files.get(name).filter(|_| !contents.contains_key(name)) else {
                 continue;
             };
             let path = self.directory.join(id).join(name);
@@ -124,7 +124,7 @@ impl Store {
             manifest.files.insert(name.to_owned(), facts.clone());
         }
         if manifest.packages.is_empty() {
-            manifest.packages.clone_from(&there.packages);
+            manifest.packages.clone_from(&existing.packages);
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Store {
                 self.move_away(id)?;
             }
             fs::rename(aside.path(), &place)?;
-            // Nothing is there any more that dropping it could remove.
+            // The directory was renamed, so a drop has nothing left to remove.
             let _ = aside.keep();
             files::sync_dir(&self.directory)
         };
@@ -170,7 +170,7 @@ impl Store {
         }
     }
 
-    /// Takes an entry out of the store. The caller holds the store's lock.
+    /// Removes an entry from the store. The caller holds the store's lock.
     pub(super) fn discard(&self, id: &str) -> Result<(), StoreError> {
         self.move_away(id)
             .map_err(StoreError::file("removing", &self.directory.join(id)))?;
@@ -185,7 +185,7 @@ impl Store {
         fs::rename(self.directory.join(id), away.path().join("entry"))
     }
 
-    /// Removes what interrupted processes left. The caller holds the store's lock, so nobody else is at work.
+    /// Removes the leftovers of interrupted processes. The caller holds the store's lock, so no other process is writing.
     fn sweep(&self) {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();

@@ -153,7 +153,7 @@ fn refresh_asks_the_suite_and_downloads_only_what_is_new() {
     assert_eq!(
         world.archive.downloads(),
         0,
-        "another request for a package that is there"
+        "another request for a package that is stored"
     );
     let releases: Vec<_> = world
         .store
@@ -565,7 +565,7 @@ fn a_name_that_is_nobodys_or_not_one_alone_removes_nothing() {
         "{}",
         message("6.12")
     );
-    assert!(message("7").contains("there are 6.12."), "{}", message("7"));
+    assert!(message("7").contains("available: 6.12."), "{}", message("7"));
     assert!(message("").contains("no cached kernel"), "{}", message(""));
     assert!(message("../store").contains("no cached kernel"));
     assert_eq!(world.store.list().unwrap().len(), 2);

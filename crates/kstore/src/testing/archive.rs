@@ -88,21 +88,21 @@ impl Archive {
         self.add_package("image", release, version, &[]);
     }
 
-    /// How often apt was asked for packages since the last time this was called.
+    /// The number of downloads since the log was last read.
     pub(crate) fn downloads(&self) -> usize {
         let log = fs::read_to_string(self.path("log")).unwrap();
         fs::write(self.path("log"), "").unwrap();
         log.lines().filter(|line| line.contains(" download ")).count()
     }
 
-    /// How often any of apt's programs was called since the last time the log was read.
+    /// The number of calls of any of apt's programs since the log was last read.
     pub(crate) fn calls(&self) -> usize {
         let log = fs::read_to_string(self.path("log")).unwrap();
         fs::write(self.path("log"), "").unwrap();
         log.lines().count()
     }
 
-    /// From now on, nothing can be fetched.
+    /// Makes every later fetch fail.
     pub(crate) fn go_offline(&self) {
         fs::write(self.path("offline"), "").unwrap();
     }

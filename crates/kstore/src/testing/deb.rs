@@ -32,7 +32,7 @@ pub(crate) fn deb(data_name: &str, data: &[u8]) -> Vec<u8> {
     ])
 }
 
-/// One tar member; the name is written as it is, whatever is in it.
+/// One tar member; the name is written unchecked.
 pub(crate) fn raw_member(name: &[u8], kind: tar::EntryType, size: u64, bytes: &[u8]) -> Vec<u8> {
     let mut header = tar::Header::new_gnu();
     header.as_old_mut().name[..name.len()].copy_from_slice(name);

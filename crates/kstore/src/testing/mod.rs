@@ -1,4 +1,4 @@
-//! What the tests of this crate are made with: small packages, and an archive with a stand-in for apt in front of it.
+//! Fixtures of this crate's tests: small packages, and an archive served by a stand-in for apt.
 
 pub(crate) mod archive;
 pub(crate) mod deb;

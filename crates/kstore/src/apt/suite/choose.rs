@@ -1,4 +1,4 @@
-//! Which package, in which version, answers a request.
+//! The choice of the package and version that answer a request.
 //!
 //! ```text
 //! package names ─► releases of the flavour ─► their leading packages, all versions ─► admitted ─► newest

@@ -83,7 +83,7 @@ pub(crate) fn fetch_member(
     suite.member(&package, member, progress)
 }
 
-/// What every step works with.
+/// The inputs of every step.
 struct Suite<'a> {
     programs: &'a Programs,
     state: &'a Path,

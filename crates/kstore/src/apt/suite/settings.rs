@@ -33,7 +33,7 @@ impl Suite<'_> {
 }
 
 /// The text of `apt.conf`. apt reads it after the machine's own configuration; the `#clear` lines undo settings that
-/// would change the machine or fetch indexes that nobody reads.
+/// would change the machine or fetch unused indexes.
 fn settings(state: &str, architecture: Option<&str>) -> String {
     let mut settings = format!(
         "Dir::State \"{state}\";\n\
