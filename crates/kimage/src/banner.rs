@@ -1,26 +1,26 @@
-//! `linux_banner`: the line a kernel prints first, and the surest mark that a file is one.
+//! `linux_banner`: the first line that a kernel prints, and the most reliable sign that a file is a kernel.
 
 use memchr::memmem;
 
 /// Start of `linux_banner` (init/version-timestamp.c).
 const PREFIX: &[u8] = b"Linux version ";
-/// Longer banners are not believed, in bytes; `COMMAND_LINE_SIZE`-long ones would be a compiler's joke.
+/// The longest banner accepted, in bytes; real ones have some 200.
 const MAX_BANNER: usize = 1024;
 
-/// What a kernel tells about itself in text.
+/// A kernel's banner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Banner {
     /// The whole line without its line feed: `Linux version 6.12.1 (builder@host) (gcc …) #1 SMP …`.
     pub(crate) line: String,
-    /// Its third word, as in `uname -r`.
+    /// The third word of the line: the release, as in `uname -r`.
     pub(crate) release: String,
 }
 
 /// Finds the banner in `kernel`: the prefix, a release that starts with a digit, printable text, a line feed.
 /// (`linux_proc_banner` has `%s` for the release.)
 ///
-/// Since 6.1 there are two: that of init/version.c was compiled before the build had a number, says `# SMP …`, and
-/// gives way at link time to that of init/version-timestamp.c with its `#1 SMP …`, but its text stays.
+/// Since 6.1 there are two: the one of init/version.c was compiled before the build had a number, contains `# SMP …`,
+/// and is overridden at link time by the one of init/version-timestamp.c with its `#1 SMP …`, but its text remains.
 pub(crate) fn find(kernel: &[u8]) -> Option<Banner> {
     let unnumbered = |banner: &Banner| banner.line.contains(" # ");
     let mut first = None;

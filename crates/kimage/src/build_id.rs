@@ -1,4 +1,4 @@
-//! The GNU build id: the linker's hash of a kernel, and so the name of everything derived from it.
+//! The GNU build id: the linker's hash of a kernel, by which everything derived from the kernel is named.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub enum BuildIdError {
     /// Empty, or longer than any linker writes.
     #[error("a build id has 1 to {} bytes, not {len}", BuildId::MAX_LEN)]
     Length {
-        /// Bytes given.
+        /// The number of bytes given.
         len: usize,
     },
     /// The text is not an even number of hexadecimal digits.

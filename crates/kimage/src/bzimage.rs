@@ -16,16 +16,16 @@ use std::ops::Range;
 
 use crate::bytes::{has, u16_at, u32_at};
 
-/// What the setup header says about the kernel inside.
+/// The setup header's facts about the kernel inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetupHeader {
     /// Boot protocol version, major in the high byte: 0x20f is 2.15.
     pub protocol: u16,
-    /// Where the payload lies in the file, in bytes; checked to lie inside it.
+    /// The payload's range in the file, in bytes; checked to be inside the file.
     pub payload: Range<usize>,
     /// The kernel release, when the header points at its version text.
     pub release: Option<String>,
-    /// True when the kernel has a 64-bit entry point (`XLF_KERNEL_64`).
+    /// Whether the kernel has a 64-bit entry point (`XLF_KERNEL_64`).
     pub is_64_bit: bool,
 }
 
@@ -36,20 +36,20 @@ pub enum SetupError {
     #[error("no x86 setup header")]
     NoMagic,
     /// The boot protocol is older than the payload fields.
-    #[error("boot protocol {}.{:02} is older than 2.08 and does not tell where the kernel lies", .version >> 8, .version & 0xff)]
+    #[error("boot protocol {}.{:02} is older than 2.08 and does not locate the kernel", .version >> 8, .version & 0xff)]
     OldProtocol {
         /// Version found in the header.
         version: u16,
     },
-    /// The header has the payload fields, and they are zero.
+    /// The header's payload fields are zero.
     #[error("the setup header names no payload")]
     NoPayload,
-    /// The file is shorter than its header says.
-    #[error("the file ends after {have} bytes, its header needs {need}: it was cut off, fetch it again")]
+    /// The file is shorter than its header requires.
+    #[error("truncated after {have} bytes, its header needs {need}: fetch the file again")]
     Truncated {
-        /// Length of the file in bytes.
+        /// Length of the file, in bytes.
         have: usize,
-        /// Length that the header asks for in bytes.
+        /// Length required by the header, in bytes.
         need: u64,
     },
 }
@@ -69,7 +69,7 @@ impl SetupHeader {
     /// Reads the setup header of the boot image in `file`.
     ///
     /// # Errors
-    /// [`SetupError`] when there is none, or it does not lead to a payload inside the file.
+    /// [`SetupError`] when there is no setup header, or its payload is not inside the file.
     pub fn parse(file: &[u8]) -> Result<SetupHeader, SetupError> {
         let truncated = |need: u64| SetupError::Truncated {
             have: file.len(),
@@ -110,7 +110,7 @@ impl SetupHeader {
 
 /// The first word of the text at `kernel_version` + 0x200.
 fn release(file: &[u8]) -> Option<String> {
-    /// Longer than `__NEW_UTS_LEN` + 1, the room that `struct utsname` has for a release.
+    /// The longest release, in bytes: `__NEW_UTS_LEN` + 1, its size in `struct utsname`.
     const MAX_RELEASE: usize = 65;
     let offset = u16_at(file, 0x20e).filter(|offset| *offset != 0)?;
     let text = file.get(usize::from(offset) + 0x200..)?;

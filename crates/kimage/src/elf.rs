@@ -1,6 +1,6 @@
 //! The uncompressed kernel as an ELF file: segments, sections, notes.
 //!
-//! Distribution kernels are stripped, not sectionless: `.text`, `.BTF` and `.notes` keep their names.
+//! Distribution kernels are stripped of symbols, not of sections: `.text`, `.BTF` and `.notes` keep their names.
 
 use std::ops::Range;
 
@@ -15,24 +15,24 @@ use crate::build_id::BuildId;
 pub struct Segment<'a> {
     /// Link address of the first byte.
     pub address: u64,
-    /// Physical link address of the first byte; 0 for a flat image, whose place the boot loader chooses.
+    /// Physical link address of the first byte; 0 for a flat image, which the boot loader places.
     pub physical: u64,
-    /// Size in memory, in bytes; what exceeds `bytes` is zero.
+    /// Size in memory, in bytes; memory beyond `bytes` is zero.
     pub memory_size: u64,
-    /// What the file holds of it.
+    /// The part of the segment that the file holds.
     pub bytes: &'a [u8],
 }
 
-/// What is taken out of an ELF file once, as places in it: the owner of the bytes can keep it beside them.
+/// The facts read from an ELF file once, as ranges of the file, so that the owner of the bytes can keep both.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Layout {
     pub(crate) segments: Vec<SegmentPlace>,
-    /// Address of the section where `_text` is: `.text`, or before it `.head.text` (arm64).
+    /// Address of the section with `_text`: `.text`, or before it `.head.text` (arm64).
     pub(crate) text: Option<u64>,
-    /// Where the file has the contents of `.BTF`.
+    /// The file's range with the contents of `.BTF`.
     pub(crate) btf: Option<Range<usize>>,
     pub(crate) build_id: Option<BuildId>,
-    /// What the Xen PVH note says: the physical address of the 32-bit entry point.
+    /// The physical address of the 32-bit entry point, from the Xen PVH note.
     pub(crate) pvh_entry: Option<u64>,
 }
 
@@ -109,14 +109,14 @@ impl Layout {
         Ok(())
     }
 
-    /// Reads notes that stand outside of any ELF file.
+    /// Reads notes that are not part of an ELF file.
     pub(crate) fn take_bare_notes(&mut self, notes: &[u8]) {
         if let Ok(notes) = NoteIterator::new(LE, 4, notes) {
             self.take_notes(LE, notes);
         }
     }
 
-    /// Damaged notes end the walk and cost only what stands behind them.
+    /// A damaged note ends the walk; the notes before it are kept.
     fn take_notes(&mut self, endian: LE, mut notes: NoteIterator<'_, FileHeader64<LE>>) {
         while let Ok(Some(note)) = notes.next() {
             match (note.name(), note.n_type(endian)) {
@@ -139,7 +139,7 @@ impl SegmentPlace {
     }
 }
 
-/// An address note's value: 4 or 8 bytes.
+/// The value of an address note: 4 or 8 bytes.
 fn address(desc: &[u8]) -> Option<u64> {
     match *desc {
         [a, b, c, d] => Some(u64::from(u32::from_le_bytes([a, b, c, d]))),

@@ -1,4 +1,4 @@
-//! The arm64 boot image (`Image`): the kernel as it lies in memory, without any headers that tell what is where.
+//! The arm64 boot image (`Image`): the kernel as it is in memory, without section or program headers.
 //!
 //! ```text
 //!  0        8             16           24      56       64         file length    image_size
@@ -29,8 +29,8 @@ use crate::format::Arch;
 use crate::kallsyms::{self, Encoding, KallsymsError, Region, Tables};
 use crate::symbols::Symbols;
 
-/// Finds the parts of a flat image, and its symbols, on which they rest. What cannot be found is absent, and addresses
-/// count from the start of the image when no link address is.
+/// Finds the symbols of a flat image, and the parts that they locate. A part that is not found is absent; without a
+/// link address, addresses count from the start of the image.
 pub(crate) fn read(image: &[u8]) -> (Layout, Result<Symbols, KallsymsError>) {
     let symbols = kallsyms::decode(
         Arch::Aarch64,
@@ -63,14 +63,14 @@ pub(crate) fn read(image: &[u8]) -> (Layout, Result<Symbols, KallsymsError>) {
     (layout, symbols.map(|(symbols, _)| symbols))
 }
 
-/// Offset of `text_offset` in the header: where `_text` is from a multiple of [`PLACE_ALIGN`].
+/// Offset of `text_offset` in the header: the distance of `_text` from a multiple of [`PLACE_ALIGN`].
 const TEXT_OFFSET: usize = 8;
 /// Offset of `image_size` in the header.
 const IMAGE_SIZE: usize = 16;
-/// The kernel is put, and so it is linked, at such a multiple and `text_offset`.
+/// The kernel is loaded, and so linked, at a multiple of this plus `text_offset`.
 const PLACE_ALIGN: u64 = 2 << 20;
 
-/// The symbols at link addresses, and that of the image's first byte.
+/// The symbols at their link addresses, and the link address of the image's first byte.
 fn place(image: &[u8], tables: Tables) -> (Symbols, u64) {
     let text_offset = u64_at(image, TEXT_OFFSET)
         .filter(|offset| *offset < PLACE_ALIGN)
@@ -89,13 +89,13 @@ fn place(image: &[u8], tables: Tables) -> (Symbols, u64) {
     }
 }
 
-/// The link address of a kernel whose symbols only tell how far they are from the image's start, by its pointers.
+/// Derives, from a kernel's pointers, its link address when the symbols only hold distances from the image's start.
 ///
-/// The kernel can be moved (`CONFIG_RELOCATABLE`), and yet its link address is all over it: in the pointers themselves
-/// (`CONFIG_RELR`), or in the list of what has to be added to them (RELA). Kernels with such tables begin at a multiple
+/// The kernel can be relocated (`CONFIG_RELOCATABLE`), yet it contains its link address many times: in the pointers
+/// themselves (`CONFIG_RELR`), or in the addends of the relocations (RELA). Kernels with such tables begin at a multiple
 /// of 2 GiB, as the 2 GiB for modules end there (`KIMAGE_VADDR`, since 6.5), which leaves one candidate: where most
-/// pointers point. It is right if they point at symbols. In Debian's 7.2 every second one does, and if the candidate
-/// was wrong, it would be one in thirty.
+/// pointers point. It is right if they point at symbols. In Debian's 7.2 every second one does; with a wrong
+/// candidate, one in thirty would.
 fn linked_at(image: &[u8], offsets: &Symbols, text_offset: u64) -> Option<u64> {
     const KERNEL_HALF: u64 = 0xfff0 << 48;
     const STEP: u32 = 31;
@@ -107,7 +107,7 @@ fn linked_at(image: &[u8], offsets: &Symbols, text_offset: u64) -> Option<u64> {
             .filter_map(|word| word.try_into().ok().map(u64::from_le_bytes))
             .filter(|word| *word >= KERNEL_HALF && word >> STEP != LAST)
     };
-    // If one value is more than half of all, it is left when each other has taken one away (Boyer and Moore).
+    // Boyer and Moore's majority vote: a value that is more than half of all remains as the candidate.
     let (most, _) = words().fold((0, 0_usize), |(most, lead), word| match lead {
         0 => (word >> STEP, 1),
         _ if most == word >> STEP => (most, lead + 1),
@@ -131,8 +131,8 @@ fn between(image: &[u8], symbols: &Symbols, base: u64, start: &str, end: &str) -
     image.get(range.clone()).map(|_| range)
 }
 
-/// The build id that stands outside of programs in the kernel: these (vDSOs) have build ids of their own. None if that
-/// leaves several.
+/// The build id that lies outside of programs in the kernel, since these (vDSOs) have build ids of their own; `None` if
+/// several remain.
 fn own_build_id(image: &[u8]) -> Option<BuildId> {
     /// `n_type` and name of the note; `n_descsz` is the word before it.
     const MARK: &[u8] = b"\x03\0\0\0GNU\0";
@@ -149,10 +149,10 @@ fn own_build_id(image: &[u8]) -> Option<BuildId> {
     found.next().filter(|_| found.next().is_none())
 }
 
-/// Where ELF files lie in the image: at page boundaries, up to the end of their section headers.
+/// The ranges of ELF files in the image: from a page boundary to the end of their section headers.
 fn programs(image: &[u8]) -> Vec<Range<usize>> {
     const PAGE: usize = 4096;
-    /// More than any kernel has, of vDSOs and embedded hypervisor code.
+    /// The most programs searched for; no kernel has as many vDSOs and pieces of embedded hypervisor code.
     const MAX_PROGRAMS: usize = 64;
     memmem::find_iter(image, b"\x7fELF\x02\x01")
         .filter(|start| start.is_multiple_of(PAGE))

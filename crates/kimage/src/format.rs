@@ -1,4 +1,4 @@
-//! What kind of file is this? Decided by magic numbers alone, before anything is parsed.
+//! The kind of a file, detected by magic numbers alone, before anything is parsed.
 
 use std::fmt;
 
@@ -14,18 +14,18 @@ pub enum Arch {
     Aarch64,
 }
 
-/// What a file looks like from its magic numbers.
+/// The kind of a file, by its magic numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
     /// An x86-64 boot image with a setup header.
     BzImage,
-    /// An arm64 boot image (`Image`): the kernel itself, as it lies in memory.
+    /// An arm64 boot image (`Image`): the kernel itself, as it is in memory.
     Arm64Image,
-    /// An EFI program that unpacks a kernel (`CONFIG_EFI_ZBOOT`), of whatever machine.
+    /// An EFI program that unpacks a kernel (`CONFIG_EFI_ZBOOT`), for any machine.
     Zboot,
     /// An ELF file.
     Elf(Arch),
-    /// A compressed file, say `vmlinux.xz` or `Image.gz`.
+    /// A compressed file, for example `vmlinux.xz` or `Image.gz`.
     Compressed(Compression),
     /// A kernel or program for another machine.
     Foreign(Architecture),
@@ -36,7 +36,7 @@ pub(crate) enum Format {
 /// The machine that a file was built for, when it is not the wanted one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Architecture {
-    /// 64-bit Arm: only x86-64 will do here; or a program of EFI, not a kernel of its own.
+    /// 64-bit Arm, where only x86-64 is accepted, or an EFI program that is no kernel itself.
     Aarch64,
     /// 64-bit Arm, big-endian.
     Aarch64BigEndian,
@@ -86,7 +86,7 @@ const ZBOOT_MAGIC: (usize, &[u8]) = (4, b"zimg");
 /// `magic2` of the RISC-V image header (Documentation/arch/riscv/boot-image-header.rst).
 const RISCV_MAGIC: (usize, &[u8]) = (56, b"RSC\x05");
 
-/// Looks at the magic numbers of `bytes`.
+/// Detects the kind of `bytes`.
 pub(crate) fn detect(bytes: &[u8]) -> Format {
     if bytes.starts_with(b"\x7fELF") {
         return elf_format(bytes);
@@ -114,7 +114,7 @@ pub(crate) fn detect(bytes: &[u8]) -> Format {
     Compression::of(bytes).map_or(Format::Unknown, Format::Compressed)
 }
 
-/// Tells ELF files apart; one that is cut off before it says is left to the parser.
+/// Detects the machine of an ELF file; a truncated header is left to the parser.
 fn elf_format(bytes: &[u8]) -> Format {
     const EI_DATA: usize = 5;
     const BIG_ENDIAN: u8 = 2;

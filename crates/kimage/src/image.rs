@@ -24,18 +24,18 @@ pub struct KernelImage {
     unpacked: Vec<u8>,
     arch: Arch,
     layout: Layout,
-    /// The symbols of a flat image, from which its layout was made.
+    /// The symbols of a flat image, from which its layout was derived.
     symbols: Option<Result<Symbols, KallsymsError>>,
     banner: Banner,
     build_id: BuildId,
-    /// The file it was read from, for messages.
+    /// The file that the kernel was read from, for messages.
     path: Option<PathBuf>,
 }
 
-/// Why bytes or a file are not a kernel that can be used.
+/// Why bytes or a file are not a usable kernel.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// Any of these, with the file that it is about.
+    /// Any of these errors, with the file's path.
     #[error("{}: {problem}", .path.display())]
     InFile {
         /// The file.
@@ -46,7 +46,7 @@ pub enum ImageError {
     /// The file could not be read.
     #[error("{0}")]
     Read(io::Error),
-    /// The magic numbers are no kernel's.
+    /// The file has no kernel's magic number.
     #[error(
         "not a kernel (it begins with {start}): give a bzImage or an arm64 Image, as /boot/vmlinuz-* are, or an ELF vmlinux"
     )]
@@ -54,16 +54,16 @@ pub enum ImageError {
         /// The first bytes, printable.
         start: String,
     },
-    /// A kernel or program for another machine.
+    /// The kernel or program is for another machine.
     #[error("built for {found}, and only x86-64 kernels can be used: fetch the amd64 (x86_64) package")]
     WrongArchitecture {
-        /// The machine it was built for.
+        /// The machine that the file was built for.
         found: Architecture,
     },
     /// The setup header of a boot image is damaged or too old.
     #[error("the boot image cannot be read: {0}")]
     Setup(#[from] SetupError),
-    /// The header of a self-unpacking EFI image leads nowhere.
+    /// The header of a self-unpacking EFI image is damaged.
     #[error("the EFI image cannot be read: {0}")]
     Zboot(#[from] ZbootError),
     /// The payload of a boot image is compressed in an unknown way.
@@ -72,7 +72,7 @@ pub enum ImageError {
         /// The first bytes, printable.
         start: String,
     },
-    /// The compression is known, and there is no decoder for it.
+    /// The compression is known, but there is no decoder for it.
     #[error(
         "packed with {compression}, which is not supported: unpack it first (the kernel's scripts/extract-vmlinux does) and give the vmlinux"
     )]
@@ -80,34 +80,34 @@ pub enum ImageError {
         /// The compression.
         compression: Compression,
     },
-    /// The decoder gave up.
+    /// The compressed data is damaged.
     #[error("its {compression} data is damaged ({reason}): fetch it again")]
     Corrupt {
         /// The compression.
         compression: Compression,
-        /// What the decoder said.
+        /// The decoder's error.
         reason: String,
     },
-    /// The payload unpacks to another size than the boot image says.
+    /// The payload unpacks to another size than the boot image states.
     #[error(
-        "its {compression} data unpacks to {unpacked} bytes, where {expected} were promised: fetch it again"
+        "its {compression} data unpacks to {unpacked} bytes, but its header states {expected}: fetch it again"
     )]
     WrongSize {
         /// The compression.
         compression: Compression,
-        /// What came out, in bytes.
+        /// The unpacked size, in bytes.
         unpacked: usize,
-        /// What the boot image says, in bytes.
+        /// The size stated by the boot image, in bytes.
         expected: u32,
     },
-    /// More bytes than any kernel has.
+    /// The file is larger than any kernel.
     #[error("larger than {limit} bytes, which no kernel is")]
     TooBig {
         /// The bound, in bytes.
         limit: usize,
     },
-    /// The payload was unpacked, and is no kernel.
-    #[error("what it unpacks to is neither an ELF file nor an arm64 Image (it begins with {start})")]
+    /// The unpacked payload is no kernel.
+    #[error("the unpacked payload is neither an ELF file nor an arm64 Image (it begins with {start})")]
     NotElf {
         /// The first bytes, printable.
         start: String,
@@ -115,18 +115,18 @@ pub enum ImageError {
     /// The ELF file is damaged.
     #[error("the ELF file is damaged: {reason}")]
     DamagedElf {
-        /// What the ELF reader said.
+        /// The ELF reader's error.
         reason: String,
     },
-    /// No `linux_banner`: some other program.
+    /// There is no `linux_banner`: some other program.
     #[error("no 'Linux version' banner in it: not a kernel")]
     NoBanner,
-    /// No GNU build id, which names everything that is derived from a kernel.
+    /// There is no GNU build id, by which everything derived from a kernel is named.
     #[error("it has no GNU build id: link it with --build-id (kernels are by default)")]
     NoBuildId,
 }
 
-/// A kernel lacks something that a caller asked for.
+/// A kernel lacks a feature that a caller requires.
 #[derive(Debug, thiserror::Error)]
 pub enum FeatureError {
     /// No `.BTF` section.
@@ -143,7 +143,7 @@ pub enum FeatureError {
         /// The kernel's file, or its release when it did not come from a file.
         kernel: String,
     },
-    /// Its symbols, which would tell, cannot be read.
+    /// The symbols that would show the feature cannot be read.
     #[error(transparent)]
     Symbols(#[from] KallsymsError),
 }
@@ -169,35 +169,35 @@ impl KernelImage {
     /// Opens the kernel in the file `path`.
     ///
     /// # Errors
-    /// [`ImageError::InFile`] with whatever is wrong.
+    /// [`ImageError::InFile`] with the problem.
     pub fn read(path: &Path) -> Result<KernelImage, ImageError> {
         let in_file = |problem| ImageError::InFile {
             path: path.to_owned(),
             problem: Box::new(problem),
         };
         let bytes = read_file(path).map_err(in_file)?;
-        // Given away: a kernel is large enough that a copy of it is felt.
+        // Passed by value: a copy of a kernel would take noticeable time.
         let unwrapped = wrapping::unwrap(bytes.into(), MAX_UNPACKED).map_err(in_file)?;
         let mut image = KernelImage::of(unwrapped).map_err(in_file)?;
         image.path = Some(path.to_owned());
         Ok(image)
     }
 
-    /// The unpacked kernel: an ELF file, or the flat image of an arm64 kernel. What came from a bzImage ends in the
-    /// relocations that its decompressor applies.
+    /// The unpacked kernel: an ELF file, or the flat image of an arm64 kernel. A kernel from a bzImage ends
+    /// with the relocations that its decompressor applies.
     pub fn unpacked(&self) -> &[u8] {
         &self.unpacked
     }
 
-    /// The machine that it was built for.
+    /// The machine that the kernel was built for.
     pub fn architecture(&self) -> Arch {
         self.arch
     }
 
-    /// Checks that it is a kernel which a machine of ours can boot, not only one whose memory can be read.
+    /// Checks that the rig's machines can boot this kernel, not only read its memory.
     ///
     /// # Errors
-    /// [`ImageError::WrongArchitecture`], in [`ImageError::InFile`] when it came from a file.
+    /// [`ImageError::WrongArchitecture`], in [`ImageError::InFile`] when the kernel came from a file.
     pub fn require_x86_64(&self) -> Result<(), ImageError> {
         let found = match self.arch {
             Arch::X86_64 => return Ok(()),
@@ -213,7 +213,7 @@ impl KernelImage {
         })
     }
 
-    /// The release, as `uname -r` tells it: `7.2.13+deb14-cloud-amd64`.
+    /// The release, as `uname -r` prints it: `7.2.13+deb14-cloud-amd64`.
     pub fn release(&self) -> &str {
         &self.banner.release
     }
@@ -228,13 +228,13 @@ impl KernelImage {
         self.build_id
     }
 
-    /// The `.BTF` section, if there is one. In a flat image it is found by the symbols around it, which are there with
+    /// The `.BTF` section, if there is one. In a flat image the symbols around it locate it, which requires
     /// `CONFIG_KALLSYMS_ALL`.
     pub fn btf(&self) -> Option<&[u8]> {
         self.unpacked.get(self.layout.btf.clone()?)
     }
 
-    /// [`KernelImage::btf`] for callers who cannot do without.
+    /// [`KernelImage::btf`] for callers that require it.
     ///
     /// # Errors
     /// [`FeatureError::NoBtf`].
@@ -243,7 +243,7 @@ impl KernelImage {
             .ok_or_else(|| FeatureError::NoBtf { kernel: self.name() })
     }
 
-    /// True when the ELF file can be booted directly, by its PVH entry point (`CONFIG_PVH`).
+    /// Whether the ELF file can be booted directly, by its PVH entry point (`CONFIG_PVH`).
     pub fn has_pvh_entry(&self) -> bool {
         self.pvh_entry().is_some()
     }
@@ -253,8 +253,8 @@ impl KernelImage {
         self.layout.pvh_entry
     }
 
-    /// Link address of `_text`, where the kernel's image begins: what KASLR moves is measured from here. A flat image
-    /// without any trace of where it was linked counts as linked at 0, as do its symbols and segments.
+    /// Link address of `_text`, where the kernel's image begins: the KASLR slide is measured from here. A flat image
+    /// whose link address cannot be derived counts as linked at 0, as do its symbols and segments.
     pub fn text_address(&self) -> Option<u64> {
         self.layout.text
     }
@@ -264,7 +264,7 @@ impl KernelImage {
         self.layout.segments.iter().map(|place| place.of(&self.unpacked))
     }
 
-    /// The `len` bytes that are linked at `address`; `None` when a segment's file part does not hold them all.
+    /// The `len` bytes linked at `address`; `None` unless the file part of one segment holds them all.
     pub fn bytes_at(&self, address: u64, len: usize) -> Option<&[u8]> {
         self.segments().find_map(|segment| {
             let start = usize::try_from(address.checked_sub(segment.address)?).ok()?;
@@ -276,7 +276,7 @@ impl KernelImage {
     /// tens of milliseconds; keep the result.
     ///
     /// # Errors
-    /// [`KallsymsError::InKernel`] with whatever is wrong.
+    /// [`KallsymsError::InKernel`] with the problem.
     pub fn symbols(&self) -> Result<Symbols, KallsymsError> {
         self.decode_symbols().map_err(|problem| KallsymsError::InKernel {
             kernel: self.name(),
@@ -336,7 +336,7 @@ impl KernelImage {
         Ok(kallsyms::decode(self.arch, &regions)?.symbols)
     }
 
-    /// The file, or else the release.
+    /// The kernel's file, or its release when it did not come from a file.
     fn name(&self) -> String {
         match &self.path {
             Some(path) => path.display().to_string(),
@@ -357,7 +357,7 @@ impl fmt::Debug for KernelImage {
 }
 
 impl ImageError {
-    /// The problem itself, without the file's name around it.
+    /// The problem, without the file's name.
     pub fn problem(&self) -> &ImageError {
         match self {
             ImageError::InFile { problem, .. } => problem.problem(),
@@ -385,7 +385,7 @@ impl From<ElfError> for ImageError {
     }
 }
 
-/// Reads a whole file, unless it is larger than any kernel.
+/// Reads a whole file; an error if it is larger than any kernel.
 fn read_file(path: &Path) -> Result<Vec<u8>, ImageError> {
     let file = File::open(path).map_err(ImageError::Read)?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());

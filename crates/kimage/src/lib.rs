@@ -2,7 +2,7 @@
 //!
 //! Architecture invariant: this crate knows file formats only. It does not know where a kernel came from (no
 //! network, no package manager), nor what a running one looks like (no virtual machine, no relocation): every
-//! address it tells is a *link* address.
+//! address it returns is a *link* address.
 //!
 //! ```text
 //!  file ──format──► bzImage ──bzimage──► payload ──unpack──► ELF ──elf──► sections, notes, segments
@@ -14,7 +14,7 @@
 //!                   EFI image ──zboot──► payload ──unpack────┘
 //! ```
 //!
-//! Whatever a file says is a claim: every offset is checked before it is followed, every size has a bound
+//! Every value in a file is a claim: every offset is checked before it is followed, every size has a bound
 //! ([`MAX_UNPACKED`] for what a decompressor may write), and no input makes this crate panic or loop.
 #![forbid(unsafe_code)]
 

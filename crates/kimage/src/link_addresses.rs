@@ -1,6 +1,6 @@
 //! The link addresses of a kernel's symbols by name, as a debugger sees them (contract B5).
 //!
-//! [`crate::Symbols`] tells apart what shares a name. Here a name has one address, that of its last symbol in the table, as
+//! [`crate::Symbols`] keeps every symbol of a name. Here a name has one address, that of its last symbol in the table, as
 //! in tools that fill a map; a symbol whose value is 0 counts. The map is shared by all copies.
 
 use std::collections::HashMap;
@@ -13,23 +13,23 @@ use object::read::elf::{FileHeader, Sym};
 
 use crate::Symbols;
 
-/// Link addresses by name. A copy costs nothing.
+/// Link addresses by name. Copies share one map.
 #[derive(Clone, Default)]
 pub struct LinkAddresses(Arc<HashMap<Box<str>, u64>>);
 
-/// A file without a table of symbols that can be read.
+/// A file whose symbol table cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the kernel's .symtab cannot be read: {reason}")]
 pub struct SymtabError {
-    /// What is wrong with it.
+    /// The ELF reader's error.
     pub reason: String,
 }
 
 impl LinkAddresses {
-    /// Every symbol of a `vmlinux` that is defined and has a name. A file without `.symtab` has none.
+    /// Reads every defined, named symbol of a `vmlinux`. A file without `.symtab` has none.
     ///
     /// # Errors
-    /// [`SymtabError`] for what is no ELF file of 64 bits.
+    /// [`SymtabError`] unless the file is a 64-bit ELF file with a readable table.
     pub fn of_vmlinux(elf: &[u8]) -> Result<LinkAddresses, SymtabError> {
         read(elf).map_err(|error| SymtabError {
             reason: error.to_string(),
@@ -41,12 +41,12 @@ impl LinkAddresses {
         self.0.get(name).copied()
     }
 
-    /// How many names there are.
+    /// The number of names.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Is there none?
+    /// Whether there is no name.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -64,7 +64,7 @@ fn read(elf: &[u8]) -> object::Result<LinkAddresses> {
     Ok(named.take(Symbols::MAX).collect())
 }
 
-/// Names and addresses in the order of their table. Names that are empty are left out.
+/// Names and addresses in the order of their table. Empty names are left out.
 impl<'n> FromIterator<(&'n str, u64)> for LinkAddresses {
     fn from_iter<I: IntoIterator<Item = (&'n str, u64)>>(symbols: I) -> LinkAddresses {
         let named = symbols.into_iter().filter(|(name, _)| !name.is_empty());
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!(found.len(), 2);
     }
 
-    /// B5: a value of 0 is one.
+    /// B5: a value of 0 counts.
     #[test]
     fn a_value_of_zero_is_kept() {
         check(
@@ -127,7 +127,7 @@ mod tests {
         );
     }
 
-    /// B5: what is undefined, has no name or is not there has no address, and nothing panics.
+    /// B5: undefined, unnamed and missing symbols have no address, and nothing panics.
     #[test]
     fn what_is_missing_has_no_address() {
         let symbols = [("elsewhere", TEXT, 'U'), ("", TEXT, 'T'), ("here", TEXT, 'T')];

@@ -1,10 +1,10 @@
-//! Does a kernel have sched_ext (`CONFIG_SCHED_CLASS_EXT`)?
+//! Detecting sched_ext (`CONFIG_SCHED_CLASS_EXT`) in a kernel.
 
 use crate::symbols::Symbols;
 
-/// True when the kernel with these symbols can run BPF schedulers.
+/// Whether the kernel with these symbols can run BPF schedulers.
 ///
-/// The mark is `scx_bpf_kick_cpu`: a kfunc, so its name is an interface that every BPF scheduler links against and
+/// The sign is `scx_bpf_kick_cpu`: a kfunc, so its name is an interface that every BPF scheduler links against and
 /// it cannot be inlined or renamed by the compiler. It exists from the first release with sched_ext (6.12) and only
 /// if the option is on. The obvious candidates are worse: `ext_sched_class` is data, so absent without
 /// `CONFIG_KALLSYMS_ALL`, and `scx_ops_enable` became `scx_enable` in 6.16.

@@ -1,7 +1,7 @@
 //! A kernel's symbols, by name and by address.
 //!
 //! 180,000 names are kept in one string and their entries in one array, sorted by address; an array of positions,
-//! sorted by name, answers the other question. Symbols with one address keep the order they came in, as
+//! sorted by name, serves lookups by name. Symbols with one address keep the order they came in, as
 //! `/proc/kallsyms` shows them.
 
 use std::fmt;
@@ -9,11 +9,11 @@ use std::fmt;
 /// A symbol of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Symbol<'a> {
-    /// Its name, with what the compiler hung on it: `finish_task_switch.isra.0`.
+    /// The symbol's name, with the compiler's suffixes: `finish_task_switch.isra.0`.
     pub name: &'a str,
-    /// Its address: a link address, unless the symbols were read from a running kernel.
+    /// The symbol's address: a link address, unless the symbols were read from a running kernel.
     pub address: u64,
-    /// Its type as `nm` and `/proc/kallsyms` show it: `T` text, `D` data, `B` bss, `R` read-only data, `A` absolute,
+    /// The type letter, as `nm` and `/proc/kallsyms` show it: `T` text, `D` data, `B` bss, `R` read-only data, `A` absolute,
     /// `W` weak; lowercase when local.
     pub kind: char,
 }
@@ -31,14 +31,14 @@ pub struct Symbols {
 #[derive(Debug, Clone, Copy)]
 struct Entry {
     address: u64,
-    /// Place of the name in `Symbols::names`.
+    /// The name's range in `Symbols::names`.
     name_start: u32,
     name_len: u16,
     /// The type letter, ASCII.
     kind: u8,
 }
 
-/// Why a line of `System.map` or `/proc/kallsyms` text was not understood.
+/// A malformed line of `System.map` or `/proc/kallsyms`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} is not 'address type name': '{text}'")]
 pub struct MapError {
@@ -49,20 +49,20 @@ pub struct MapError {
 }
 
 impl Symbols {
-    /// More symbols than any kernel has; what exceeds them is not kept. An `allyesconfig` kernel has under a million.
+    /// The most symbols kept; further ones are dropped. An `allyesconfig` kernel has under a million.
     pub const MAX: usize = 1 << 22;
 
-    /// How many symbols there are.
+    /// The number of symbols.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// True when there is no symbol.
+    /// Whether there is no symbol.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// All symbols in the order of their addresses.
+    /// All symbols, ordered by address.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Symbol<'_>> + Clone {
         self.entries.iter().map(|entry| self.symbol(entry))
     }
@@ -77,13 +77,13 @@ impl Symbols {
         self.get(name).map(|symbol| symbol.address)
     }
 
-    /// All symbols called `name`, in the order of their addresses.
+    /// All symbols called `name`, ordered by address.
     pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = Symbol<'a>> {
         self.starting_at(name)
             .take_while(move |symbol| symbol.name == name)
     }
 
-    /// All symbols whose names begin with `prefix`, in the order of their names: finds `finish_task_switch.isra.0`
+    /// All symbols whose names begin with `prefix`, ordered by name: finds `finish_task_switch.isra.0`
     /// for `finish_task_switch`.
     pub fn with_prefix<'a>(&'a self, prefix: &str) -> impl Iterator<Item = Symbol<'a>> {
         self.starting_at(prefix)
@@ -91,7 +91,7 @@ impl Symbols {
     }
 
     /// The last symbol at or below `address`, and the distance from it in bytes; of several at one address the first.
-    /// Mirrors `get_symbol_pos` in kernel/kallsyms.c, without its knowledge of where the kernel ends.
+    /// Mirrors `get_symbol_pos` in kernel/kallsyms.c, but does not check for the end of the kernel.
     pub fn nearest(&self, address: u64) -> Option<(Symbol<'_>, u64)> {
         let after = self.entries.partition_point(|entry| entry.address <= address);
         let found = self.entries.get(after.checked_sub(1)?)?.address;
@@ -123,7 +123,7 @@ impl Symbols {
         Ok(symbols.into_iter().collect())
     }
 
-    /// Symbols in the order of their names, from the first that is not less than `name`.
+    /// Symbols ordered by name, from the first that is not less than `name`.
     fn starting_at(&self, name: &str) -> impl Iterator<Item = Symbol<'_>> {
         let start = self
             .by_name
@@ -145,7 +145,7 @@ impl Symbols {
         }
     }
 
-    /// The same symbols, `by` bytes further up; none may leave the address space.
+    /// The same symbols at addresses higher by `by` bytes; an address must not wrap.
     pub(crate) fn moved(mut self, by: u64) -> Symbols {
         for entry in &mut self.entries {
             entry.address = entry.address.saturating_add(by);
@@ -171,12 +171,12 @@ impl Symbols {
         }
     }
 
-    /// Sorts what was added.
+    /// Sorts the added symbols.
     pub(crate) fn finish(mut self) -> Symbols {
         self.names.shrink_to_fit();
         self.entries.sort_by_key(|entry| entry.address);
-        // Most names differ in their first 16 bytes: comparing these where they lie beside each other, not where the
-        // names are, makes the sort several times faster.
+        // Most names differ in their first 16 bytes: comparing copies of these side by side, instead of the names
+        // themselves, makes the sort several times faster.
         let mut by_name: Vec<(u128, u32)> = (0..self.entries.len() as u32)
             .map(|position| (first_bytes(self.at(position).name), position))
             .collect();
@@ -189,7 +189,7 @@ impl Symbols {
     }
 }
 
-/// The beginning of a name as a number that orders as the names do; shorter names are filled up with zeros.
+/// The beginning of a name as a number with the order of the names; shorter names are padded with zeros.
 fn first_bytes(name: &str) -> u128 {
     const LEN: usize = size_of::<u128>();
     let mut first = [0; LEN];

@@ -29,7 +29,7 @@ pub(crate) fn read(elf: &[u8]) -> object::Result<Option<Symbols>> {
     Ok((!symbols.is_empty()).then_some(symbols))
 }
 
-/// Arm's marks of where code and where data begins: `$x`, `$d`, or either with a `.` and more.
+/// Arm's mapping symbols, which mark where code and data begin: `$x`, `$d`, or either with a `.` and more.
 fn is_mapping(name: &[u8]) -> bool {
     matches!(name, [b'$', b'x' | b'd'] | [b'$', b'x' | b'd', b'.', ..])
 }

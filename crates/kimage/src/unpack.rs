@@ -1,7 +1,7 @@
 //! Decompression of kernels, with a bound on what comes out.
 //!
-//! One function per format, each over a well-kept pure Rust decoder; a bound because a few hundred bytes can ask
-//! for terabytes. Checksums are verified where the format carries one.
+//! One function per format, each over a maintained pure Rust decoder. The bound is needed because a few hundred
+//! bytes can unpack to terabytes. Checksums are verified where the format carries one.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -20,7 +20,7 @@ pub const MAX_UNPACKED: usize = 512 << 20;
 /// and `xz --lzma2=dict=128MiB`.
 const MAX_WINDOW: usize = 128 << 20;
 
-/// A compression that kernels come in.
+/// A compression of kernels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compression {
     /// `CONFIG_KERNEL_ZSTD`.
@@ -39,13 +39,13 @@ pub enum Compression {
     Lzo,
 }
 
-/// Why something was not unpacked.
+/// Why data could not be unpacked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UnpackError {
-    /// More would come out than the caller allows.
+    /// The data unpacks to more than the caller allows.
     #[error("unpacks to more than {limit} bytes")]
     TooBig { limit: usize },
-    /// Compressed in a way that no distribution uses for its kernels any more.
+    /// The compression has no decoder here; no distribution uses it for kernels any more.
     #[error("{0} is not supported")]
     Unsupported(Compression),
     /// The decoder refused the data.
@@ -54,7 +54,7 @@ pub(crate) enum UnpackError {
 }
 
 impl Compression {
-    /// Tells the compression of `bytes` by its magic number.
+    /// Detects the compression of `bytes` by its magic number.
     pub fn of(bytes: &[u8]) -> Option<Compression> {
         const MAGICS: [(&[u8], Compression); 7] = [
             (&[0x28, 0xb5, 0x2f, 0xfd], Compression::Zstd),
@@ -71,15 +71,15 @@ impl Compression {
             .map(|(_, compression)| *compression)
     }
 
-    /// Unpacks `packed`, whatever follows its end, to at most `limit` bytes; `expected` is a hint of the size.
+    /// Unpacks `packed` to at most `limit` bytes and ignores trailing data; `expected` is a hint of the size.
     pub(crate) fn unpack(self, packed: &[u8], expected: usize, limit: usize) -> Result<Vec<u8>, UnpackError> {
         let window = MAX_WINDOW.min(limit);
-        // The hint is a claim too: memory that is not written to is not used, but a bound is a bound.
+        // The hint is a claim too, so it is bounded, although unwritten memory costs nothing.
         let out = Vec::with_capacity(expected.min(limit).min(packed.len().saturating_mul(16)));
         match self {
             Compression::Zstd => zstd(packed, out, window, limit),
             Compression::Xz => {
-                /// What the decoder needs beside its dictionary.
+                /// The memory that the decoder needs beside its dictionary, in bytes.
                 const OVERHEAD_KIB: usize = 1024;
                 let memory_kib = (window >> 10) + OVERHEAD_KIB;
                 read_within(
@@ -114,7 +114,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// One zstd frame. The decoder computes the checksum and leaves the comparison to its user.
+/// Unpacks one zstd frame. The decoder computes the checksum; the comparison is done here.
 fn zstd(packed: &[u8], out: Vec<u8>, window: usize, limit: usize) -> Result<Vec<u8>, UnpackError> {
     let mut decoder =
         StreamingDecoder::new_with_max_window_size(packed, window as u64).map_err(io::Error::other)?;
@@ -132,14 +132,15 @@ fn zstd(packed: &[u8], out: Vec<u8>, window: usize, limit: usize) -> Result<Vec<
 const LZ4_LEGACY_MAGIC: u32 = 0x184c_2102;
 
 /// The legacy frame: a magic number, then blocks of a u32 length and that many bytes, to the end of the input. The
-/// magic number may stand again where a length is expected, as it does in concatenated files.
+/// magic number may occur again where a length is expected, as it does in concatenated files.
 fn lz4_legacy(packed: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, UnpackError> {
-    /// What each block unpacks to at most, in bytes (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`).
+    /// The largest unpacked block, in bytes (`LZ4_DEFAULT_UNCOMPRESSED_CHUNK_SIZE`).
     const BLOCK: usize = 8 << 20;
     let mut block = Vec::new();
     let mut at = 0;
     while at < packed.len() {
-        let length = u32_at(packed, at).ok_or_else(|| invalid("the last block length is cut off".into()))?;
+        let length =
+            u32_at(packed, at).ok_or_else(|| invalid("the last block's length is truncated".into()))?;
         at += 4;
         if length == LZ4_LEGACY_MAGIC {
             continue;
@@ -147,7 +148,7 @@ fn lz4_legacy(packed: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, 
         let body = at
             .checked_add(length as usize)
             .and_then(|end| packed.get(at..end));
-        let body = body.ok_or_else(|| invalid(format!("a block of {length} bytes is cut off")))?;
+        let body = body.ok_or_else(|| invalid(format!("a block of {length} bytes is truncated")))?;
         at += body.len();
         block.resize(BLOCK, 0);
         let written = lz4_flex::block::decompress_into(body, &mut block).map_err(io::Error::other)?;
@@ -159,7 +160,7 @@ fn lz4_legacy(packed: &[u8], mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, 
     Ok(out)
 }
 
-/// Reads all of `reader` behind what `out` holds, and stops one byte past `limit`.
+/// Appends all of `reader` to `out`, and stops one byte past `limit`.
 fn read_within(reader: &mut impl Read, mut out: Vec<u8>, limit: usize) -> Result<Vec<u8>, UnpackError> {
     reader.take(limit as u64 + 1).read_to_end(&mut out)?;
     if out.len() > limit {

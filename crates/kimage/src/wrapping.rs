@@ -1,4 +1,4 @@
-//! What is around a kernel in its file, taken off.
+//! Unwrapping: the kernel inside of a boot image or a compressed file.
 
 use std::borrow::Cow;
 
@@ -8,22 +8,22 @@ use crate::image::ImageError;
 use crate::unpack::Compression;
 use crate::zboot::ZbootHeader;
 
-/// A kernel without anything around it.
+/// An unwrapped kernel.
 pub(crate) struct Unwrapped {
     pub(crate) bytes: Vec<u8>,
     pub(crate) form: Form,
 }
 
-/// How an unpacked kernel tells where its parts are.
+/// The layout of an unwrapped kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
-    /// By ELF headers.
+    /// An ELF file, whose headers locate its parts.
     Elf(Arch),
-    /// Not at all: the bytes of an arm64 kernel as they lie in memory.
+    /// A flat image: the bytes of an arm64 kernel as they are in memory, without headers.
     Flat,
 }
 
-/// Takes a kernel of at most `limit` bytes out of whatever is around it.
+/// Unwraps a kernel of at most `limit` bytes.
 pub(crate) fn unwrap(bytes: Cow<'_, [u8]>, limit: usize) -> Result<Unwrapped, ImageError> {
     match format::detect(&bytes) {
         Format::BzImage => payload_of_bzimage(&bytes, limit),
@@ -44,7 +44,7 @@ pub(crate) fn unwrap(bytes: Cow<'_, [u8]>, limit: usize) -> Result<Unwrapped, Im
 }
 
 /// Unpacks the payload of an x86 boot image. Its last four bytes are the unpacked size: appended by the build, or
-/// gzip's own.
+/// part of the gzip format.
 fn payload_of_bzimage(file: &[u8], limit: usize) -> Result<Unwrapped, ImageError> {
     let header = SetupHeader::parse(file)?;
     if !header.is_64_bit {
@@ -70,8 +70,8 @@ fn payload_of_bzimage(file: &[u8], limit: usize) -> Result<Unwrapped, ImageError
     unpack_promised(compression, packed, u32::from_le_bytes(*size), limit)
 }
 
-/// Unpacks the payload of an EFI image. The build appends the unpacked size, unless it is gzip's own: then it is
-/// inside of what the header calls the payload, else behind it.
+/// Unpacks the payload of an EFI image. The unpacked size follows the payload; with gzip, whose format ends in
+/// it, it is the payload's last four bytes.
 fn payload_of_zboot(file: &[u8], limit: usize) -> Result<Unwrapped, ImageError> {
     let header = ZbootHeader::parse(file)?;
     let payload = file.get(header.payload.clone()).unwrap_or_default();
@@ -84,7 +84,7 @@ fn payload_of_zboot(file: &[u8], limit: usize) -> Result<Unwrapped, ImageError> 
         payload.last_chunk::<4>()
     } else {
         file.get(header.payload.end..)
-            .and_then(|behind| behind.first_chunk())
+            .and_then(|after| after.first_chunk())
     };
     let expected = u32::from_le_bytes(*size.unwrap_or(&[0; 4]));
     unpack_promised(compression, payload, expected, limit)

@@ -8,17 +8,17 @@
 //!  └────┴──────┴────────────────┴──────────────┴───────────────┴───────────┴────────────┴────────────────────┘
 //! ```
 //!
-//! Mirrors drivers/firmware/efi/libstub/zboot-header.S. What the kernel is packed with shows in its own magic number,
-//! so that its name is not looked at.
+//! Mirrors drivers/firmware/efi/libstub/zboot-header.S. The compression is detected by the payload's own magic
+//! number; its name is ignored.
 
 use std::ops::Range;
 
 use crate::bytes::{has, u32_at};
 
-/// What the header says.
+/// The header's facts about the kernel inside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ZbootHeader {
-    /// Where the packed kernel lies in the file, in bytes; checked to lie inside it.
+    /// The packed kernel's range in the file, in bytes; checked to be inside the file.
     pub(crate) payload: Range<usize>,
 }
 
@@ -31,12 +31,12 @@ pub enum ZbootError {
     /// The header names no payload.
     #[error("its header names no payload")]
     NoPayload,
-    /// The file is shorter than its header says.
-    #[error("the file ends after {have} bytes, its header needs {need}: it was cut off, fetch it again")]
+    /// The file is shorter than its header requires.
+    #[error("truncated after {have} bytes, its header needs {need}: fetch the file again")]
     Truncated {
-        /// Length of the file in bytes.
+        /// Length of the file, in bytes.
         have: usize,
-        /// Length that the header asks for in bytes.
+        /// Length required by the header, in bytes.
         need: u64,
     },
 }
@@ -44,7 +44,7 @@ pub enum ZbootError {
 impl ZbootHeader {
     /// Reads the header of the EFI image in `file`.
     pub(crate) fn parse(file: &[u8]) -> Result<ZbootHeader, ZbootError> {
-        /// Bytes up to the payload's size, and with it.
+        /// Length of the header up to and including the payload's size, in bytes.
         const FIELDS: u64 = 16;
         if !has(file, 4, b"zimg") {
             return Err(ZbootError::NoMagic);

@@ -70,7 +70,7 @@ fn the_base_of_a_kernel_without_pointers_is_in_its_list_of_relocations() {
             ..tiny(OffsetRule::FromBase)
         }
         .image();
-        // Behind its pointers: the tables are the last.
+        // After the pointers: the tables come last.
         let first = if all_symbols { 0 } else { 0x1_0000 };
         let base = memchr::memmem::rfind(&image, &(ARM64_TEXT + first).to_le_bytes()).unwrap();
         image[base..base + 8].fill(0);
@@ -122,7 +122,7 @@ fn without_a_trace_of_the_link_address_all_counts_from_the_image() {
     };
     nowhere(tiny.image());
 
-    // Pointers of which hardly any leads to a symbol are no trace.
+    // Pointers that hardly ever point at a symbol are no evidence.
     let mut image = tiny.image();
     for offset in (0x1_0000..0x2_0000).step_by(8) {
         let value = ARM64_TEXT + 0x1_0008 + offset as u64;
@@ -164,9 +164,9 @@ fn a_damaged_efi_image_says_so() {
     let file = TinyImage::default().zboot(Compression::Zstd);
     check(
         &file[..100],
-        "the EFI image cannot be read: the file ends after 100 bytes",
+        "the EFI image cannot be read: truncated after 100 bytes",
     );
-    check(&file[..file.len() - 4], "where 0 were promised");
+    check(&file[..file.len() - 4], "but its header states 0");
     check(&testing::zboot(b"pay", "lzma"), "unknown compression");
     let mut big_endian = TinyImage::default().image();
     big_endian[24] |= 1;
@@ -181,11 +181,11 @@ proptest! {
                            cut in any::<prop::sample::Index>(),
                            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..64)) {
         let mut image = TinyImage { all_symbols, ..tiny(rule) }.image();
-        // Where there is something to damage: the code in front is zeros.
+        // Damage only data: the code before it is zeros.
         let full = image.len();
         let place = |index: prop::sample::Index| match index.index(full - 0x2_0000 + 64) {
             header @ 0..64 => header,
-            behind => behind - 64 + 0x2_0000,
+            after => after - 64 + 0x2_0000,
         };
         for (index, byte) in damage {
             image[place(index)] = byte;

@@ -142,7 +142,7 @@ fn says_what_is_wrong_with_a_file() {
     );
     check(
         &testing::pack(Compression::Gzip, b"#!/bin/sh"),
-        "what it unpacks to is neither an ELF file nor an arm64 Image (it begins with '#!/bin/s')",
+        "the unpacked payload is neither an ELF file nor an arm64 Image (it begins with '#!/bin/s')",
     );
     let riscv = testing::pack(Compression::Gzip, &[[0; 56].as_slice(), b"RSC\x05"].concat());
     assert!(matches!(

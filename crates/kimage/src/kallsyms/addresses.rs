@@ -1,10 +1,10 @@
 //! `kallsyms_offsets`: where each symbol is, in 32 bits, by one of three rules (`kallsyms_sym_address` in
 //! kernel/kallsyms.c).
 //!
-//! The rules are told apart by what stands where `kallsyms_relative_base` would be: a kernel address, or something
-//! else. And as the tables are sorted, a wrong guess shows: addresses must never fall, and all must lie where a kernel
-//! can be. The rule without a base has less to show for itself, so there `kallsyms_seqs_of_names` (the numbers of all
-//! symbols, in the order of their names) must follow.
+//! The value in the place of `kallsyms_relative_base` distinguishes the rules: a kernel address, or something else. And
+//! as the tables are sorted, a wrong guess is detected: addresses must never fall, and all must be possible kernel
+//! addresses. The rule without a base has fewer checks, so there `kallsyms_seqs_of_names` (the numbers of all symbols,
+//! ordered by name) must follow.
 
 use memchr::memmem;
 
@@ -17,7 +17,7 @@ use crate::format::Arch;
 /// How addresses are encoded in `kallsyms_offsets`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
-    /// `relative_base + (u32)offset`: kernels without the next, as arm64, and x86 from 6.15.
+    /// `relative_base + (u32)offset`: arm64, x86 from 6.15, and other kernels without the option of the next variant.
     FromBase {
         /// `kallsyms_relative_base`.
         base: u64,
@@ -30,26 +30,26 @@ pub enum Encoding {
     },
     /// `&offsets[i] + (s32)offset`, without a base: from 7.0.
     FromItself {
-        /// Address of `kallsyms_offsets`, by what the caller said of its region.
+        /// Address of `kallsyms_offsets`, derived from the address of the caller's region.
         table: u64,
     },
 }
 
-/// Lowest link address of x86-64 kernels (`__START_KERNEL_map`). No part of `kallsyms_seqs_of_names`, which stands
-/// in the base's place when there is none, can be mistaken for an address above it: that would be a symbol number of
+/// Lowest link address of x86-64 kernels (`__START_KERNEL_map`). No part of `kallsyms_seqs_of_names`, which is in
+/// the base's place when there is none, can be mistaken for an address above it: that would be a symbol number of
 /// more than eight million.
 const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
-/// Lowest kernel address of arm64, with the largest address space that there is (`PAGE_OFFSET` for 52 bits).
+/// Lowest kernel address of arm64, with the largest address space (`PAGE_OFFSET` for 52 bits).
 const TTBR1_START: u64 = 0xfff0_0000_0000_0000;
 /// The image is linked, and its first symbol lies, at a multiple of this on arm64 (`SEGMENT_ALIGN`). With that, the two
-/// bytes that [`TTBR1_START`] asks for are enough to tell a base from other tables.
+/// bytes that [`TTBR1_START`] requires are enough to distinguish a base from other tables.
 const SEGMENT_ALIGN: u64 = 64 << 10;
-/// An arm64 kernel's first symbol is not so far behind its start.
-const FIRST_SYMBOL: u64 = 2 << 20;
+/// The largest distance of an arm64 kernel's first symbol from its start, in bytes.
+const MAX_FIRST_SYMBOL: u64 = 2 << 20;
 /// Highest address of a per-CPU variable that is linked at 0: no kernel has more of them, in bytes.
 const MAX_PERCPU: u64 = 64 << 20;
 
-/// Finds the addresses of `names`: their encoding, and one for each name.
+/// Finds the addresses of `names`: the encoding, and one address for each name.
 pub(super) fn find(
     arch: Arch,
     region: Region<'_>,
@@ -57,33 +57,27 @@ pub(super) fn find(
     names: &Names,
 ) -> Option<(Encoding, Vec<u64>)> {
     let size = names.count.checked_mul(4)?;
-    let behind = align_up(tokens.index_end, 8);
+    let after = align_up(tokens.index_end, 8);
     let below = names.num_syms.checked_sub(8);
-    from_base(
-        arch,
-        region,
-        names,
-        behind,
-        align_up(behind.checked_add(size)?, 8),
-    )
-    .or_else(|| {
-        from_base(
-            arch,
-            region,
-            names,
-            below?.checked_sub(align_up(size, 8))?,
-            below?,
-        )
-    })
-    .or_else(|| {
-        from_itself(
-            arch,
-            region,
-            names,
-            tokens.index_end,
-            tokens.index_end.checked_add(size)?,
-        )
-    })
+    from_base(arch, region, names, after, align_up(after.checked_add(size)?, 8))
+        .or_else(|| {
+            from_base(
+                arch,
+                region,
+                names,
+                below?.checked_sub(align_up(size, 8))?,
+                below?,
+            )
+        })
+        .or_else(|| {
+            from_itself(
+                arch,
+                region,
+                names,
+                tokens.index_end,
+                tokens.index_end.checked_add(size)?,
+            )
+        })
 }
 
 fn from_base(
@@ -108,23 +102,23 @@ fn from_base(
     accept(arch, encoding, offsets)
 }
 
-/// The pointer that the kernel will put at `place` of a flat image when it starts: without `CONFIG_RELR`, pointers of
-/// arm64 are zero in the file, and what they become is in a list of `Elf64_Rela`.
+/// The pointer that the starting kernel stores at `place` of a flat image: without `CONFIG_RELR`, pointers of arm64 are
+/// zero in the file, and their values are in a list of `Elf64_Rela`.
 fn relocated(image: &[u8], place: usize) -> Option<u64> {
-    /// `r_info` of `R_AARCH64_RELATIVE`, as bytes; `r_offset` is the word before it, `r_addend` the one behind.
+    /// `r_info` of `R_AARCH64_RELATIVE`, as bytes; `r_offset` is the word before it, `r_addend` the word after it.
     const RELATIVE: [u8; 8] = 0x403_u64.to_le_bytes();
     let addend = |info: usize| {
         let offset = u64_at(image, info.checked_sub(8)?)?;
         let value = u64_at(image, info + 8)?;
-        // Both are addresses in the image, so they say where it is linked: with these two in it, it is the one.
+        // Both are link addresses in the image: an entry whose two addresses agree with the image is the right one.
         let start = offset.wrapping_sub(place as u64);
-        let fits = is_start(start) && is_start(value) && value.wrapping_sub(start) < FIRST_SYMBOL;
+        let fits = is_start(start) && is_start(value) && value.wrapping_sub(start) < MAX_FIRST_SYMBOL;
         (info.is_multiple_of(8) && fits).then_some(value)
     };
     memmem::find_iter(image, &RELATIVE).find_map(addend)
 }
 
-/// Can this be where an arm64 kernel, or its first symbol, is linked?
+/// Whether an arm64 kernel, or its first symbol, can be linked at this address.
 fn is_start(address: u64) -> bool {
     address >= TTBR1_START && address.is_multiple_of(SEGMENT_ALIGN)
 }
@@ -145,7 +139,7 @@ fn from_itself(
     accept(arch, encoding, offsets(region.bytes, table, names.count)?)
 }
 
-/// The addresses, if they could be a kernel's.
+/// The addresses, if all are possible kernel addresses.
 fn accept(
     arch: Arch,
     encoding: Encoding,
@@ -159,7 +153,7 @@ fn accept(
         Arch::X86_64 => addresses
             .iter()
             .all(|address| *address >= KERNEL_MAP || *address <= MAX_PERCPU),
-        // Of a flat image, link addresses are not known yet. What wraps around is not sorted.
+        // A flat image's link addresses are not known yet. Addresses that wrap are not sorted.
         Arch::Aarch64 => true,
     };
     (plausible && addresses.is_sorted()).then_some((encoding, addresses))
@@ -183,7 +177,7 @@ fn offsets(bytes: &[u8], table: usize, count: usize) -> Option<impl Iterator<Ite
     Some((0..count).map_while(|index| u32_at(table, 4 * index).map(|word| word as i32)))
 }
 
-/// True when `count` numbers of three bytes, big-endian, stand at `table`, each below `count` once.
+/// Whether `table` holds `count` big-endian numbers of three bytes: each number below `count`, once.
 fn is_permutation(bytes: &[u8], table: usize, count: usize) -> bool {
     let mut seen = vec![false; count];
     let numbers = count

@@ -1,4 +1,4 @@
-//! The symbol tables that a kernel carries for itself (`CONFIG_KALLSYMS`), found without any symbol.
+//! The kernel's own symbol tables (`CONFIG_KALLSYMS`), found without any symbol.
 //!
 //! scripts/kallsyms.c writes eight tables into `.rodata`, in one of two orders (`[n]` counts symbols):
 //!
@@ -17,11 +17,10 @@
 //!
 //! Tables are aligned to 8 bytes; without the base, no table needs more than 4, and so they get it.
 //!
-//! The way in is the token table, since every kernel has symbols with digits in their names and so the ten strings
-//! `"0"` … `"9"` in a row (tokens.rs; the idea is that of vmlinux-to-elf). From there markers, names and num_syms lie
-//! below and prove each other (names.rs), and the offsets lie behind or below, in one of three encodings
-//! (addresses.rs). A place that looks right and does not fit is passed over: what is returned was checked to the
-//! last symbol.
+//! The search starts at the token table, since every kernel has symbols with digits in their names and so the ten strings
+//! `"0"` … `"9"` in a row (tokens.rs; the idea is that of vmlinux-to-elf). Markers, names and num_syms are at
+//! lower addresses and confirm each other (names.rs); the offsets are at higher or lower ones, in one of three encodings
+//! (addresses.rs). A candidate that does not fit is skipped: returned tables were checked to the last symbol.
 
 mod addresses;
 mod names;
@@ -44,25 +43,25 @@ pub struct Region<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What the tables of a kernel say, and how they say it.
+/// The decoded tables of a kernel.
 #[derive(Debug, Clone)]
 pub struct Tables {
     /// The symbols.
     pub symbols: Symbols,
-    /// How their addresses were encoded.
+    /// The encoding of the addresses.
     pub encoding: Encoding,
 }
 
-/// Why no symbols came out.
+/// Why a kernel's symbols cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KallsymsError {
-    /// Nothing in the kernel looks like a token table.
+    /// The kernel has no token table.
     #[error(
         "no kallsyms token table: the kernel was built without CONFIG_KALLSYMS; \
          use one with it, or an unstripped vmlinux"
     )]
     NoTokenTable,
-    /// A token table stands alone.
+    /// No names fit the token table.
     #[error(
         "no kallsyms names fit the token table at {token_table:#x}: the kernel is damaged or its table format is unknown"
     )]
@@ -70,7 +69,7 @@ pub enum KallsymsError {
         /// Link address of the token table.
         token_table: u64,
     },
-    /// Names were found, and nothing that could be their addresses.
+    /// No addresses fit the names.
     #[error(
         "no kallsyms offsets fit the {names} names at {address:#x}: the kernel is damaged or its table format is unknown"
     )]
@@ -83,10 +82,10 @@ pub enum KallsymsError {
     /// The symbol table of an unstripped kernel is damaged.
     #[error("its .symtab cannot be read: {reason}")]
     Symtab {
-        /// What the ELF reader said.
+        /// The ELF reader's error.
         reason: String,
     },
-    /// Any of these, with the kernel that it is about.
+    /// Any of these errors, with the kernel's name.
     #[error("{kernel}: {problem}")]
     InKernel {
         /// The kernel's file, or its release when it did not come from a file.
@@ -98,12 +97,12 @@ pub enum KallsymsError {
 
 /// Finds and decodes the kallsyms tables in the loaded segments of a kernel for `arch`.
 ///
-/// Where the encoding has no base, addresses are as right as those of `regions`.
+/// Where the encoding has no base, addresses are only as correct as those of `regions`.
 ///
 /// Time is linear in the input's length but for a constant number of false starts.
 ///
 /// # Errors
-/// [`KallsymsError`], by how far the search came; with several token tables, that of the one which led farthest.
+/// [`KallsymsError`] for the step that failed; with several token tables, for the one whose search went farthest.
 pub fn decode(arch: Arch, regions: &[Region<'_>]) -> Result<Tables, KallsymsError> {
     let mut failure = KallsymsError::NoTokenTable;
     for region in regions {

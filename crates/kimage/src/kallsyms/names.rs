@@ -8,21 +8,21 @@
 //! ```
 //!
 //! Markers end where the token table begins (but for padding, and before 6.4 seqs_of_names), start with 0 and grow. So
-//! walking down from the token table finds them; their number gives that of the names within 256, and the last of them
-//! tells where names must start, within the length of 256 names. Every aligned place there whose preceding word could
-//! be num_syms is tried, by walking all names from marker to marker.
+//! walking down from the token table finds them. Their number bounds the number of names to within 256, and the last
+//! marker bounds the start of names to within the length of 256 names. Every aligned place in that range whose preceding
+//! word could be num_syms is tried, by walking all names from marker to marker.
 
 use super::align_up;
 use super::tokens::Tokens;
 use crate::bytes::u32_at;
 use crate::symbols::Symbols;
 
-/// Where the names are.
+/// The place of the names.
 #[derive(Debug)]
 pub(super) struct Names {
-    /// Offset of the first in the region.
+    /// Offset of the first name in the region.
     pub(super) start: usize,
-    /// How many there are.
+    /// The number of names.
     pub(super) count: usize,
     /// Offset of num_syms in the region.
     pub(super) num_syms: usize,
@@ -35,14 +35,14 @@ pub(super) struct Name<'a> {
     codes: &'a [u8],
 }
 
-/// A marker for each so many names.
+/// The number of names for each marker.
 const MARKER_EVERY: usize = 256;
 /// The longest name in bytes, expanded, with its type letter: `KSYM_NAME_LEN` is 512 since 6.1. As a code stands for
-/// one byte at least, the longest compressed name too.
+/// at least one byte, this also bounds compressed names.
 const MAX_NAME: usize = 1024;
-/// How many places for markers, with seqs_of_names behind them, are tried for a token table.
+/// The most places for markers followed by seqs_of_names that are tried for a token table.
 const MAX_MARKERS: usize = 16;
-/// How many places for the start of names are walked before the token table is given up.
+/// The most places for the start of names that are walked for a token table.
 const MAX_WALKS: usize = 64;
 
 /// Finds the names that belong to `tokens`.
@@ -64,7 +64,7 @@ fn find_below(bytes: &[u8], tokens: &Tokens<'_>, markers: &Markers) -> Option<Na
     let lowest = highest.saturating_sub(MARKER_EVERY * (MAX_NAME + 2)).max(4);
     let mut walks = 0;
     for start in (lowest..=highest).rev().step_by(4) {
-        // num_syms is as far below as tables are aligned.
+        // num_syms precedes the names by the alignment of tables.
         for num_syms in [start.checked_sub(8), start.checked_sub(4)].into_iter().flatten() {
             let count = u32_at(bytes, num_syms)? as usize;
             if count == 0 || count > Symbols::MAX || count.div_ceil(MARKER_EVERY) != markers.offsets.len() {
@@ -97,7 +97,7 @@ impl Names {
         })
     }
 
-    /// True when every name is well formed, every marker points at its name, and names end where markers begin.
+    /// Whether every name is well formed, every marker points at its name, and names end where markers begin.
     fn fit(&self, bytes: &[u8], tokens: &Tokens<'_>, markers: &Markers) -> bool {
         let mut at = self.start;
         for index in 0..self.count {
@@ -142,7 +142,7 @@ impl Name<'_> {
     }
 }
 
-/// The length at `at` and the codes behind it; moves `at` behind them.
+/// The codes of the name at `at`; moves `at` past them.
 fn codes_at<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
     let first = usize::from(*bytes.get(*at)?);
     let (start, length) = if first & 0x80 == 0 {
@@ -161,12 +161,12 @@ fn codes_at<'a>(bytes: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
 struct Markers {
     /// Offset of the first in the region.
     start: usize,
-    /// Where each 256th name is, in bytes from the start of names.
+    /// The place of each 256th name, in bytes from the start of names.
     offsets: Vec<u32>,
 }
 
 impl Markers {
-    /// The growing row of words, from 0, that ends at `end`.
+    /// The ascending words, from 0, that end at `end`.
     fn below(bytes: &[u8], end: usize) -> Option<Markers> {
         let mut offsets = Vec::new();
         let mut start = end;
@@ -183,15 +183,15 @@ impl Markers {
         offsets.reverse();
         Some(Markers { start, offsets })
     }
-    /// All growing rows of words, from 0, which are as long as the distance to `end` tells: that distance is 3 bytes
-    /// for each name, and a word stands for 256 names.
+    /// All sequences of ascending words, from 0, whose length fits their distance to `end`: that distance is 3 bytes
+    /// for each name, and there is one word for 256 names.
     fn below_seqs(bytes: &[u8], end: usize) -> impl Iterator<Item = Markers> {
         const SEQ: usize = 3;
         (0..=end.min(SEQ * Symbols::MAX))
             .skip(end % 4)
             .step_by(4)
             .flat_map(move |distance| {
-                // Padding behind seqs_of_names looks like up to two more names, and a row may have padding of its own.
+                // Padding after seqs_of_names looks like up to two more names, and the markers may be padded themselves.
                 let most = (distance / SEQ).div_ceil(MARKER_EVERY);
                 let least = distance
                     .saturating_sub(7)
@@ -206,7 +206,7 @@ impl Markers {
             })
     }
 
-    /// The growing row of `len` words, from 0, at `start`.
+    /// The `len` ascending words, from 0, at `start`.
     fn at(bytes: &[u8], start: usize, len: usize) -> Option<Markers> {
         let word = |index: usize| u32_at(bytes, start + 4 * index);
         let grows = |index: &usize| word(*index) < word(index + 1);

@@ -1,4 +1,4 @@
-//! Round trips through the writer, and what must not be believed.
+//! Round trips through the writer, and damaged tables.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ const RULES: [OffsetRule; 3] = [
     OffsetRule::FromItself,
 ];
 
-/// The layouts that kernels have had: the last rule came after the first order.
+/// The layouts of real kernels: the last rule never occurs with the first order.
 fn layouts() -> impl Iterator<Item = KallsymsWriter> {
     ORDERS
         .into_iter()
@@ -33,7 +33,7 @@ fn region_of(layout: KallsymsWriter, symbols: &List) -> Vec<u8> {
     bytes.resize(bytes.len().next_multiple_of(8), 0);
     let tables = layout.write(symbols, RODATA + bytes.len() as u64);
     bytes.extend(tables);
-    bytes.extend(b"and what comes behind");
+    bytes.extend(b"and other data after them");
     bytes
 }
 
@@ -118,7 +118,7 @@ fn truncated_tables_are_an_error_at_every_length() {
     for layout in layouts() {
         let list = sample(3);
         let tables = layout.write(&list, RODATA);
-        // What is not needed to decode may go: seqs_of_names and padding.
+        // Only seqs_of_names and padding are not needed to decode.
         let needed = (0..=tables.len())
             .find(|len| decode_bytes(&tables[..*len]).is_ok())
             .unwrap();

@@ -15,7 +15,7 @@ pub(super) struct Tokens<'a> {
     tokens: Vec<&'a str>,
     /// Offset of the first string in the region.
     pub(super) table_start: usize,
-    /// Offset behind the index.
+    /// Offset of the end of the index.
     pub(super) index_end: usize,
 }
 
@@ -25,19 +25,19 @@ const TOKENS: usize = 256;
 const INDEX_SIZE: usize = 2 * TOKENS;
 /// The strings of the ten digits in a row.
 const DIGITS: &[u8] = b"0\x001\x002\x003\x004\x005\x006\x007\x008\x009\0";
-/// Longer tokens are not believed, in bytes. A token joins two others, so that its length has no natural bound short
+/// The longest token accepted, in bytes. A token joins two others, so that its length has no natural bound short
 /// of the kernel's for names.
 const MAX_TOKEN: usize = 512;
-/// How many places with ten digits in a row are tried in one region. Kernels have one to three.
+/// The most places with ten digits in a row that are tried in one region. Kernels have one to three.
 const MAX_CANDIDATES: usize = 16;
 
 impl<'a> Tokens<'a> {
-    /// What the code `byte` stands for.
+    /// The expansion of the code `byte`.
     pub(super) fn token(&self, byte: u8) -> &'a str {
         self.tokens.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
-    /// Reads the table at `table_start` and the index behind it.
+    /// Reads the table at `table_start` and the index after it.
     fn at(bytes: &'a [u8], table_start: usize) -> Option<Tokens<'a>> {
         let mut tokens = Vec::with_capacity(TOKENS);
         let mut starts = Vec::with_capacity(TOKENS);
@@ -48,7 +48,7 @@ impl<'a> Tokens<'a> {
             tokens.push(token);
             at += token.len() + 1;
         }
-        // Which of the alignments it is, the table cannot tell.
+        // The table does not show which alignment was used.
         let is_index = |start: &usize| {
             starts
                 .iter()
@@ -64,15 +64,15 @@ impl<'a> Tokens<'a> {
     }
 }
 
-/// The dictionaries in `bytes`. Each was checked against its index, so there is hardly ever more than one.
+/// The dictionaries in `bytes`. Each was checked against its index, so there is rarely more than one.
 pub(super) fn find(bytes: &[u8]) -> impl Iterator<Item = Tokens<'_>> {
     memmem::find_iter(bytes, DIGITS)
         .take(MAX_CANDIDATES)
         .filter_map(|digits| table_starts(bytes, digits)?.find_map(|start| Tokens::at(bytes, start)))
 }
 
-/// Where the table could start: walks back over the 48 strings below that of `'0'`. Printable bytes before the first
-/// may belong to the table in front, but each table starts at a multiple of 4.
+/// The possible starts of the table: walks back over the 48 strings below that of `'0'`. Printable bytes before the first
+/// may belong to the preceding table, but each table starts at a multiple of 4.
 fn table_starts(bytes: &[u8], digits: usize) -> Option<impl Iterator<Item = usize>> {
     let (mut lowest, mut highest) = (digits, digits);
     for _ in 0..b'0' {

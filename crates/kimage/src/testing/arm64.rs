@@ -1,7 +1,7 @@
 //! A writer of arm64 boot images.
 //!
 //! ```text
-//!  0        0x1_0000 0x2_0000 0x2_1000   behind it   behind it            behind it
+//!  0        0x1_0000 0x2_0000 0x2_1000   then        then                 then
 //!  header │ code   │ banner │ .BTF     │ .notes    │ a vDSO, pointers to │ kallsyms
 //!         │        │        │          │           │ symbols             │ tables
 //! ```
@@ -11,10 +11,10 @@ use super::kallsyms::KallsymsWriter;
 use super::pack;
 use crate::unpack::Compression;
 
-/// Where [`TinyImage`] is linked.
+/// The link address of [`TinyImage`].
 pub const ARM64_TEXT: u64 = 0xffff_8000_8000_0000;
 
-/// An arm64 kernel of some 150 kilobytes that has what a real one has, but for code that runs.
+/// An arm64 kernel of some 150 kilobytes with all parts of a real one, except code that runs.
 #[derive(Debug, Clone)]
 pub struct TinyImage {
     /// `uname -r`.
@@ -25,11 +25,11 @@ pub struct TinyImage {
     pub btf: Vec<u8>,
     /// Name, distance from `_text` and type letter of each symbol but those that [`TinyImage::image`] adds.
     pub symbols: Vec<(String, u64, char)>,
-    /// How the symbols are told.
+    /// The form of the symbol tables.
     pub kallsyms: KallsymsWriter,
-    /// `CONFIG_KALLSYMS_ALL`: `_text`, and the symbols of data, are told at all.
+    /// `CONFIG_KALLSYMS_ALL`: the tables include `_text` and the symbols of data.
     pub all_symbols: bool,
-    /// Has pointers to all of its symbols.
+    /// Whether the image has pointers to all of its symbols.
     pub pointers: bool,
 }
 
@@ -55,7 +55,7 @@ impl Default for TinyImage {
 }
 
 impl TinyImage {
-    /// Bytes of `.bss`, behind the image.
+    /// Bytes of `.bss`, after the image.
     pub const BSS: u64 = 0x800;
 
     /// `linux_banner`, without its line feed.
@@ -110,7 +110,7 @@ impl TinyImage {
         image
     }
 
-    /// The image in an EFI program that unpacks it.
+    /// The image, packed in an EFI program.
     pub fn zboot(&self, compression: Compression) -> Vec<u8> {
         let image = self.image();
         let mut file = zboot(&pack(compression, &image), &compression.to_string());
@@ -121,7 +121,7 @@ impl TinyImage {
     }
 }
 
-/// An EFI image around `payload`, which is packed in the way that is called `compression`.
+/// An EFI image around `payload`, with the name `compression` in its header.
 pub fn zboot(payload: &[u8], compression: &str) -> Vec<u8> {
     const HEADERS: usize = 128;
     let mut file = vec![0; HEADERS];

@@ -4,7 +4,7 @@
 //!  ELF header │ program headers │ section bytes, each at a multiple of 16 │ section headers
 //! ```
 
-/// Sections in the making.
+/// The sections of an ELF file that is being written.
 #[derive(Debug, Clone)]
 pub struct ElfWriter {
     machine: u16,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-/// How tables are to be written.
+/// The form of the written tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KallsymsWriter {
     /// Order of the tables.
@@ -18,18 +18,18 @@ pub enum TableOrder {
     NumSymsFirst,
     /// Until 6.1.
     OffsetsFirst,
-    /// Until 6.3, and in late 6.1 stable kernels: `seqs_of_names` stands between markers and tokens.
+    /// Until 6.3, and in late 6.1 stable kernels: `seqs_of_names` is between markers and tokens.
     OffsetsFirstSeqsInside,
 }
 
-/// Meaning of the offsets; `kallsyms::Encoding` tells more.
+/// Meaning of the offsets; see `kallsyms::Encoding`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OffsetRule {
     /// `base + offset`.
     FromBase,
-    /// Negative ones from the base, others absolute.
+    /// Negative offsets count from the base, others are absolute.
     FromBaseOrAbsolute,
-    /// From the offset's own place.
+    /// Offsets count from their own address.
     FromItself,
 }
 
@@ -43,7 +43,7 @@ impl Default for KallsymsWriter {
 }
 
 impl KallsymsWriter {
-    /// The tables for `symbols`, sorted by address, to be put at `address`, a multiple of 8.
+    /// The tables for `symbols`, which are sorted by address, as they read at `address`, a multiple of 8.
     pub fn write(&self, symbols: &[(String, u64, char)], address: u64) -> Vec<u8> {
         let (tokens, names) = compress(symbols);
         let mut tables = Vec::new();
@@ -91,14 +91,14 @@ impl KallsymsWriter {
         tables
     }
 
-    /// Appends a table and pads to where the next may begin: without a base there is nothing to align to 8 bytes.
+    /// Appends a table and its padding; without a base, no table needs an alignment of 8 bytes.
     fn append(&self, tables: &mut Vec<u8>, table: &[u8]) {
         let unit = if self.rule == OffsetRule::FromItself { 4 } else { 8 };
         tables.extend(table);
         tables.resize(tables.len().next_multiple_of(unit), 0);
     }
 
-    /// `kallsyms_offsets`, and the base where the rule has one.
+    /// `kallsyms_offsets`, and the base if the rule has one.
     fn offsets(&self, symbols: &[(String, u64, char)], address: u64, tables: &mut Vec<u8>) {
         let table = address + tables.len() as u64;
         let base = symbols
@@ -127,8 +127,8 @@ impl KallsymsWriter {
 
 /// The 256 tokens, and each symbol's type letter and name in them.
 ///
-/// Bytes that occur stand for themselves, and so do the digits; the other codes take, from 255 down, whatever pair of
-/// codes is the most frequent when their turn comes.
+/// Bytes that occur stand for themselves, and so do the digits; the other codes, from 255 down, each replace the most
+/// frequent pair of codes at that time.
 fn compress(symbols: &[(String, u64, char)]) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
     let mut names: Vec<Vec<u8>> = symbols
         .iter()

@@ -1,7 +1,7 @@
 //! Writers of small kernels, for tests and fuzz seeds (feature `testing`).
 //!
 //! Written from the formats' descriptions and not from the readers above, so that the two check each other.
-//! [`TinyKernel`] is the whole thing, and [`TinyImage`] that of arm64; their parts are public for tests that want them broken.
+//! [`TinyKernel`] is a whole kernel, and [`TinyImage`] one of arm64; their parts are public for tests of damaged ones.
 #![allow(
     clippy::unwrap_used,
     reason = "test code: a writer that fails is a failed test"
@@ -19,12 +19,12 @@ pub use pack::pack;
 
 use crate::unpack::Compression;
 
-/// Where [`TinyKernel`] puts `.text`.
+/// The address of [`TinyKernel`]'s `.text`.
 pub const TEXT: u64 = 0xffff_ffff_8100_0000;
-/// Where [`TinyKernel`] puts `.rodata` with the banner and the kallsyms tables.
+/// The address of [`TinyKernel`]'s `.rodata`, with the banner and the kallsyms tables.
 pub const RODATA: u64 = 0xffff_ffff_8200_0000;
 
-/// A kernel of a few kilobytes that has what a real one has, but for code that runs.
+/// A kernel of a few kilobytes with all parts of a real one, except code that runs.
 #[derive(Debug, Clone)]
 pub struct TinyKernel {
     /// `uname -r`.
@@ -39,7 +39,7 @@ pub struct TinyKernel {
     pub pvh_entry: Option<u32>,
     /// Name, address and type letter of each symbol.
     pub symbols: Vec<(String, u64, char)>,
-    /// How the symbols are told: kallsyms tables, or for `None` an ELF symbol table.
+    /// The form of the symbols: kallsyms tables, or for `None` an ELF symbol table.
     pub kallsyms: Option<KallsymsWriter>,
 }
 
@@ -107,7 +107,7 @@ impl TinyKernel {
     }
 }
 
-/// What the build puts into a boot image for `elf`: packed, with its size behind unless gzip tells it.
+/// The payload of a boot image for `elf`: packed, followed by its size except with gzip, whose format contains it.
 pub fn payload(compression: Compression, elf: &[u8]) -> Vec<u8> {
     let mut payload = pack(compression, elf);
     if compression != Compression::Gzip {

@@ -1,4 +1,4 @@
-//! Packers: what the kernel's build does to its payload.
+//! Packers, as the kernel's build uses them for its payload.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::unpack::Compression;
 /// Packs `bytes` as the kernel's build would (scripts/Makefile.lib).
 ///
 /// # Panics
-/// For the formats that are only recognised.
+/// For the formats without a decoder.
 pub fn pack(compression: Compression, bytes: &[u8]) -> Vec<u8> {
     match compression {
         Compression::Zstd => compress_to_vec(bytes, CompressionLevel::Fastest),
