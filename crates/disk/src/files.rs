@@ -1,4 +1,4 @@
-//! Small file operations that are whole or not at all, and the marks by which a changed file is known.
+//! Small file operations that happen whole or not at all, and the stamps that detect a changed file.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// What tells, without reading it, that a file is the one seen before: any write to it changes at least one of these.
+/// A file's identity and version, without its contents: any write changes at least one of these values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
     size: u64,
@@ -18,7 +18,7 @@ pub struct Stamp {
 }
 
 impl Stamp {
-    /// The stamp of the file as it is now.
+    /// The file's current stamp.
     ///
     /// # Errors
     /// When the file's metadata cannot be read.
@@ -34,7 +34,7 @@ impl Stamp {
     }
 }
 
-/// SHA-256 as lower-case hexadecimal digits.
+/// SHA-256 of bytes, as lower-case hexadecimal digits.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
@@ -50,20 +50,20 @@ pub fn sha256_of(path: &Path) -> io::Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
-/// Writes a new file and waits until it is on the disk.
+/// Writes a new file and syncs it to disk.
 ///
 /// # Errors
-/// When there is a file of that name, or it cannot be written.
+/// When a file of that name exists, or the new one cannot be written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
 
-/// Puts a file in place of another: readers see the old or the new one, whole.
+/// Replaces a file atomically: readers see the old or the new one, whole.
 ///
 /// # Errors
-/// When the new file cannot be written beside the old one or take its place; the old one is then as it was.
+/// When the new file cannot be written beside the old one or take its place; the old one is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut aside = tempfile::Builder::new().prefix(ASIDE).tempfile_in(directory)?;
@@ -73,7 +73,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_dir(directory)
 }
 
-/// Waits until all files and directories below a directory, and it, are on the disk. Symbolic links are not followed.
+/// Syncs a directory and all files and directories below it to disk. Symbolic links are not followed.
 ///
 /// # Errors
 /// When one of them cannot be opened or synced.
@@ -90,7 +90,7 @@ pub fn sync_tree(directory: &Path) -> io::Result<()> {
     sync_dir(directory)
 }
 
-/// Makes renames in a directory last.
+/// Syncs a directory, so that renames in it are on the disk.
 ///
 /// # Errors
 /// When the directory cannot be opened or synced.
@@ -98,7 +98,7 @@ pub fn sync_dir(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-/// Whether writing failed because there is no more room: the disk's or the user's.
+/// Whether a write failed because the disk, or the user's quota, is full.
 #[must_use]
 pub fn is_full(error: &io::Error) -> bool {
     matches!(
@@ -107,10 +107,10 @@ pub fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// How the names of unfinished files and directories begin.
+/// Prefix of the names of unfinished files and directories.
 pub const ASIDE: &str = ".new-";
 
-/// How the names of files and directories begin that are being removed.
+/// Prefix of the names of files and directories that are being removed.
 pub const GONE: &str = ".gone-";
 
 fn hex(bytes: &[u8]) -> String {

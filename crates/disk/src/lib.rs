@@ -1,13 +1,14 @@
 //! Files and directories that are whole or not there, and locks with a deadline.
 //!
-//! The caches of the project stand on three habits, and this crate has what they need:
+//! The project's caches rest on three rules, and this crate has the operations for them:
 //!
-//! 1. Something new is written aside, synced, and renamed to its place; so what has its name is whole.
-//! 2. Two that want the same thing meet at a lock that its holder's death releases, and neither waits without end.
-//! 3. Something that is taken away gets another name first; so nobody sees half of it.
+//! 1. Something new is written aside, synced, and renamed to its place; so a file under its final name is whole.
+//! 2. Two processes that want the same thing take one lock in turn. The kernel releases the lock of a dead holder, and
+//!    every wait has a deadline.
+//! 3. A file or directory is renamed before it is removed; so no reader sees half of it.
 //!
-//! *Architecture invariant:* this crate knows paths and bytes. What is in a file, and what a lock guards, is its
-//! callers' affair.
+//! *Architecture invariant:* this crate knows paths and bytes. It does not know what a file contains or what a
+//! lock guards.
 #![forbid(unsafe_code)]
 
 pub mod files;

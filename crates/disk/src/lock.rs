@@ -1,8 +1,8 @@
 //! Locks between processes and threads, with a deadline.
 //!
-//! A lock is a `flock(2)` on a file that is never removed; the kernel releases it with its holder, however that ends.
-//! Such a lock belongs to the open file, which a child has, too, from its `fork` to its `execve`. So a holder that goes on
-//! living gives it back explicitly: else a program that another thread starts just then would keep it for a while.
+//! A lock is a `flock(2)` on a file that is never removed; the kernel releases it when its holder ends, in whatever way.
+//! Such a lock belongs to the open file, which a child also has from its `fork` to its `execve`. So a holder unlocks it
+//! explicitly: otherwise a program that another thread is just starting would hold the lock for a moment longer.
 
 use std::fs::{File, TryLockError};
 use std::io;
@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Why a lock was not had.
+/// Why a lock could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Somebody else held it all the time.
+    /// Another process held the lock until the deadline.
     #[error(
         "{} is still locked by another process after {seconds} s; wait for it, or find its holder with `fuser -v {}`",
         path.display(), path.display()
@@ -21,31 +21,31 @@ pub enum LockError {
     Busy {
         /// The lock file.
         path: PathBuf,
-        /// How long was waited.
+        /// The time waited, in seconds.
         seconds: u64,
     },
-    /// The lock file could not be made or locked.
+    /// The lock file could not be created or locked.
     #[error("locking {}", path.display())]
     File {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A lock that is held, until this is dropped.
+/// A held lock; dropping it releases the lock.
 #[derive(Debug)]
-#[must_use = "the lock is given back when this is dropped"]
+#[must_use = "the lock is released when this is dropped"]
 pub struct Lock(File);
 
 impl Lock {
-    /// The lock, of any kind, that was taken on an open file.
+    /// Wraps an open file on which the caller has taken a lock, shared or exclusive.
     pub fn taken(file: File) -> Lock {
         Lock(file)
     }
 
-    /// The file that is locked.
+    /// The locked file.
     #[must_use]
     pub fn file(&self) -> &File {
         &self.0
@@ -54,23 +54,23 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // If this fails, the lock goes with the last copy of the file.
+        // If this fails, closing the last copy of the file releases the lock.
         self.0.unlock().ok();
     }
 }
 
-/// How often a lock that is held by another is tried again.
+/// The pause between two tries of a lock that another process holds.
 const RETRY: Duration = Duration::from_millis(20);
 
-/// The lock at `path`, held until it is dropped. `on_wait` is called once if it is not free.
+/// Takes the lock at `path`, and waits for it at most `patience`. `on_wait` is called once if the lock is not free.
 ///
 /// # Errors
-/// [`LockError::Busy`] when it was not free for as long as `patience`; [`LockError::File`] when the file, whose directory
-/// must exist, cannot be made or locked.
+/// [`LockError::Busy`] when the lock was not free within `patience`; [`LockError::File`] when the file, whose directory
+/// must exist, cannot be created or locked.
 pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Result<Lock, LockError> {
     let file = open(path)?;
     let start = Instant::now();
-    let mut told = false;
+    let mut reported = false;
     while !locked(&file, path)? {
         if start.elapsed() >= patience {
             return Err(LockError::Busy {
@@ -78,7 +78,7 @@ pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Re
                 seconds: patience.as_secs(),
             });
         }
-        if !std::mem::replace(&mut told, true) {
+        if !std::mem::replace(&mut reported, true) {
             on_wait();
         }
         thread::sleep(RETRY);
@@ -86,10 +86,10 @@ pub fn acquire(path: &Path, patience: Duration, on_wait: &mut dyn FnMut()) -> Re
     Ok(Lock(file))
 }
 
-/// The lock at `path` if it is free, held until it is dropped; `None` if somebody holds it.
+/// Takes the lock at `path` without waiting; `None` if another process holds it.
 ///
 /// # Errors
-/// [`LockError::File`] when the file, whose directory must exist, cannot be made or locked.
+/// [`LockError::File`] when the file, whose directory must exist, cannot be created or locked.
 pub fn try_acquire(path: &Path) -> Result<Option<Lock>, LockError> {
     let file = open(path)?;
     Ok(locked(&file, path)?.then_some(Lock(file)))
@@ -128,7 +128,7 @@ mod tests {
     fn a_held_lock_is_waited_for_until_the_deadline_and_had_after_its_release() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(".lock");
-        let held = acquire(&path, Duration::ZERO, &mut || panic!("nobody holds it")).unwrap();
+        let held = acquire(&path, Duration::ZERO, &mut || panic!("no other holder")).unwrap();
 
         let mut waited = 0;
         let busy = acquire(&path, Duration::from_millis(100), &mut || waited += 1);
