@@ -1,4 +1,4 @@
-//! What can go wrong between a manifest and its save.
+//! The errors of obtaining a save.
 
 use std::error::Error;
 use std::io;
@@ -7,62 +7,62 @@ use std::path::{Path, PathBuf};
 use disk::LockError;
 use disk::files;
 
-/// Why there is no save.
+/// Why a save could not be obtained.
 #[derive(Debug, thiserror::Error)]
 pub enum ObtainError<E: Error + 'static> {
-    /// The store could not look for it or keep it.
+    /// The store could not be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// It was not there, and the caller's function could not make it. Nothing of it was left.
+    /// The save did not exist, and the caller's function failed to make it. Nothing was stored.
     #[error(transparent)]
     Make(E),
 }
 
-/// Why the store could not do what was asked. The cause, where there is one, is the error's source.
+/// A failed operation of the store. The cause, where there is one, is the error's source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// There is no home directory to keep a cache in.
+    /// There is no home directory for the cache.
     #[error("no cache directory: set SCHEDRIG_SAVES, XDG_CACHE_HOME or HOME")]
     NoCacheDir,
     /// The bound of the store is not a number.
     #[error("SCHEDRIG_SAVES_MIB is `{value}`; write a number of MiB, for example 4096")]
     Bound {
-        /// What it is.
+        /// The variable's value.
         value: String,
     },
-    /// The wanted save's manifest is not one that could be read again.
-    #[error("the manifest of a save cannot be kept: {reason}; it must be JSON of at most 1 MiB")]
+    /// The wanted manifest could not be stored and read again.
+    #[error("the manifest of a save cannot be stored: {reason}; it must be JSON of at most 1 MiB")]
     Manifest {
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
-    /// Another process holds a lock for too long, or a lock cannot be made.
+    /// Another process held a lock for too long, or a lock file cannot be created.
     #[error(transparent)]
     Lock(LockError),
-    /// No room for a save. Nothing of it was left.
+    /// The disk is full. Nothing was stored.
     #[error(
         "no room for a save at {}: free some, remove saves with `cargo schedrig saves rm`, or set SCHEDRIG_SAVES to a directory on another disk",
         path.display()
     )]
     Full {
-        /// Where it was to be written.
+        /// The save's directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// No save is called so.
-    #[error("no save `{which}`; {}", known(there))]
+    /// No save matches the name.
+    #[error("no save `{which}`; {}", alternatives(available))]
     NoEntry {
-        /// What was asked for.
+        /// The name given.
         which: String,
         /// The keys of all saves.
-        there: Vec<String>,
+        available: Vec<String>,
     },
-    /// Several saves are called so.
-    #[error("several saves match `{which}`: {}; write more of the one that is meant", matches.join(", "))]
+    /// Several saves match the name.
+    #[error("several saves match `{which}`: {}; give a longer name", matches.join(", "))]
     Ambiguous {
-        /// What was asked for.
+        /// The name given.
         which: String,
         /// The keys that match.
         matches: Vec<String>,
@@ -70,11 +70,11 @@ pub enum StoreError {
     /// A file of the store could not be read or written.
     #[error("{action} {}", path.display())]
     File {
-        /// What was done: reading, writing, …
+        /// The failed action: reading, writing, …
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -102,10 +102,10 @@ impl From<LockError> for StoreError {
     }
 }
 
-fn known(keys: &[String]) -> String {
+fn alternatives(keys: &[String]) -> String {
     if keys.is_empty() {
         "the cache is empty".to_owned()
     } else {
-        format!("there are {}", keys.join(", "))
+        format!("available: {}", keys.join(", "))
     }
 }

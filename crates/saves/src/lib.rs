@@ -1,30 +1,30 @@
 //! A cache of saved machines on disk: one creator each, bounded, least recently used goes first.
 //!
-//! *Architecture invariant:* this crate does not know what a machine is, nor what is inside of a save. A save is a
-//! directory that a caller's function fills, and a manifest, any value that becomes JSON, that says what it must be.
+//! *Architecture invariant:* this crate does not know what a machine is, nor what a save contains. A save is a
+//! directory that a caller's function fills, and a manifest, any value that serialises to JSON, that describes the save.
 //!
 //! ```text
 //! <store>/
 //! ├── <key>/              a save; the key is made from its manifest, see `key_of`
-//! │   ├── …               what its creator wrote
+//! │   ├── …               the creator's files
 //! │   ├── manifest.json   {version, manifest}; written last
-//! │   └── .used           its mtime is the last use; locked while somebody uses the save, see `usage`
-//! ├── .new-<key>/         being written by the holder of the key's lock; a leftover if that is free
+//! │   └── .used           its mtime is the last use; locked while a process uses the save, see `usage`
+//! ├── .new-<key>/         being written by the holder of the key's lock; a leftover if that lock is free
 //! ├── .gone-<key>-…/      being removed
 //! └── .locks/
-//!     ├── 00 … ff         creators of the keys that begin so meet here
+//!     ├── 00 … ff         locks of the creators of keys that begin with these digits
 //!     └── store           held while saves are evicted
 //! ```
 //!
 //! ```text
-//! obtain ─┬─ there, and its manifest is the wanted one ──────────────────────────────────────────────► Entry
-//!         └─ else: the key's lock ─┬─ there now ─────────────────────────────────────────────────────► Entry
+//! obtain ─┬─ exists, with the wanted manifest ───────────────────────────────────────────────────────► Entry
+//!         └─ else: the key's lock ─┬─ exists now ────────────────────────────────────────────────────► Entry
 //!                                  └─ else: make .new-<key> ─► sync ─► rename ─► unlock ─► evict ────► Entry
 //! ```
 //!
-//! A directory that has a key's name is whole: it was synced before it got that name, and loses it before anything in
-//! it is removed. A creator that dies releases its lock by dying; the next one in the queue makes the save. Nothing is
-//! waited for without end.
+//! A directory with a key's name is whole: it is synced before it gets that name, and renamed before anything in it is
+//! removed. The lock of a creator that dies is released; the next waiting creator makes the save. Every wait has a
+//! deadline.
 //!
 //! ```no_run
 //! # use schedrig_saves as saves;

@@ -1,4 +1,4 @@
-//! What is in the store, and taking something out of it by hand.
+//! Listing the saves of the store, and removing them by hand.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,19 +13,19 @@ use crate::manifest::{self, is_key};
 use crate::store::Store;
 use crate::usage;
 
-/// What the store says about one of its saves.
+/// One stored save.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Listed {
-    /// Its name in the store.
+    /// The save's name in the store.
     pub key: String,
-    /// What it must be, in its creator's words; null if it cannot be read.
+    /// The save's manifest, as its creator wrote it; null if it cannot be read.
     pub manifest: Value,
-    /// What it takes of the disk, in bytes; holes in files take nothing.
+    /// The disk space that the save takes, in bytes; holes in files take none.
     pub bytes: u64,
-    /// When it was last used, in seconds since 1970.
+    /// When the save was last used, in seconds since 1970.
     pub last_used_s: u64,
-    /// What is wrong with its manifest, if something is. Who asks for the save then makes it anew.
+    /// Why the manifest cannot be used, if it is damaged. The next caller makes the save again.
     pub damage: Option<String>,
 }
 
@@ -44,11 +44,11 @@ impl Store {
         Ok(saves.into_iter().map(|(_, listed)| listed).collect())
     }
 
-    /// Removes one save, named by the beginning of its key, also if it is in use. Whoever has its files open keeps them.
+    /// Removes one save, named by the beginning of its key, even one in use. Processes that have its files open keep them.
     ///
     /// # Errors
-    /// [`StoreError::NoEntry`] and [`StoreError::Ambiguous`] unless exactly one is named so; [`StoreError::File`] when
-    /// it cannot be removed.
+    /// [`StoreError::NoEntry`] and [`StoreError::Ambiguous`] unless exactly one save matches; [`StoreError::File`] when
+    /// the save cannot be removed.
     pub fn remove(&self, which: &str) -> Result<Listed, StoreError> {
         let listed = self.named(which)?;
         self.take_away(&listed.key)?;
@@ -56,7 +56,7 @@ impl Store {
         Ok(listed)
     }
 
-    /// Removes all saves, also those in use, and says which. One that is being made stays.
+    /// Removes all saves, including those in use, and returns them. A save that is being made is kept.
     ///
     /// # Errors
     /// [`StoreError::File`] when one cannot be removed.
@@ -79,7 +79,7 @@ impl Store {
             .collect())
     }
 
-    /// `None` if it was removed meanwhile.
+    /// Describes a save; `None` if it was removed meanwhile.
     fn describe(&self, key: String) -> Option<Listed> {
         let directory = self.directory.join(&key);
         let (manifest, damage) = match manifest::read(&directory) {
@@ -98,7 +98,7 @@ impl Store {
         })
     }
 
-    /// The one save that goes by a name.
+    /// The one save that matches a name.
     fn named(&self, which: &str) -> Result<Listed, StoreError> {
         let saves = self.list()?;
         let matches: Vec<_> = saves
@@ -111,7 +111,7 @@ impl Store {
             [listed] => Ok((*listed).clone()),
             [] => Err(StoreError::NoEntry {
                 which: which.to_owned(),
-                there: keys(&mut saves.iter()),
+                available: keys(&mut saves.iter()),
             }),
             several => Err(StoreError::Ambiguous {
                 which: which.to_owned(),
@@ -121,7 +121,7 @@ impl Store {
     }
 }
 
-/// What a file, or a directory with all that is in it, takes of the disk. What vanishes meanwhile takes nothing.
+/// The disk space of a file, or of a directory with its contents; files removed meanwhile count as 0.
 pub(crate) fn bytes_of(path: &Path) -> u64 {
     /// The unit of `st_blocks`, whatever the file system's own is.
     const BLOCK_BYTES: u64 = 512;

@@ -1,11 +1,11 @@
-//! What a save must be: its manifest, and the key by which it is found.
+//! The description of a save: its manifest, and the key derived from it.
 //!
 //! ```json
 //! {"version":1,"manifest":…}
 //! ```
 //!
-//! The manifest is compared as it reads back, on both sides: a number that JSON does not carry exactly is then still
-//! equal to itself.
+//! Manifests are compared as parsed from JSON, on both sides: a number that JSON does not represent exactly is then
+//! still equal to itself.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -21,7 +21,7 @@ use crate::error::StoreError;
 /// with fields in the order in which they serialise.
 ///
 /// # Errors
-/// [`StoreError::Manifest`] when it cannot become JSON.
+/// [`StoreError::Manifest`] when the manifest cannot be serialised.
 pub fn key_of<M: Serialize>(manifest: &M) -> Result<String, StoreError> {
     let json = serde_json::to_vec(manifest).map_err(|error| StoreError::Manifest {
         reason: error.to_string(),
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub(crate) key: String,
     /// The contents of `manifest.json`.
     pub(crate) bytes: Vec<u8>,
-    /// What reading them gives.
+    /// The value parsed from these bytes.
     pub(crate) manifest: Value,
 }
 
@@ -54,38 +54,38 @@ impl Wanted {
     }
 }
 
-/// What is wrong with a save, as far as the store can tell.
+/// Why a save's manifest cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Damage {
     #[error("{MANIFEST} cannot be read: {0}")]
     Unreadable(#[from] io::Error),
     #[error("{MANIFEST} is not a file")]
     NoFile,
-    #[error("{MANIFEST} has more than {MANIFEST_MAX_BYTES} bytes")]
+    #[error("{MANIFEST} has more than {MAX_MANIFEST_BYTES} bytes")]
     Long,
     #[error("{MANIFEST} cannot be understood: {0}")]
     Json(#[from] serde_json::Error),
     #[error("{MANIFEST} has version {0}, and this program knows version {VERSION}")]
     Version(u32),
-    #[error("{MANIFEST} is that of another save")]
+    #[error("{MANIFEST} describes another save")]
     Another,
 }
 
-/// The manifest of the save in a directory.
+/// Reads the manifest of the save in a directory.
 pub(crate) fn read(directory: &Path) -> Result<Value, Damage> {
     let path = directory.join(MANIFEST);
-    // What is no file, a pipe for example, could block its reader for ever.
+    // Opening a pipe, for example, could block for ever.
     if !fs::metadata(&path)?.is_file() {
         return Err(Damage::NoFile);
     }
     let mut bytes = Vec::new();
     File::open(path)?
-        .take(MANIFEST_MAX_BYTES + 1)
+        .take(MAX_MANIFEST_BYTES + 1)
         .read_to_end(&mut bytes)?;
     parse(&bytes)
 }
 
-/// Whether a name is a key: what has another name in the store's directory is none of the store's.
+/// Whether a name is a key: the store ignores other names in its directory.
 pub(crate) fn is_key(name: &str) -> bool {
     name.len() == KEY_DIGITS && name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
@@ -97,8 +97,8 @@ const VERSION: u32 = 1;
 /// 128 bits: no two manifests of one store have the same.
 const KEY_DIGITS: usize = 32;
 
-/// A manifest has some hundred bytes; what has more than this is not read into memory.
-const MANIFEST_MAX_BYTES: u64 = 1 << 20;
+/// The largest manifest read into memory, in bytes; real ones have some hundred.
+const MAX_MANIFEST_BYTES: u64 = 1 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Contents<M> {
@@ -107,7 +107,7 @@ struct Contents<M> {
 }
 
 fn parse(bytes: &[u8]) -> Result<Value, Damage> {
-    if bytes.len() as u64 > MANIFEST_MAX_BYTES {
+    if bytes.len() as u64 > MAX_MANIFEST_BYTES {
         return Err(Damage::Long);
     }
     let contents: Contents<Value> = serde_json::from_slice(bytes)?;

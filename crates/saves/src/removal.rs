@@ -1,4 +1,4 @@
-//! Taking saves out of the store, so that nobody sees half of one; and removing what interrupted processes left.
+//! Removing saves, so that no reader sees half of one, and removing the leftovers of interrupted processes.
 
 use std::fs;
 use std::io;
@@ -15,26 +15,26 @@ use crate::manifest::is_key;
 use crate::store::Store;
 use crate::usage;
 
-/// How long another's eviction is waited for; after that its successor sees to the bound.
+/// How long to wait for another process's eviction; after that, the next eviction restores the bound.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many names are tried for what is taken away. One is enough unless process ids repeat, as they do in containers.
-const NAMES: u32 = 1000;
+/// The most names tried for a removed directory. One is enough unless process ids repeat, as in containers.
+const MAX_NAMES: u32 = 1000;
 
 impl Store {
-    /// Removes leftovers, and saves until the rest is within the bound. The save is made by now, so what fails here is
-    /// no failure of its creator.
+    /// Removes leftovers, then saves until the rest is within the bound. Failures are only logged: the creator's save
+    /// is already in the store.
     pub(crate) fn keep_bound(&self) {
         self.sweep();
         let evicted = self
             .lock("store", PATIENCE.min(self.patience), &mut |_| ())
             .and_then(|_lock| self.evict());
         if let Err(error) = evicted {
-            tracing::warn!(directory = %self.directory.display(), %error, "the bound of the saves was not kept");
+            tracing::warn!(directory = %self.directory.display(), %error, "saves exceed their bound: eviction failed");
         }
     }
 
-    /// Removes those saves that were not used for the longest time. The caller holds the store's lock.
+    /// Removes the least recently used saves. The caller holds the store's lock.
     fn evict(&self) -> Result<(), StoreError> {
         let mut saves: Vec<_> = self
             .keys()?
@@ -53,14 +53,14 @@ impl Store {
             match self.evict_one(&key) {
                 Ok(true) => total -= bytes,
                 Ok(false) => {}
-                // One that cannot be removed must not save all others.
+                // A save that cannot be removed must not keep the others.
                 Err(error) => tracing::warn!(key, %error, "save not evicted"),
             }
         }
         Ok(())
     }
 
-    /// Removes a save unless it is used; `false` if it stays.
+    /// Removes a save unless it is in use; `false` if it was kept.
     fn evict_one(&self, key: &str) -> Result<bool, StoreError> {
         let directory = self.directory.join(key);
         let right = usage::release(&directory).map_err(StoreError::file("locking", &directory))?;
@@ -71,16 +71,16 @@ impl Store {
         Ok(true)
     }
 
-    /// Removes one save; `false` if there was none.
+    /// Removes one save; `false` if it did not exist.
     pub(crate) fn take_away(&self, key: &str) -> Result<bool, StoreError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let directory = self.directory.join(key);
         let removing = || StoreError::file("removing", &directory);
         let mut last = io::Error::from(io::ErrorKind::AlreadyExists);
-        for _ in 0..NAMES {
+        for _ in 0..MAX_NAMES {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{GONE}{key}-{}-{number}", std::process::id());
-            // No new directory around it: there may be no room for one.
+            // Renamed in place: a full disk may have no room for a new directory around it.
             let gone = self.directory.join(name);
             match fs::rename(&directory, &gone) {
                 Ok(()) => return remove(&gone).map(|()| true).map_err(removing()),
@@ -92,7 +92,7 @@ impl Store {
         Err(removing()(last))
     }
 
-    /// Removes what interrupted processes left. What somebody is at work on stays.
+    /// Removes the leftovers of interrupted processes; directories that a live process works on are kept.
     pub(crate) fn sweep(&self) {
         for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -117,13 +117,13 @@ impl Store {
     }
 }
 
-/// The name of the lock at which the creators of a key meet: its first two digits, so that locks, which are never removed,
-/// are at most 256.
+/// The name of the lock of a key's creators: the key's first two digits, so that there are at most 256 locks, which are
+/// never removed.
 pub(crate) fn creators(key: &str) -> &str {
     key.get(..2).unwrap_or(key)
 }
 
-/// Removes a file or a directory with all that is in it; it may be gone already, or be removed by another meanwhile.
+/// Removes a file, or a directory with its contents; it may be absent, or be removed by another process meanwhile.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     let removed = match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),

@@ -1,4 +1,4 @@
-//! Finding a save, or having it made: once, however many want it.
+//! Obtaining a save: found in the store, or made once, however many callers want it.
 
 use std::error::Error;
 use std::ffi::OsStr;
@@ -26,22 +26,21 @@ pub struct Store {
     pub(crate) patience: Duration,
 }
 
-/// A save that is there and whole. As long as this value lives, the save is not evicted; whoever has its files open
-/// keeps them anyway.
+/// A whole save in the store. The save is not evicted while this value lives; open files remain usable in any case.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its name in the store.
+    /// The save's name in the store.
     pub key: String,
-    /// Where its files are. They are everybody's: read only.
+    /// The directory with the save's files. They are shared: read only.
     pub directory: PathBuf,
-    /// Whether it was made just now, by this call.
+    /// Whether this call made the save.
     pub made: bool,
-    /// The lock that keeps it from eviction; `None` where none can be had.
+    /// The lock that prevents eviction; `None` if it could not be taken.
     pub(crate) hold: Option<Arc<Lock>>,
 }
 
-/// One step of progress, told on the caller's own thread.
+/// One step of progress, reported on the caller's own thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Progress {
@@ -50,33 +49,33 @@ pub enum Progress {
         /// The lock file.
         lock: PathBuf,
     },
-    /// The save is not there and is being made.
+    /// The save does not exist and is being made.
     Making,
 }
 
-/// What is at a key's place.
+/// The state of a key's directory.
 enum Look {
     Whole(Entry),
-    /// A directory that is not the wanted save, with the lock that keeps others from evicting it.
+    /// A directory that is not the wanted save, with the lock that prevents its eviction.
     Damaged(Damage, Option<Lock>),
     Absent,
-    Leaving,
+    Evicting,
 }
 
-/// The bound unless one is given: some twenty saves of small machines.
+/// The default bound, in bytes: some twenty saves of small machines.
 const BOUND_BYTES: u64 = 10 << 30;
 
-/// How long a creator is waited for: longer than the boot of any machine.
+/// How long to wait for another creator: longer than the boot of any machine.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
-/// How often it is looked whether an eviction has ended, which takes a rename.
+/// The pause between two checks whether an eviction, one rename, has ended.
 const RETRY: Duration = Duration::from_millis(5);
 
 const DIRECTORY_VARIABLE: &str = "SCHEDRIG_SAVES";
 const BOUND_VARIABLE: &str = "SCHEDRIG_SAVES_MIB";
 
 impl Store {
-    /// The user's store: in `$SCHEDRIG_SAVES`, else in `$XDG_CACHE_HOME/schedrig/saves`; bounded by
+    /// Opens the user's store: in `$SCHEDRIG_SAVES`, else in `$XDG_CACHE_HOME/schedrig/saves`; bounded by
     /// `$SCHEDRIG_SAVES_MIB`, else by 10 GiB. An empty variable counts as none.
     ///
     /// # Errors
@@ -95,7 +94,7 @@ impl Store {
         Ok(Self::open(directory)?.with_bound(bound_bytes))
     }
 
-    /// The store in a directory, which is made if it is not there. Its bound is 10 GiB.
+    /// Opens the store in a directory, which is created if missing. Its bound is 10 GiB.
     ///
     /// # Errors
     /// [`StoreError::File`] if the directory cannot be made.
@@ -110,8 +109,8 @@ impl Store {
         })
     }
 
-    /// This store with another bound: when a new save makes all of them take more bytes of the disk, those that were
-    /// not used for the longest time are removed. A save that is in use stays, so a bound can be exceeded.
+    /// Replaces the bound, in bytes on disk: when a new save makes the store exceed it, the least recently used saves
+    /// are removed. A save in use is kept, so the bound can be exceeded.
     #[must_use]
     pub fn with_bound(self, bytes: u64) -> Self {
         Self {
@@ -120,24 +119,24 @@ impl Store {
         }
     }
 
-    /// This store with another deadline for waiting on other creators; it is 30 minutes unless given.
+    /// Replaces the deadline for waits on other creators, which is 30 minutes by default.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }
     }
 
-    /// The directory that the store is in.
+    /// The store's directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// The save of this manifest: the one that is there, or the one that `make` puts into the empty directory it is
-    /// given. Of all that want the same one at the same time, one makes it and the others wait.
+    /// Obtains the save of this manifest: the stored one, or a new one that `make` writes into the empty directory it is
+    /// given. Of concurrent callers with the same manifest, one makes the save and the others wait.
     ///
-    /// What `make` writes has names other than `manifest.json` and `.used`. It must not ask this store for another save:
-    /// the two may share a lock. The store does not look into the files of a save; who finds them wanting says
-    /// [`discard`](Self::discard) and asks again.
+    /// `make` must not write files named `manifest.json` or `.used`, nor obtain another save of this store: the two may
+    /// share a lock. The store does not check the files of a save; a caller that finds them damaged calls
+    /// [`discard`](Self::discard) and obtains the save again.
     ///
     /// # Errors
     /// [`ObtainError::Make`] when `make` fails, which leaves nothing; [`ObtainError::Store`] when the store cannot be
@@ -156,10 +155,10 @@ impl Store {
         match self.look_after_evictions(&wanted)? {
             Look::Whole(entry) => return Ok(entry),
             Look::Damaged(damage, _hold) => {
-                tracing::warn!(key = wanted.key, %damage, "save is made anew");
+                tracing::warn!(key = wanted.key, %damage, "damaged save is made again");
                 self.take_away(&wanted.key)?;
             }
-            Look::Absent | Look::Leaving => {}
+            Look::Absent | Look::Evicting => {}
         }
         progress(Progress::Making);
         let entry = self.create(&wanted, make)?;
@@ -168,11 +167,11 @@ impl Store {
         Ok(entry)
     }
 
-    /// Takes a save out of the store whose files are damaged: the next who asks makes it anew. If others have done so
-    /// already, theirs stays.
+    /// Removes a save with damaged files, so that the next caller makes it again. A save that another caller has already
+    /// remade is kept.
     ///
     /// # Errors
-    /// [`StoreError::File`] when it cannot be removed.
+    /// [`StoreError::File`] when the save cannot be removed.
     pub fn discard(&self, entry: &Entry) -> Result<(), StoreError> {
         let replaced = |hold: &Arc<Lock>| !usage::is_of(hold, &entry.directory);
         if entry.hold.as_ref().is_some_and(replaced) {
@@ -193,7 +192,7 @@ impl Store {
         })?)
     }
 
-    /// Where a lock is; its directory is made if somebody has removed it.
+    /// The path of a lock; its directory is created if missing.
     pub(crate) fn lock_path(&self, name: &str) -> Result<PathBuf, StoreError> {
         let locks = self.directory.join(".locks");
         fs::create_dir_all(&locks).map_err(StoreError::file("creating", &locks))?;
@@ -205,9 +204,9 @@ impl Store {
         let hold = match usage::claim(&directory) {
             Claim::Held(file) => Some(file),
             Claim::Absent => return Look::Absent,
-            Claim::Leaving => return Look::Leaving,
-            Claim::Untold(error) => {
-                tracing::debug!(directory = %directory.display(), %error, "use not noted");
+            Claim::Evicting => return Look::Evicting,
+            Claim::Unrecorded(error) => {
+                tracing::debug!(directory = %directory.display(), %error, "use not recorded");
                 None
             }
         };
@@ -223,14 +222,14 @@ impl Store {
         }
     }
 
-    /// Looks when no eviction is under way at the key's place: one that has begun must not hit what is made next. The
-    /// caller holds the key's lock.
+    /// The state of the key's directory once no eviction of it is under way: an eviction that has begun must not remove
+    /// the save that is made next. The caller holds the key's lock.
     fn look_after_evictions(&self, wanted: &Wanted) -> Result<Look, StoreError> {
         let start = Instant::now();
         loop {
             match self.look(wanted) {
-                Look::Leaving if start.elapsed() < self.patience => std::thread::sleep(RETRY),
-                Look::Leaving => {
+                Look::Evicting if start.elapsed() < self.patience => std::thread::sleep(RETRY),
+                Look::Evicting => {
                     return Err(StoreError::Lock(disk::LockError::Busy {
                         path: self.directory.join(&wanted.key).join(usage::USED),
                         seconds: self.patience.as_secs(),
@@ -241,7 +240,7 @@ impl Store {
         }
     }
 
-    /// Makes a save and moves it to its place, where nothing is. The caller holds the key's lock.
+    /// Makes a save and moves it to its place, which is empty. The caller holds the key's lock.
     fn create<E: Error + Send + Sync + 'static>(
         &self,
         wanted: &Wanted,
@@ -259,8 +258,8 @@ impl Store {
             files::write_new(&aside.0.join(MANIFEST), &wanted.bytes)?;
             let hold = match usage::claim(&aside.0) {
                 Claim::Held(file) => file,
-                Claim::Untold(error) => return Err(error),
-                Claim::Absent | Claim::Leaving => return Err(io::ErrorKind::NotFound.into()),
+                Claim::Unrecorded(error) => return Err(error),
+                Claim::Absent | Claim::Evicting => return Err(io::ErrorKind::NotFound.into()),
             };
             files::sync_dir(&aside.0)?;
             fs::rename(&aside.0, &directory)?;
@@ -277,7 +276,7 @@ impl Store {
     }
 }
 
-/// A directory that is removed if it is still there at the end: a save that was not finished.
+/// The directory of an unfinished save; dropping it removes the directory unless it was renamed.
 struct Aside(PathBuf);
 
 impl Drop for Aside {

@@ -1,4 +1,4 @@
-//! Who uses a save, and when one was last used: the file `.used` beside its manifest.
+//! The use of saves, now and last: the file `.used` beside a save's manifest.
 //!
 //! ```text
 //!            ┌──────────── shared lock, mtime = now ────────────┐
@@ -7,8 +7,8 @@
 //! ```
 //!
 //! An [`Entry`](crate::Entry) holds the shared lock, eviction takes the exclusive one and never waits for it. So a save
-//! is not evicted between the moment in which it is found and the one in which its files are open. Locks are on the
-//! file, not on its name; whoever has one then looks whether the name still leads to that file.
+//! is not evicted between its lookup and the opening of its files. Locks are on the file, not on its name; the holder
+//! of a lock then checks that the name still leads to the locked file.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -18,42 +18,42 @@ use std::time::SystemTime;
 
 use disk::Lock;
 
-/// What came of the wish to use what is in a directory.
+/// The result of claiming a save for use.
 pub(crate) enum Claim {
-    /// It is not evicted before this is dropped.
+    /// The save is not evicted before this lock is dropped.
     Held(Lock),
-    /// There is no such directory.
+    /// The directory does not exist.
     Absent,
-    /// It is being evicted.
-    Leaving,
-    /// It can be used, but nobody can be told so: the directory is read-only, for example.
-    Untold(io::Error),
+    /// The save is being evicted.
+    Evicting,
+    /// The save can be used, but the use cannot be recorded: the directory is read-only, for example.
+    Unrecorded(io::Error),
 }
 
-/// Says that what is in a directory is used now, and from now on.
+/// Claims the save in a directory for use, from now on.
 pub(crate) fn claim(directory: &Path) -> Claim {
     let file = match open(directory) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Claim::Absent,
-        Err(error) => return Claim::Untold(error),
+        Err(error) => return Claim::Unrecorded(error),
     };
     match file.try_lock_shared() {
         Ok(()) => {
             let lock = Lock::taken(file);
             if !is_of(&lock, directory) {
-                return Claim::Leaving;
+                return Claim::Evicting;
             }
             if let Err(error) = lock.file().set_modified(SystemTime::now()) {
-                tracing::debug!(directory = %directory.display(), %error, "use not noted");
+                tracing::debug!(directory = %directory.display(), %error, "use not recorded");
             }
             Claim::Held(lock)
         }
-        Err(TryLockError::WouldBlock) => Claim::Leaving,
-        Err(TryLockError::Error(error)) => Claim::Untold(error),
+        Err(TryLockError::WouldBlock) => Claim::Evicting,
+        Err(TryLockError::Error(error)) => Claim::Unrecorded(error),
     }
 }
 
-/// The right to evict a directory, until it is dropped; `None` if it is used, or not there any more.
+/// Takes the exclusive lock that permits eviction of a directory; `None` if the save is in use or was removed.
 pub(crate) fn release(directory: &Path) -> io::Result<Option<Lock>> {
     let file = match open(directory) {
         Ok(file) => file,
@@ -70,15 +70,15 @@ pub(crate) fn release(directory: &Path) -> io::Result<Option<Lock>> {
     }
 }
 
-/// Whether the file is the `.used` that is in the directory now.
+/// Whether the locked file is still the directory's `.used`.
 pub(crate) fn is_of(lock: &Lock, directory: &Path) -> bool {
-    let (Ok(held), Ok(there)) = (lock.file().metadata(), fs::metadata(directory.join(USED))) else {
+    let (Ok(held), Ok(current)) = (lock.file().metadata(), fs::metadata(directory.join(USED))) else {
         return false;
     };
-    (held.dev(), held.ino()) == (there.dev(), there.ino())
+    (held.dev(), held.ino()) == (current.dev(), current.ino())
 }
 
-/// When what is in a directory was last used; what never was counts from its making.
+/// When the save in a directory was last used; an unused one counts from its creation.
 pub(crate) fn last(directory: &Path) -> SystemTime {
     fs::metadata(directory.join(USED))
         .or_else(|_| fs::symlink_metadata(directory))

@@ -1,10 +1,10 @@
-//! What the bound does, and the sweeping of leftovers.
+//! Eviction by the bound, and removal of leftovers.
 
 use super::*;
 
 const SAVE: &[u8] = &[1; 100_000];
 
-/// A store with room for so many saves of the tests.
+/// A store with room for this number of test saves.
 fn room_for(saves: u64, store: Store) -> Store {
     store.with_bound(saves * 120_000)
 }
@@ -113,7 +113,7 @@ fn damaged_saves_count_and_are_evicted_too() {
 #[test]
 fn leftovers_are_swept_but_not_what_a_living_creator_writes() {
     let (_dir, store) = store();
-    // Their creators meet at different locks.
+    // The two keys have different locks.
     let [new, dead, alive] = ["1", "2", "3"];
     assert_eq!(
         [new, dead, alive]

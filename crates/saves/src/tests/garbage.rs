@@ -1,10 +1,10 @@
-//! Whatever is in the store's files, it ends in a save.
+//! Damaged files of the store: obtaining still ends in a save.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Puts this in place of the manifest of "a", and wants it to be found damaged, and to be made anew.
+/// Replaces the manifest of "a", and asserts that the damage is detected and the save made again.
 fn check(damage: &dyn Fn(&Path), part: &str) {
     let (_dir, store) = store();
     let entry = obtain(&store, "a", b"old").unwrap();

@@ -30,16 +30,16 @@ fn store() -> (TempDir, Store) {
 
 type Obtained = Result<Entry, ObtainError<io::Error>>;
 
-/// Asks for the save of a name, and makes it with this content.
+/// Obtains the save of a name; makes it with this content if missing.
 fn obtain(store: &Store, name: &str, content: &[u8]) -> Obtained {
     store.obtain(&name, &mut |_| (), |directory| {
         fs::write(directory.join("ram"), content)
     })
 }
 
-/// Asks for the save of a name, which must be there.
+/// Obtains the save of a name, which must exist.
 fn find(store: &Store, name: &str) -> Entry {
-    let make = |_: &Path| -> io::Result<()> { panic!("{name} is there and need not be made") };
+    let make = |_: &Path| -> io::Result<()> { panic!("{name} exists and need not be made") };
     let entry = store.obtain(&name, &mut |_| (), make).unwrap();
     assert!(!entry.made);
     entry
@@ -118,7 +118,7 @@ fn eight_threads_that_want_the_same_save_elect_one_creator() {
     let start = Barrier::new(THREADS);
     let want = || {
         start.wait();
-        let mut told = |step| {
+        let mut report = |step| {
             waiting.fetch_add(
                 usize::from(matches!(step, Progress::Waiting { .. })),
                 Ordering::SeqCst,
@@ -133,7 +133,7 @@ fn eight_threads_that_want_the_same_save_elect_one_creator() {
             }
             fs::write(directory.join("ram"), b"ram")
         };
-        let entry = store.obtain(&"a", &mut told, make).unwrap();
+        let entry = store.obtain(&"a", &mut report, make).unwrap();
         assert_eq!(content(&entry), b"ram");
         entry.made
     };
@@ -149,7 +149,7 @@ fn eight_threads_that_want_the_same_save_elect_one_creator() {
     assert_eq!(
         waiting.into_inner(),
         THREADS - 1,
-        "each is told once that it waits"
+        "each waiting creator reports it once"
     );
 }
 
@@ -230,7 +230,7 @@ fn a_discarded_save_is_made_anew_once() {
     store.discard(&first).unwrap();
     store.discard(&first).unwrap();
     assert!(obtain(&store, "a", b"good").unwrap().made);
-    // Who found the damage in the old one too must not hit the new one.
+    // A second caller that found the same damage must not discard the new save.
     store.discard(&second).unwrap();
     assert_eq!(content(&find(&store, "a")), b"good");
 }
@@ -287,7 +287,7 @@ fn a_save_is_removed_by_the_beginning_of_its_key() {
     for wrong in ["x", "", "../", "."] {
         let error = store.remove(wrong).unwrap_err();
         assert!(
-            matches!(&error, StoreError::NoEntry { there, .. } if there.len() == 17),
+            matches!(&error, StoreError::NoEntry { available, .. } if available.len() == 17),
             "{error}"
         );
     }
@@ -350,7 +350,7 @@ fn a_full_disk_is_an_error_with_the_way_out_and_leaves_nothing() {
     }
     assert_eq!(names(&store), names_of(&["kept"]));
 
-    // What helps must work on the full disk.
+    // The advice in the message must work on a full disk.
     fill(dir.path()).unwrap();
     store.remove(&key("kept")).unwrap();
     assert_eq!(names(&store), BTreeSet::new());

@@ -1,4 +1,4 @@
-//! What holds between processes: the test program is started again as a creator.
+//! Guarantees between processes: the test program is started again as a creator.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
@@ -7,7 +7,7 @@ use super::*;
 
 const PLACE: &str = "SCHEDRIG_TEST_SAVES";
 
-/// A process that wants the save "a", and says on its standard output how it fares.
+/// A process that obtains the save "a" and reports its steps on standard output.
 struct Creator {
     process: Child,
     lines: BufReader<ChildStdout>,
@@ -24,15 +24,15 @@ impl Creator {
         Self { process, lines }
     }
 
-    /// The next thing that it says.
-    fn says(&mut self) -> String {
+    /// The next reported step.
+    fn next_step(&mut self) -> String {
         let line = self.lines.by_ref().lines().map_while(Result::ok);
         line.filter_map(|line| Some(line.split_once("creator: ")?.1.to_owned()))
             .next()
-            .expect("the creator says something before it ends")
+            .expect("the creator reports a step before it ends")
     }
 
-    /// Lets it finish what it makes.
+    /// Lets the process finish its save.
     fn go_on(&mut self) {
         drop(self.process.stdin.take());
     }
@@ -58,7 +58,7 @@ fn creator_in_another_process() {
         return;
     };
     let store = Store::open(place).unwrap();
-    let mut told = |step| {
+    let mut report = |step| {
         if let Progress::Waiting { .. } = step {
             println!("creator: waits");
         }
@@ -69,7 +69,7 @@ fn creator_in_another_process() {
         io::stdin().read_to_end(&mut Vec::new())?;
         fs::write(directory.join("ram"), b"of another process")
     };
-    let entry = store.obtain(&"a", &mut told, make).unwrap();
+    let entry = store.obtain(&"a", &mut report, make).unwrap();
     assert_eq!(content(&entry), b"of another process");
     println!("creator: {}", if entry.made { "made it" } else { "found it" });
 }
@@ -78,12 +78,12 @@ fn creator_in_another_process() {
 fn two_processes_that_want_the_same_save_elect_one_creator() {
     let (_dir, store) = store();
     let mut first = Creator::start(&store);
-    assert_eq!(first.says(), "makes");
+    assert_eq!(first.next_step(), "makes");
     let mut second = Creator::start(&store);
-    assert_eq!(second.says(), "waits");
+    assert_eq!(second.next_step(), "waits");
     first.go_on();
-    assert_eq!(first.says(), "made it");
-    assert_eq!(second.says(), "found it");
+    assert_eq!(first.next_step(), "made it");
+    assert_eq!(second.next_step(), "found it");
     first.end();
     second.end();
     assert_eq!(content(&find(&store, "a")), b"of another process");
@@ -93,12 +93,12 @@ fn two_processes_that_want_the_same_save_elect_one_creator() {
 fn a_killed_creator_leaves_nothing_valid_and_the_next_in_the_queue_makes_the_save() {
     let (_dir, store) = store();
     let mut first = Creator::start(&store);
-    assert_eq!(first.says(), "makes");
+    assert_eq!(first.next_step(), "makes");
     let mut second = Creator::start(&store);
-    assert_eq!(second.says(), "waits");
+    assert_eq!(second.next_step(), "waits");
     first.process.kill().unwrap();
     first.process.wait().unwrap();
-    assert_eq!(second.says(), "makes");
+    assert_eq!(second.next_step(), "makes");
     assert_eq!(store.list().unwrap(), []);
     second.process.kill().unwrap();
     second.process.wait().unwrap();
