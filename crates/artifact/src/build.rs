@@ -1,4 +1,4 @@
-//! One program, built and copied to where the outer crate can include it.
+//! One program, built and copied to the outer crate's `OUT_DIR` for inclusion.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,23 +6,23 @@ use std::{env, fmt, fs, io};
 
 use crate::{command, inputs};
 
-/// A program of the workspace that is to be embedded.
+/// The build of a workspace program for embedding.
 #[derive(Debug, Clone)]
 pub struct Build {
     pub(crate) package: String,
     pub(crate) kind: Kind,
 }
 
-/// What the linker makes.
+/// The kind of linked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A shared object for a C program to load.
     Cdylib,
-    /// A program without an interpreter: it runs where there is no file but itself.
+    /// A statically linked program: it runs without an interpreter or libraries.
     StaticBinary,
 }
 
-/// The program could not be built or handed over.
+/// Why a program could not be built or embedded.
 #[derive(thiserror::Error)]
 pub enum BuildError {
     /// The code does not run in a build script.
@@ -37,14 +37,14 @@ pub enum BuildError {
         #[source]
         source: io::Error,
     },
-    /// The second cargo failed; it told why on standard error.
+    /// The second cargo failed; its reason is on standard error.
     #[error(
         "build {package} for embedding ({status}); the compiler's messages are above, and `{command}` repeats it"
     )]
     Failed {
         /// The package.
         package: String,
-        /// Cargo's exit status in words.
+        /// Cargo's exit status.
         status: String,
         /// The command as a shell would take it.
         command: String,
@@ -60,7 +60,7 @@ pub enum BuildError {
     /// A file could not be read or copied.
     #[error("{doing} {}", path.display())]
     File {
-        /// What was being done.
+        /// The failed action.
         doing: &'static str,
         /// The file.
         path: PathBuf,
@@ -70,7 +70,7 @@ pub enum BuildError {
     },
 }
 
-/// A build script's `main` shows its error with `Debug`: make that the readable text, with its causes.
+/// The readable message with its causes, since a build script's `main` prints its error with `Debug`.
 impl fmt::Debug for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
@@ -84,7 +84,7 @@ impl fmt::Debug for BuildError {
 }
 
 impl Build {
-    /// The shared object of `package`, whose manifest says `crate-type = ["cdylib"]`.
+    /// The shared object of `package`, whose manifest has `crate-type = ["cdylib"]`.
     pub fn cdylib(package: &str) -> Build {
         Build {
             package: package.to_owned(),
@@ -92,7 +92,7 @@ impl Build {
         }
     }
 
-    /// The program of `package` (the binary bears the package's name), linked statically.
+    /// The program of `package` (the binary has the package's name), linked statically.
     pub fn static_binary(package: &str) -> Build {
         Build {
             package: package.to_owned(),
@@ -100,8 +100,8 @@ impl Build {
         }
     }
 
-    /// Builds it and sets the environment variable `variable` to the file's path for the crate that is being
-    /// built; tells cargo to run this script again when one of the program's sources changes.
+    /// Builds the program, sets the environment variable `variable` to its path for the outer crate, and makes cargo
+    /// run this script again when one of the program's sources changes.
     pub fn embed(&self, variable: &str) -> Result<(), BuildError> {
         let here = PathBuf::from(variable_of_cargo("CARGO_MANIFEST_DIR")?);
         let out = PathBuf::from(variable_of_cargo("OUT_DIR")?);

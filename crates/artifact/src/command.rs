@@ -1,4 +1,4 @@
-//! The second cargo: its arguments, its environment, and what it says it made.
+//! The second cargo: its arguments, its environment, and the files it reports.
 
 use std::env;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use crate::build::{Build, Kind};
 /// flags below away from build scripts and procedural macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Small and fast, and the same in every outer profile. A panic has nowhere to unwind to in either program.
+/// The profile: small, fast, and the same for every outer profile. In neither program can a panic unwind.
 const PROFILE: [&str; 6] = [
     "profile.release.opt-level=2",
     "profile.release.debug=false",
@@ -22,8 +22,7 @@ const PROFILE: [&str; 6] = [
     "profile.release.codegen-units=1",
 ];
 
-/// What of the outer cargo's `CARGO_*` variables the second one may see: where things are, how the network is
-/// reached, and the job server that the two share.
+/// The `CARGO_*` variables that the second cargo inherits: paths, network settings, and the shared job server.
 const KEPT: [&str; 6] = [
     "CARGO_HOME",
     "CARGO_MAKEFLAGS",
@@ -49,10 +48,10 @@ const DROPPED: [&str; 12] = [
     "OUT_DIR",
 ];
 
-/// What parts the flags in `CARGO_ENCODED_RUSTFLAGS`.
+/// The separator of flags in `CARGO_ENCODED_RUSTFLAGS`.
 const FLAG_SEPARATOR: &str = "\u{1f}";
 
-/// Builds `build` as seen from the directory `here`, into `target_dir`; returns the file it made.
+/// Builds `build` as seen from the directory `here`, into `target_dir`; returns the built file.
 pub(crate) fn run(build: &Build, here: &Path, target_dir: &Path) -> Result<PathBuf, BuildError> {
     let cargo = PathBuf::from(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     let mut command = Command::new(&cargo);
@@ -66,7 +65,7 @@ pub(crate) fn run(build: &Build, here: &Path, target_dir: &Path) -> Result<PathB
     for (name, _) in env::vars_os().filter(|(name, _)| is_outer(name)) {
         command.env_remove(name);
     }
-    // Set even where empty: it overrides what configuration files say.
+    // Set even when empty: it overrides configuration files.
     let flags = [rustflags(build.kind), anonymous_paths(here)].concat();
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join(FLAG_SEPARATOR));
 
@@ -131,7 +130,7 @@ fn kind_name(kind: Kind) -> &'static str {
     }
 }
 
-/// Does this variable speak of the outer build? `CARGO` and `RUSTC` do not: they name the tools.
+/// Whether this variable describes the outer build. `CARGO` and `RUSTC` do not: they name the tools.
 fn is_outer(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
     let of_cargo = name.starts_with("CARGO_") && !KEPT.iter().any(|kept| name.starts_with(kept));

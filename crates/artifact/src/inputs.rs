@@ -1,4 +1,4 @@
-//! Which files a program was made from: the answer to "when must the build script run again?".
+//! The files that a program was built from: a change of one makes the build script run again.
 //!
 //! Cargo writes a dep-info file (`name.d`, a make rule) beside each artifact; it names the sources of the
 //! package and of all its path dependencies. Manifests are not in it: each source has the next `Cargo.toml` above it.
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use crate::BuildError;
 
-/// Sources, manifests and the lock file behind the artifact `built`, for a package that is built from `here`.
+/// Sources, manifests and the lock file that the artifact `built` depends on, for a package that is built from `here`.
 pub(crate) fn of(built: &Path, here: &Path) -> Result<BTreeSet<PathBuf>, BuildError> {
     let rule = built.with_extension("d");
     let text = fs::read_to_string(&rule).map_err(|source| BuildError::File {

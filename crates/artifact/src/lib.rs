@@ -1,7 +1,7 @@
 //! Builds a workspace program for embedding, from a build script.
 //!
-//! The guest's agent and QEMU's plugin are programs of this workspace that end up as bytes inside of others, so
-//! that a user has one thing to install. A build script runs a second cargo for them:
+//! The guest's agent and QEMU's plugin are programs of this workspace that are embedded in others as bytes, so that a
+//! user installs one crate. A build script runs a second cargo for them:
 //!
 //! ```no_run
 //! # use schedrig_artifact as artifact;
@@ -16,9 +16,9 @@
 //! static AGENT: &[u8] = include_bytes!(env!("SCHEDRIG_GUEST"));
 //! ```
 //!
-//! What the second cargo makes depends on the sources and the compiler alone. Flags, wrappers and profiles of the
-//! outer build (`cargo clippy`, coverage, `-Ctarget-cpu=native`) must not reach a program that runs in
-//! another machine, so the environment is cleaned and the profile is fixed, see the `command` module.
+//! The built program depends on the sources and the compiler alone. Flags, wrappers and profiles of the
+//! outer build (`cargo clippy`, coverage, `-Ctarget-cpu=native`) must not affect a program that runs
+//! in another machine, so the environment is cleaned and the profile is fixed, see the `command` module.
 //!
 //! ```text
 //! <target>/embedded/<package>/   the second cargo's target directory: kept, shared by all outer profiles
