@@ -1,4 +1,4 @@
-//! How fast guest memory is read, beside a plain `memcpy` of as many bytes (which has its own slow case: see
+//! Measures reads of guest memory, beside a plain `memcpy` of as many bytes (which has its own slow case: see
 //! `piece_len` in `shared.rs`).
 //!
 //! `cargo run --release -p schedrig-guestmem --example throughput`
@@ -13,7 +13,7 @@ use schedrig_guestmem::{
 use testkit::{X86Page, X86Tables};
 
 const MIB: u64 = 1 << 20;
-/// What is read at once: larger than the caches, or inside of them.
+/// The lengths of one read, in bytes: larger than the caches, or inside of them.
 const LENGTHS: [usize; 3] = [64 << 10, 1 << 20, 32 << 20];
 const PAGES: u64 = 32 << 8;
 
@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (merged, scattered, large) = (0, 1 << 40, 2 << 40);
     for page in 0..PAGES {
         tables.map(merged + (page << 12), data + (page << 12), X86Page::K4, 0)?;
-        // An odd factor and a power of two: every page once, none beside its neighbour.
+        // An odd factor and a power of two: every page once, none next to its neighbour.
         let frame = data + ((page * 4099 % PAGES) << 12);
         tables.map(scattered + (page << 12), frame, X86Page::K4, 0)?;
         if page % 512 == 0 {
@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// The time of one round, of the best tenth of them all.
+/// The mean time of a round, in the fastest of ten batches.
 fn time<T>(rounds: usize, mut work: impl FnMut() -> T) -> Duration {
     let best = (0..10).map(|_| {
         let rounds = (rounds / 10).max(1);

@@ -1,18 +1,18 @@
 //! aarch64 page tables of the kernel's half (TTBR1), stage 1: granules of 4, 16 and 64 KiB, 48 and 52 bits (Arm
 //! ARM, chapter D8).
 //!
-//! What the tables look like is in `TCR_EL1`:
+//! `TCR_EL1` describes the tables:
 //!
 //! | bits | field | here |
 //! |---|---|---|
 //! | 21:16 | T1SZ | 64 − the bits of a virtual address |
-//! | 23 | EPD1 | no walks at all |
-//! | 31:30 | TG1 | the granule; not coded as TG0 is |
+//! | 23 | EPD1 | walks are forbidden |
+//! | 31:30 | TG1 | the granule, in a coding other than TG0's |
 //! | 34:32 | IPS | 52-bit physical addresses with 64 KiB pages (LPA) |
 //! | 38 | TBI1 | the top byte of an address is a tag |
 //! | 59 | DS | 52-bit addresses with 4 and 16 KiB pages (LPA2) |
 //!
-//! A descriptor keeps the address's bits above 47 where it has room for them:
+//! A descriptor keeps the address's bits above 47 in unused low bits:
 //!
 //! ```text
 //! 64 KiB, LPA    │     47:16     │51:48│           bits 15:12
@@ -76,12 +76,12 @@ pub enum TcrError {
         tcr: u64,
         /// The field.
         t1sz: u64,
-        /// The granule that it came with.
+        /// The granule.
         granule: Granule,
     },
 }
 
-/// The kernel's page tables, decoded once.
+/// The kernel's page tables, with their registers decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tables {
     root: u64,
@@ -93,7 +93,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The tables that these registers describe.
+    /// Decodes the tables described by these registers.
     pub fn from_registers(ttbr1_el1: u64, tcr_el1: u64) -> Result<Tables, TcrError> {
         const IPS_52_BITS: u64 = 6;
         let tcr = tcr_el1;
@@ -135,7 +135,7 @@ impl Tables {
         Ok(tables)
     }
 
-    /// How many bits of an address are translated: `vabits_actual` in the kernel.
+    /// The number of translated address bits: `vabits_actual` in the kernel.
     pub fn va_bits(&self) -> u32 {
         self.va_bits
     }
@@ -169,7 +169,7 @@ impl Tables {
         }
     }
 
-    /// The kernel's half is what has all bits set from `va_bits` up to 63, or to 55 below a tag.
+    /// Addresses of the kernel's half have all bits set from `va_bits` up to 63, or to 55 below a tag.
     pub(crate) fn canonical(&self, at: u64) -> Result<(), u64> {
         let tag = if self.tagged { at & 0xff << 56 } else { 0 };
         let top = if self.tagged { 56 } else { 64 };
@@ -202,7 +202,8 @@ impl Tables {
         }
     }
 
-    /// Level 2 for the larger granules, 1 for 4 KiB; one above that with 52-bit addresses.
+    /// The greatest height with blocks: 2 (level 1) for 4 KiB, 1 (level 2) for the larger granules; one more with 52-bit
+    /// addresses.
     fn highest_block(&self) -> u8 {
         let narrow = match self.granule {
             Granule::K4 => 2,
@@ -212,7 +213,7 @@ impl Tables {
     }
 }
 
-/// Bits `high`:`low` of `value`, where they are.
+/// Bits `high`:`low` of `value`, in place.
 fn field(value: u64, high: u32, low: u32) -> u64 {
     value & (u64::MAX >> (63 - high)) & (u64::MAX << low)
 }

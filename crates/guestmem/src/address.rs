@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestPhys(pub u64);
 
-/// A guest virtual address, in bytes; which address space it belongs to is the holder's knowledge.
+/// A guest virtual address, in bytes; its holder knows which address space it belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GuestVirt(pub u64);
 
@@ -18,7 +18,7 @@ macro_rules! address {
                 self.0.checked_add(bytes).map(Self)
             }
 
-            /// The address `bytes` further on, as the guest's own arithmetic does it.
+            /// The address `bytes` further on, wrapping like the guest's own arithmetic.
             #[must_use]
             pub fn wrapping_add(self, bytes: u64) -> Self {
                 Self(self.0.wrapping_add(bytes))

@@ -1,20 +1,21 @@
-//! An address space that remembers where pages are, for walks along a frozen kernel's lists.
+//! An address space with cached translations, for walks along a frozen kernel's lists.
 
 use std::cell::Cell;
 
 use crate::virt::{cstr, not_wrapping, value};
 use crate::{AddressSpace, GuestPhys, GuestVirt, Leaf, VirtError, WalkError};
 
-/// Pages are remembered in pieces of this size, whatever the guest's page size is.
+/// Translations are cached for pieces of this size, in bytes, whatever the guest's page size is.
 const GRAIN: u64 = 4096;
-/// How many: the objects of a list are spread over the whole of a slab, so a few hundred pages are common.
+/// The number of cached translations: the objects of a list are spread over a whole slab, so a few hundred pages are
+/// common.
 const SLOTS: usize = 512;
 
-/// An [`AddressSpace`] with the translations of the pages read last.
+/// An [`AddressSpace`] that caches the translations of recently read pages.
 ///
-/// Only for a guest that stands still: a translation is remembered until [`forget`](Self::forget), or until
-/// this is dropped, even if the guest changes its tables. So make one when the guest is frozen, and drop it
-/// before it runs again. What is *not* mapped is looked up every time.
+/// Only for a frozen guest: a translation is cached until [`forget`](Self::forget) or drop, even if the guest changes
+/// its tables. So create one after the freeze, and drop it before the guest runs again. Unmapped addresses are not
+/// cached.
 pub struct CachedSpace<'m> {
     space: AddressSpace<'m>,
     /// Direct-mapped by page number.
@@ -28,7 +29,7 @@ struct Slot {
 }
 
 impl<'m> CachedSpace<'m> {
-    /// `space`, with nothing remembered yet.
+    /// `space`, with an empty cache.
     pub fn new(space: AddressSpace<'m>) -> Self {
         CachedSpace {
             space,
@@ -36,26 +37,26 @@ impl<'m> CachedSpace<'m> {
         }
     }
 
-    /// The address space behind it: for writes, and for ranges.
+    /// The uncached address space: for writes, and for ranges.
     pub fn space(&self) -> AddressSpace<'m> {
         self.space
     }
 
-    /// Forgets all translations: the guest ran, or someone wrote to its tables.
+    /// Empties the cache: required after the guest ran, or its tables were written.
     pub fn forget(&self) {
         for slot in &self.slots {
             slot.set(None);
         }
     }
 
-    /// Where `at` is; `rest` ends with the 4 KiB that hold it.
+    /// The translation of `at`; `rest` ends with the 4 KiB around it.
     pub fn translate(&self, at: GuestVirt) -> Result<Leaf, WalkError> {
         let (page, offset) = (at.0 / GRAIN, at.0 % GRAIN);
         let slot = &self.slots[page as usize % SLOTS];
         let phys = match slot.get() {
             Some(known) if known.page == page => known.phys,
             _ => {
-                // A page is as large as a grain at least, and aligned like it, so one address stands for all.
+                // A page is at least one grain long and aligned like it, so one address stands for the grain.
                 let phys = GuestPhys(self.space.translate(at)?.at.0 - offset);
                 slot.set(Some(Slot { page, phys }));
                 phys

@@ -1,7 +1,7 @@
-//! Where a sparse file has data, in guest physical addresses.
+//! The data extents of a sparse file, in guest physical addresses.
 //!
 //! Reading the holes of a shared mapping would fault them in: seconds for a GiB of RAM that the guest never
-//! touched, and the memory that it costs. The file system knows where data is.
+//! touched, and the memory for it. The file system knows which ranges have data.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use crate::{Extent, GuestPhys, Region};
 
-/// The parts of `region` that have data in `file`, its backing. A file system that cannot tell has data
-/// everywhere. Moves the file's position, which no one here relies on.
+/// The parts of `region` that have data in `file`, its backing. A file system without this
+/// knowledge reports data everywhere. Moves the file's position, which nothing here relies on.
 pub(crate) fn of_region(file: &File, region: &Region) -> Vec<Extent> {
     let end = region.file_offset.saturating_add(region.len);
     let (mut extents, mut at) = (Vec::new(), region.file_offset);

@@ -1,7 +1,7 @@
 //! The RAM of a saved machine: a plain file of RAM, or its bytes.
 //!
-//! A file is read, never mapped: someone may cut it short, which would kill us at the next access to a mapping
-//! and is an error here.
+//! A file is read, never mapped: if another process truncates it, the next access to a mapping would kill this
+//! process, while a read returns an error.
 
 use std::fs::File;
 use std::io;
@@ -10,21 +10,21 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
 
-/// A RAM image could not be opened.
+/// Why a RAM image could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
-    /// The layout needs more bytes, or more files, than there are.
+    /// The layout needs more bytes or files than were given.
     #[error(
         "the RAM at {start} is at {offset:#x} of a RAM image of {len:#x} bytes: {needed} bytes do not fit"
     )]
     Short {
-        /// Where the region begins in the guest.
+        /// The region's first guest address.
         start: GuestPhys,
-        /// Where it begins in the image.
+        /// The region's offset in the image, in bytes.
         offset: u64,
-        /// How long it is.
+        /// The region's length, in bytes.
         needed: u64,
-        /// How long the image is; 0 for a file that was not given.
+        /// The image's length, in bytes; 0 for a file that was not given.
         len: u64,
     },
     /// The file could not be read.
@@ -46,7 +46,7 @@ enum Backing {
 }
 
 impl ImageRam {
-    /// The image in `file`, which may be sparse. It cannot be written.
+    /// Opens the image in `file`, which may be sparse. The image is read-only.
     pub fn read_only(file: File, layout: RamLayout) -> Result<ImageRam, ImageError> {
         fits(&layout, file.metadata()?.len())?;
         Ok(ImageRam {
@@ -55,7 +55,7 @@ impl ImageRam {
         })
     }
 
-    /// A copy of the image in `file`: faster to read, and writable. Holes of a sparse file cost nothing until
+    /// Copies the image in `file`: the copy is faster to read, and writable. Holes of a sparse file cost nothing until
     /// they are touched.
     pub fn private_copy(file: &File, layout: RamLayout) -> Result<ImageRam, ImageError> {
         fits(&layout, file.metadata()?.len())?;
@@ -86,12 +86,12 @@ impl ImageRam {
         })
     }
 
-    /// How it is laid out.
+    /// The layout.
     pub fn layout(&self) -> &RamLayout {
         &self.layout
     }
 
-    /// The places in the image that hold `len` bytes at `at`, in order. Checked as a whole, before any is used.
+    /// The ranges of the image that hold `len` bytes at `at`, in order; all are checked before the first is used.
     fn pieces(&self, at: GuestPhys, len: usize) -> Result<Vec<(u64, usize)>, MemError> {
         let wrong = MemError::NotRam { at, len };
         let (mut pieces, mut here, mut left) = (Vec::new(), at, len);
@@ -110,7 +110,7 @@ impl ImageRam {
     }
 }
 
-/// Every region must lie in the first image, which has `len` bytes.
+/// Checks that every region lies in the first image, which has `len` bytes.
 fn fits(layout: &RamLayout, len: u64) -> Result<(), ImageError> {
     for region in layout.regions() {
         let len = if region.file == 0 { len } else { 0 };

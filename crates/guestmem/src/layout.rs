@@ -1,4 +1,4 @@
-//! How a machine's RAM lies in guest physical space, and in the files that back it.
+//! The layout of a machine's RAM in guest physical space, and in the files that back it.
 //!
 //! ```text
 //! guest physical   0 ──── low          4 GiB ─────────────────────►
@@ -9,30 +9,30 @@
 
 use crate::GuestPhys;
 
-/// RAM does not continue below this from where the low part ends: devices have their addresses there.
+/// Where RAM continues after its low part; the addresses in between are for devices.
 const FOUR_GIB: u64 = 1 << 32;
 
 /// A contiguous piece of guest RAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Region {
-    /// Where the guest sees it.
+    /// The first guest address.
     pub start: GuestPhys,
     /// Length in bytes.
     pub len: u64,
-    /// Which of the backing files holds it, from 0.
+    /// The number of the backing file, from 0.
     pub file: usize,
-    /// Where it begins in that file.
+    /// The region's offset in that file, in bytes.
     pub file_offset: u64,
 }
 
 impl Region {
-    /// Whether `at` lies in it.
+    /// Whether `at` lies in the region.
     pub fn contains(&self, at: GuestPhys) -> bool {
         at.0 >= self.start.0 && at.0 - self.start.0 < self.len
     }
 }
 
-/// What lies at a guest physical address, and for how many bytes it is the same (never 0).
+/// RAM or a gap at a guest physical address, with its length in bytes from there (never 0).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch {
     /// RAM, up to the end of its region.
@@ -42,14 +42,14 @@ pub enum Stretch {
 }
 
 impl Stretch {
-    /// Its length in bytes.
+    /// The length in bytes.
     pub fn bytes(self) -> u64 {
         match self {
             Stretch::Ram(bytes) | Stretch::Gap(bytes) => bytes,
         }
     }
 
-    /// What lies at `at`, given the regions, lowest first.
+    /// The stretch that begins at `at`, given the regions, lowest first.
     pub(crate) fn at(regions: &[Region], at: GuestPhys) -> Stretch {
         let above = regions.partition_point(|region| region.start <= at);
         let here = above.checked_sub(1).map(|index| &regions[index]);
@@ -63,32 +63,32 @@ impl Stretch {
     }
 }
 
-/// Regions that cannot be those of a machine.
+/// Why regions cannot be a machine's RAM.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
     /// A region has no bytes.
     #[error("the RAM region at {start} is empty")]
     Empty {
-        /// Where it begins.
+        /// The region's first guest address.
         start: GuestPhys,
     },
-    /// A region runs over the end of guest physical space, or of the largest file.
+    /// A region exceeds guest physical space, or the largest file.
     #[error("the RAM region of {len} bytes at {start} wraps around")]
     Wraps {
-        /// Where it begins.
+        /// The region's first guest address.
         start: GuestPhys,
         /// Length in bytes.
         len: u64,
     },
-    /// A region begins before the one in front of it ends: they overlap, or are not lowest first.
-    #[error("the RAM region at {start} begins before the one in front of it ends")]
+    /// A region begins before the preceding one ends: they overlap, or are not lowest first.
+    #[error("the RAM region at {start} begins before the preceding one ends")]
     Overlap {
-        /// Where the later one begins.
+        /// The later region's first guest address.
         start: GuestPhys,
     },
 }
 
-/// How a machine's RAM is laid out in guest physical space.
+/// The layout of a machine's RAM in guest physical space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RamLayout {
     regions: Vec<Region>,
@@ -96,7 +96,7 @@ pub struct RamLayout {
 
 impl RamLayout {
     /// RAM of `len` bytes that is split below 4 GiB: at most `low` bytes from address 0, the rest from 4 GiB.
-    /// One file backs it all.
+    /// One file backs all of it.
     pub fn split_below_4g(len: u64, low: u64) -> RamLayout {
         RamLayout::numa(&[len], low)
     }
@@ -161,13 +161,13 @@ impl RamLayout {
         self.regions.iter().map(|region| region.len).sum()
     }
 
-    /// How many files back it.
+    /// The number of files that back the RAM.
     pub fn files(&self) -> usize {
         let needed = |region: &Region| region.file.saturating_add(1);
         self.regions.iter().map(needed).max().unwrap_or(0)
     }
 
-    /// What lies at `at`: RAM of one region, or a gap.
+    /// The stretch that begins at `at`: RAM of one region, or a gap.
     pub fn stretch(&self, at: GuestPhys) -> Stretch {
         Stretch::at(&self.regions, at)
     }

@@ -1,11 +1,11 @@
 //! Guest memory from the outside: typed addresses, volatile copies, page walks.
 //!
 //! *Architecture invariant:* this crate knows bytes and page tables. It does not know BTF, tasks or virtual
-//! machines: whoever owns guest RAM hands it over as a [`PhysMem`].
+//! machines: the owner of guest RAM passes it in as a [`PhysMem`].
 //!
 //! The guest may write while we read, so no reference into its memory is ever formed: every access is a copy
-//! (`vm-memory` does them), and one of 1, 2, 4 or 8 aligned bytes is a single volatile access. An address that
-//! the guest names is a claim; it becomes bytes only by a walk that says where it ended, and why.
+//! (`vm-memory` does them), and one of 1, 2, 4 or 8 aligned bytes is a single volatile access. An address
+//! from the guest is a claim; it becomes bytes only by a walk, which reports where it ended and why.
 //!
 //! ```text
 //! GuestVirt ──walk(PageTables)──► GuestPhys ──PhysMem──► bytes
@@ -13,7 +13,7 @@
 //!     └────────Linear (no tables)─────┘         ImageRam: a saved one's
 //! ```
 //!
-//! All architectures are compiled always, and chosen at run time: an x86 host can read an aarch64 guest.
+//! All architectures are always compiled, and chosen at run time: an x86 host can read an aarch64 guest.
 #![forbid(unsafe_code)]
 
 pub mod aarch64;

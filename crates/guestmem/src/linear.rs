@@ -1,4 +1,4 @@
-//! The translations that need no tables: a kernel's image and its direct map are linear.
+//! Translations without tables: a kernel's image and its direct map are linear.
 
 use crate::{GuestPhys, GuestVirt};
 
@@ -10,10 +10,10 @@ use crate::{GuestPhys, GuestVirt};
 /// | direct map | `page_offset_base` | 0 |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Linear {
-    /// Where it begins.
+    /// The first virtual address.
     pub virt: GuestVirt,
-    /// What its first byte maps to. Wraps, as the kernel's own arithmetic does: `phys_base` is negative for a
-    /// kernel that runs below where it was linked.
+    /// The physical address of the first byte. Wraps, as the kernel's own arithmetic does: `phys_base` is negative for a
+    /// kernel that runs below its link address.
     pub phys: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Guest physical memory, as everything else sees it: the [`PhysMem`] trait.
+//! Access to guest physical memory: the [`PhysMem`] trait.
 
 use std::io;
 
@@ -15,7 +15,7 @@ pub enum MemError {
         /// Length in bytes.
         len: usize,
     },
-    /// This memory is evidence and must stay as it is.
+    /// The memory is a read-only image.
     #[error("{len} bytes at {at} of a read-only image cannot be written; load a private copy instead")]
     ReadOnly {
         /// First byte of the range.
@@ -30,13 +30,13 @@ pub enum MemError {
         at: GuestPhys,
         /// Length in bytes.
         len: usize,
-        /// What the host said.
+        /// The host's error.
         kind: io::ErrorKind,
     },
-    /// A step that cannot be interrupted needs a word that is aligned.
+    /// An atomic operation needs an aligned word.
     #[error("the word at {at} is not aligned")]
     Unaligned {
-        /// The word.
+        /// The address of the word.
         at: GuestPhys,
     },
 }
@@ -50,7 +50,7 @@ pub struct Extent {
     pub len: u64,
 }
 
-/// Guest physical memory, readable and writable at any time, whether the guest runs or stands still.
+/// Guest physical memory, readable and writable at any time, whether the guest runs or is frozen.
 pub trait PhysMem: Send + Sync {
     /// Copies `into.len()` bytes that start at `at`. All or nothing: on an error `into` is unspecified.
     fn read(&self, at: GuestPhys, into: &mut [u8]) -> Result<(), MemError>;
@@ -59,8 +59,8 @@ pub trait PhysMem: Send + Sync {
     /// backend would not notice.
     fn write(&self, at: GuestPhys, from: &[u8]) -> Result<(), MemError>;
 
-    /// Sets bits of a little-endian `u32` in one step that a running guest cannot come between, and returns what it was.
-    /// Memory of a guest that cannot run meanwhile need not do it so.
+    /// Sets bits of a little-endian `u32` atomically with respect to a running guest, and returns the old value. The
+    /// provided method is not atomic: it is for memory of a guest that cannot run meanwhile.
     fn fetch_or_u32(&self, at: GuestPhys, mask: u32) -> Result<u32, MemError> {
         let was = self.read_u32(at)?;
         self.write_u32(at, was | mask)?;
@@ -70,13 +70,13 @@ pub trait PhysMem: Send + Sync {
     /// The RAM regions, lowest first, without overlap.
     fn regions(&self) -> Vec<Region>;
 
-    /// What lies at `at`, and for how many bytes: RAM of one region, or a gap.
+    /// The stretch that begins at `at`: RAM of one region, or a gap, with its length.
     fn stretch(&self, at: GuestPhys) -> Stretch {
         Stretch::at(&self.regions(), at)
     }
 
     /// The parts of RAM that may hold something other than zeros, lowest first, each inside of one region.
-    /// Only a hint on a running guest: a page that it touches for the first time becomes data.
+    /// On a running guest only a hint: a page that the guest touches for the first time becomes data.
     fn data(&self) -> Vec<Extent> {
         let whole = |region: &Region| Extent {
             start: region.start,

@@ -1,36 +1,36 @@
-//! A range of virtual addresses as what it is made of: mapped stretches and holes.
+//! The parts of a range of virtual addresses: mapped spans and holes.
 
 use crate::walk::{Missing, Walker};
 use crate::{GuestPhys, GuestVirt, Leaf, PageTables, PhysMem, WalkError};
 
-/// The most pages that one step joins: 64 MiB of 4 KiB pages, a millisecond or so.
-const MOST_PAGES: u32 = 1 << 14;
+/// The most pages that one step joins: 64 MiB of 4 KiB pages, about a millisecond.
+const MAX_PAGES: u32 = 1 << 14;
 
 /// A part of a virtual range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Span {
     /// Pages that are consecutive in physical memory too, in one RAM region (or all outside of RAM).
     Mapped {
-        /// Where it begins.
+        /// The first virtual address.
         virt: GuestVirt,
-        /// What its first byte maps to.
+        /// The physical address of the first byte.
         phys: GuestPhys,
         /// Length in bytes.
         len: u64,
     },
-    /// No pages, as far as the entry reaches that is missing.
+    /// No pages, over the whole range of the missing entry.
     Hole {
-        /// Where it begins.
+        /// The first virtual address.
         virt: GuestVirt,
         /// Length in bytes.
         len: u64,
-        /// Why nothing is there.
+        /// Why the addresses are not mapped.
         why: WalkError,
     },
 }
 
 impl Span {
-    /// Where it begins.
+    /// The first virtual address.
     pub fn virt(&self) -> GuestVirt {
         match *self {
             Span::Mapped { virt, .. } | Span::Hole { virt, .. } => virt,
@@ -49,19 +49,19 @@ impl Span {
 /// [`AddressSpace::ranges`](crate::AddressSpace::ranges).
 ///
 /// A step takes bounded time whatever the tables hold: it joins at most 16 384 pages, so neighbouring spans may
-/// still continue one another. How many steps there are is for the tables to say: damaged ones can map 2^57
-/// bytes page by page, so whoever asks for a whole address space has to stop somewhere.
+/// still continue one another. The number of steps depends on the tables: damaged ones can map 2^57 bytes
+/// page by page, so a caller that lists a whole address space needs a limit of its own.
 pub struct Ranges<'m> {
     mem: &'m dyn PhysMem,
     walker: Walker<'m>,
     at: u64,
     left: u64,
-    /// What is at `at`, where the last step has looked already.
+    /// The translation of `at`, if the last step has read it already.
     ahead: Option<Result<Leaf, Missing>>,
 }
 
 impl<'m> Ranges<'m> {
-    /// What would run over the end of the address space is left out.
+    /// The part of the range beyond the end of the address space is left out.
     pub(crate) fn new(mem: &'m dyn PhysMem, tables: PageTables, at: GuestVirt, len: u64) -> Self {
         let space = (u64::MAX - at.0).saturating_add(1);
         Ranges {
@@ -73,10 +73,10 @@ impl<'m> Ranges<'m> {
         }
     }
 
-    /// The length of what begins with `first`, at most `limit`.
+    /// The length of the span that begins with `first`, at most `limit`.
     fn join(&mut self, first: Leaf, limit: u64) -> u64 {
         let mut len = first.rest.min(limit);
-        for _ in 1..MOST_PAGES {
+        for _ in 1..MAX_PAGES {
             if len == limit {
                 break;
             }

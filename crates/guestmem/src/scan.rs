@@ -1,7 +1,7 @@
-//! Searches through all of RAM that has data.
+//! Searches of all RAM that has data.
 //!
-//! Both searches visit only what [`PhysMem::data`] names, so the holes of a sparse file cost nothing: a
-//! shared mapping would fault them in.
+//! Both searches visit only the extents of [`PhysMem::data`], so the holes of a sparse file cost nothing: in a
+//! shared mapping, a read would fault them in.
 
 use std::vec;
 
@@ -10,15 +10,15 @@ use memchr::memmem::Finder;
 use crate::{Extent, GuestPhys, PhysMem, Stretch};
 
 const PAGE: u64 = 4096;
-/// No file system has smaller blocks.
+/// The smallest hole, in bytes: no file system has smaller blocks.
 const LEAST_HOLE: u64 = 512;
-/// How much is copied out at once.
+/// The number of bytes copied out at once.
 const BLOCK: usize = 1 << 20;
 
-/// Searches, for every kind of memory.
+/// Searches of any [`PhysMem`].
 pub trait Search: PhysMem {
-    /// The 4 KiB pages with data that begin with `prefix`, lowest first: where a kernel keeps its VMCOREINFO
-    /// (`OSRELEASE=`), for one.
+    /// The 4 KiB pages with data that begin with `prefix`, lowest first: for example a kernel's VMCOREINFO
+    /// (`OSRELEASE=`).
     fn pages_with_prefix<'m>(&'m self, prefix: &[u8]) -> PagesWithPrefix<'m, Self> {
         PagesWithPrefix {
             mem: self,
@@ -31,7 +31,7 @@ pub trait Search: PhysMem {
     }
 
     /// The addresses at multiples of `align` where `pattern` begins, lowest first; overlapping ones too.
-    /// A match begins where there is data and lies in one RAM region. An empty pattern is nowhere, and an
+    /// A match begins in data and lies in one RAM region. An empty pattern matches nowhere, and an
     /// `align` of 0 counts as 1.
     fn find<'m>(&'m self, pattern: &[u8], align: u64) -> Find<'m, Self> {
         Find {
@@ -53,7 +53,7 @@ pub trait Search: PhysMem {
 
 impl<M: PhysMem + ?Sized> Search for M {}
 
-/// Made by [`Search::pages_with_prefix`].
+/// The iterator of [`Search::pages_with_prefix`].
 pub struct PagesWithPrefix<'m, M: ?Sized> {
     mem: &'m M,
     prefix: Vec<u8>,
@@ -72,7 +72,7 @@ impl<M: PhysMem + ?Sized> Iterator for PagesWithPrefix<'_, M> {
             while self.at < self.end {
                 let page = GuestPhys(self.at);
                 self.at = self.at.saturating_add(PAGE);
-                // A page at the end of RAM may be shorter than the prefix; it has not got it then.
+                // A page at the end of RAM may be shorter than the prefix; then it does not match.
                 if self.mem.read(page, &mut self.seen).is_ok() && self.seen == self.prefix {
                     return Some(page);
                 }
@@ -84,21 +84,21 @@ impl<M: PhysMem + ?Sized> Iterator for PagesWithPrefix<'_, M> {
     }
 }
 
-/// Made by [`Search::find`].
+/// The iterator of [`Search::find`].
 pub struct Find<'m, M: ?Sized> {
     mem: &'m M,
     finder: Finder<'static>,
     align: u64,
     extents: vec::IntoIter<Extent>,
-    /// What has not been read yet of the extent at hand.
+    /// The unread rest of the current extent.
     extent: Extent,
-    /// Where `block` begins.
+    /// The guest address of `block`.
     start: GuestPhys,
-    /// A piece of the extent, and the bytes behind it that a match may reach into.
+    /// A piece of the extent, and the following bytes that a match may reach into.
     block: Vec<u8>,
     /// Matches begin before this offset of the block.
     begins: usize,
-    /// And not before this one.
+    /// Matches do not begin before this offset of the block.
     from: usize,
 }
 
@@ -114,8 +114,8 @@ impl<M: PhysMem + ?Sized> Find<'_, M> {
             self.extent.len = 0;
             return Some(());
         };
-        // Behind the extent there is a hole, zeros that need not be read, unless the pattern reaches across it;
-        // behind the region there is nothing.
+        // A hole follows the extent: zeros that need not be read unless the pattern reaches across it. Nothing follows
+        // the region.
         let tail = self.finder.needle().len() as u64 - 1;
         let within = (begins as u64).saturating_add(tail).min(region);
         let readable = if tail < LEAST_HOLE {

@@ -1,4 +1,4 @@
-//! The RAM of a running machine, which its backend shares with us through files.
+//! The RAM of a running machine, shared by its backend through files.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use vm_memory::{
 
 use crate::{Extent, GuestPhys, MemError, PhysMem, RamLayout, Region, Stretch, extents};
 
-/// Guest RAM could not be mapped.
+/// Why guest RAM could not be mapped.
 #[derive(Debug, thiserror::Error)]
 pub enum SharedRamError {
     /// The backing file could not be duplicated.
@@ -20,19 +20,19 @@ pub enum SharedRamError {
     /// The layout names a file that was not given.
     #[error("the RAM at {start} is in file {file}, but there are {given} files")]
     NoFile {
-        /// Where the region begins.
+        /// The region's first guest address.
         start: GuestPhys,
-        /// The file that it names.
+        /// The number of the missing file.
         file: usize,
-        /// How many were given.
+        /// The number of files given.
         given: usize,
     },
-    /// The mapping failed: out of address space, or the file is shorter than the layout says.
+    /// The mapping failed: out of address space, or the file is shorter than the layout requires.
     #[error("map {len} bytes of guest RAM; is there that much memory (see `ulimit -v`, /proc/meminfo)?")]
     Map {
-        /// Bytes in all.
+        /// The number of bytes to map.
         len: u64,
-        /// What `vm-memory` said.
+        /// The error of `vm-memory`.
         #[source]
         source: vm_memory::mmap::FromRangesError,
     },
@@ -41,7 +41,7 @@ pub enum SharedRamError {
 /// Guest RAM as a shared mapping of the files that back it. Cheap to clone.
 ///
 /// Long copies are `memcpy`s; 1, 2, 4 and 8 aligned bytes are one volatile access, so that a
-/// running guest's pointer is never read in halves.
+/// running guest's pointer is never torn.
 #[derive(Clone, Debug)]
 pub struct SharedRam {
     memory: Arc<GuestMemoryMmap>,
@@ -50,12 +50,12 @@ pub struct SharedRam {
 }
 
 impl SharedRam {
-    /// Maps `file`, laid out as `layout` says, shared and writable.
+    /// Maps `file` by `layout`, shared and writable.
     pub fn map(file: &File, layout: RamLayout) -> Result<SharedRam, SharedRamError> {
         SharedRam::map_files(&[file], layout)
     }
 
-    /// Maps several files, such as one a NUMA node, shared and writable.
+    /// Maps several files, such as one for each NUMA node, shared and writable.
     pub fn map_files(files: &[&File], layout: RamLayout) -> Result<SharedRam, SharedRamError> {
         let mut ranges = Vec::new();
         for region in layout.regions() {
@@ -82,12 +82,12 @@ impl SharedRam {
         })
     }
 
-    /// How it is laid out.
+    /// The layout.
     pub fn layout(&self) -> &RamLayout {
         &self.layout
     }
 
-    /// By one load where it is aligned; else it can be in two regions.
+    /// Reads by one load if the address is aligned; otherwise the value can span two regions.
     fn number<T: AtomicAccess + ByteValued>(&self, at: GuestPhys) -> Result<T, MemError> {
         let slice = self.memory.get_slice(GuestAddress(at.0), size_of::<T>());
         slice
@@ -183,14 +183,14 @@ impl PhysMem for SharedRam {
     }
 }
 
-/// How much of a read is copied at once: all of it, but for one case.
+/// How many bytes of a read are copied at once: all of them, except in one case.
 ///
 /// glibc copies by `rep movsb` from 4 KiB on. When the target begins 1 to 63 bytes after the source, modulo the
 /// page size, AMD's Zen 3 and later do that at a fifteenth of their speed (1.7 instead of 26 GiB/s). It is the
 /// common case here: guest pages into a large new vector, which malloc puts 16 bytes into a page.
 fn piece_len(at: GuestPhys, into: &[u8]) -> usize {
     const BELOW_REP_MOVSB: usize = 2048;
-    /// From here on glibc does not use it either.
+    /// From this length on, in bytes, glibc does not use `rep movsb` either.
     const LARGE: usize = 1 << 20;
     // Regions are mapped at page boundaries, so guest and host addresses agree in their low bits.
     let apart = (into.as_ptr() as usize).wrapping_sub(at.0 as usize) % 4096;

@@ -5,7 +5,7 @@
 //! | [`read`](AddressSpace::read) | the buffer is unspecified | as the range goes |
 //! | [`read_chunked`](AddressSpace::read_chunked) | no bytes at all | as the range goes |
 //! | [`write`](AddressSpace::write) | nothing was written | all translated, then all written |
-//! | [`write_through`](AddressSpace::write_through) | a prefix stays, its length is told | as the range goes |
+//! | [`write_through`](AddressSpace::write_through) | a prefix stays; its length is returned | as the range goes |
 
 use std::sync::atomic::{Ordering, fence};
 
@@ -20,8 +20,8 @@ pub enum VirtError {
     /// A page of the range is not mapped.
     #[error(transparent)]
     Walk(#[from] WalkError),
-    /// A page of the range maps something that is not RAM.
-    #[error("{at} maps to something that is not RAM ({source})")]
+    /// A page of the range maps an address outside of RAM.
+    #[error("{at} maps to an address outside of RAM ({source})")]
     NotRam {
         /// The virtual address of the failing piece.
         at: GuestVirt,
@@ -37,25 +37,25 @@ pub enum VirtError {
         /// Length in bytes.
         len: usize,
     },
-    /// More bytes than one read may bring: the length is damaged.
+    /// The length exceeds the limit of one read: it is damaged.
     #[error("{len} bytes at {at} are more than the {max} that are read at once")]
     TooLong {
         /// First byte.
         at: GuestVirt,
         /// Length in bytes.
         len: usize,
-        /// The most.
+        /// The limit.
         max: usize,
     },
 }
 
-/// A write that stopped on its way.
+/// A write that failed after a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{written} bytes were written before the failure")]
 pub struct WriteError {
-    /// How many bytes were written, and stay.
+    /// The number of bytes that were written, and stay.
     pub written: usize,
-    /// Why not more.
+    /// The failure.
     #[source]
     pub source: VirtError,
 }
@@ -68,9 +68,9 @@ pub struct AddressSpace<'m> {
 }
 
 impl<'m> AddressSpace<'m> {
-    /// The most that [`read_chunked`](Self::read_chunked) reads. A length is often the guest's claim, and page
+    /// The most bytes that [`read_chunked`](Self::read_chunked) reads. A length is often the guest's claim, and page
     /// tables can map one page a million times.
-    pub const MOST_CHUNKED: usize = 1 << 30;
+    pub const MAX_CHUNKED: usize = 1 << 30;
 
     /// The x86-64 address space whose page tables begin at `cr3` (as the register holds it).
     pub fn new(mem: &'m dyn PhysMem, cr3: u64, levels: Levels) -> Self {
@@ -82,17 +82,17 @@ impl<'m> AddressSpace<'m> {
         AddressSpace::with_tables(mem, PageTables::Aarch64(tables))
     }
 
-    /// The address space that these page tables make.
+    /// The address space of these page tables.
     pub fn with_tables(mem: &'m dyn PhysMem, tables: PageTables) -> Self {
         AddressSpace { mem, tables }
     }
 
-    /// The physical memory below it.
+    /// The physical memory.
     pub fn memory(&self) -> &'m dyn PhysMem {
         self.mem
     }
 
-    /// Its page tables.
+    /// The page tables.
     pub fn tables(&self) -> PageTables {
         self.tables
     }
@@ -102,7 +102,7 @@ impl<'m> AddressSpace<'m> {
         self.tables.walk(self.mem, at)
     }
 
-    /// What `len` bytes at `at` are made of. Ends with the address space, if that is sooner.
+    /// The mapped spans and holes of `len` bytes at `at`, up to the end of the address space.
     pub fn ranges(&self, at: GuestVirt, len: u64) -> Ranges<'m> {
         Ranges::new(self.mem, self.tables, at, len)
     }
@@ -121,14 +121,14 @@ impl<'m> AddressSpace<'m> {
         Ok(())
     }
 
-    /// `len` bytes from `at`, all or none; at most [`MOST_CHUNKED`](Self::MOST_CHUNKED). Every copy is as long
+    /// `len` bytes from `at`, all or none; at most [`MAX_CHUNKED`](Self::MAX_CHUNKED). Every copy is as long
     /// as the pages are consecutive in physical memory and in one RAM region.
     pub fn read_chunked(&self, at: GuestVirt, len: usize) -> Result<Vec<u8>, VirtError> {
-        let max = Self::MOST_CHUNKED;
+        let max = Self::MAX_CHUNKED;
         if len > max {
             return Err(VirtError::TooLong { at, len, max });
         }
-        // Do not allocate for a range whose first byte is not there.
+        // Do not allocate for a range whose first byte is not mapped.
         if len > 0 {
             self.translate(at)?;
         }
@@ -138,7 +138,7 @@ impl<'m> AddressSpace<'m> {
     }
 
     /// The bytes at `at` up to the first NUL, which is left out; at most `max`. A result of `max` bytes has no
-    /// NUL. Pages behind the NUL need not be there.
+    /// NUL. Pages after the NUL need not be mapped.
     pub fn read_cstr(&self, at: GuestVirt, max: usize) -> Result<Vec<u8>, VirtError> {
         cstr(at, max, |at, into| self.read(at, into))
     }
@@ -181,7 +181,7 @@ impl<'m> AddressSpace<'m> {
     }
 
     /// Copies `from` to `at`. Every page is translated, and known to be RAM, before the first byte is written:
-    /// on an error nothing has changed. Whoever sees the last byte sees all of them (a Release fence).
+    /// on an error nothing has changed. A reader that sees the last byte sees all of them (a Release fence).
     pub fn write(&self, at: GuestVirt, from: &[u8]) -> Result<(), VirtError> {
         let pieces: Result<Vec<Piece>, VirtError> = self.pieces(at, from.len())?.collect();
         let pieces = pieces?;
@@ -203,10 +203,10 @@ impl<'m> AddressSpace<'m> {
         Ok(())
     }
 
-    /// Sets bits of an aligned `u32` in one step ([`PhysMem::fetch_or_u32`]), and returns what it was.
+    /// Sets bits of an aligned `u32` atomically ([`PhysMem::fetch_or_u32`]), and returns the old value.
     pub fn fetch_or_u32(&self, at: GuestVirt, mask: u32) -> Result<u32, VirtError> {
         let pieces: Result<Vec<Piece>, VirtError> = self.pieces(at, size_of::<u32>())?.collect();
-        // A word that is aligned is in one piece; one that is not is refused where the first piece ends.
+        // An aligned word is in one piece; an unaligned one is refused.
         match pieces?.first() {
             Some(piece) => {
                 let was = self.mem.fetch_or_u32(piece.phys, mask);
@@ -216,8 +216,8 @@ impl<'m> AddressSpace<'m> {
         }
     }
 
-    /// Copies `from` to `at` page by page, without a look ahead: what comes before a page that cannot be written
-    /// is written, and stays. The Release fence is only for a write that succeeds as a whole.
+    /// Copies `from` to `at` page by page, without translating ahead: bytes before a page that cannot be written are
+    /// written, and stay. The Release fence is only for a write that succeeds as a whole.
     pub fn write_through(&self, at: GuestVirt, from: &[u8]) -> Result<(), WriteError> {
         let mut written = 0;
         let failed = |written, source| WriteError { written, source };
@@ -232,7 +232,7 @@ impl<'m> AddressSpace<'m> {
         Ok(())
     }
 
-    /// The mapped pieces of a range that must not wrap; a hole is an error, and the last item of use.
+    /// The mapped pieces of a range that must not wrap. A hole is an error; items after the first error are meaningless.
     fn pieces(
         &self,
         at: GuestVirt,
@@ -266,7 +266,7 @@ impl Piece {
     }
 }
 
-/// A range may end with the last byte of the address space, not run over it.
+/// Checks that a range does not wrap; it may end with the last byte of the address space.
 pub(crate) fn not_wrapping(at: GuestVirt, len: usize) -> Result<(), VirtError> {
     match (len as u64).checked_sub(1) {
         Some(last) if at.checked_add(last).is_none() => Err(VirtError::Wraps { at, len }),
@@ -294,7 +294,7 @@ pub(crate) fn cstr(
     max: usize,
     read: impl Fn(GuestVirt, &mut [u8]) -> Result<(), VirtError>,
 ) -> Result<Vec<u8>, VirtError> {
-    // The smallest page of any guest is a multiple of this, and most strings are shorter.
+    // The smallest page of any guest is a multiple of this, and most strings fit.
     const PIECE: usize = 256;
     let (mut bytes, mut piece) = (Vec::new(), [0; PIECE]);
     while bytes.len() < max {

@@ -1,7 +1,7 @@
 //! The page walk, for every architecture.
 //!
-//! An architecture is data plus two functions: a [`Shape`] (how an address is cut into indices), which
-//! addresses are canonical, and what an entry means. The walk itself is here, once:
+//! An architecture is data plus two functions: a [`Shape`] (the split of an address into indices), a check for
+//! canonical addresses, and the decoding of an entry. The walk itself is here, once:
 //!
 //! ```text
 //!            va_bits                              page_bits      0
@@ -12,22 +12,22 @@
 //!                       └► 1 GiB   └► 2 MiB                       leaves at a height
 //! ```
 //!
-//! A walk reads at most one entry a height, whatever the entries say, so damaged tables cannot make it loop.
-//! What is not mapped is not only an error: the walk knows how far the missing entry reaches, so that
+//! A walk reads at most one entry a height, whatever the entries hold, so damaged tables cannot make it loop.
+//! For an unmapped address, the walk also returns the range of the missing entry, so that
 //! [`Ranges`](crate::Ranges) steps over an unmapped GiB at once.
 
 use crate::{GuestPhys, GuestVirt, MemError, PhysMem, aarch64, x86_64};
 
-/// Where a walk came to.
+/// The result of a walk: a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Leaf {
-    /// The physical address of the byte that was asked for.
+    /// The physical address of the requested byte.
     pub at: GuestPhys,
-    /// Bytes from there to the end of the page: what one walk vouches for.
+    /// Bytes from there to the end of the page, for which the walk is valid.
     pub rest: u64,
 }
 
-/// Where a walk ended without a page, and why.
+/// Why a walk ended without a page, and at which entry.
 ///
 /// Levels have the numbers of the architecture's manual: 5 or 4 (the root) to 1 on x86-64, −1 (the root, at
 /// the earliest) to 3 on aarch64.
@@ -37,38 +37,38 @@ pub enum WalkError {
     /// not in the kernel's half.
     #[error("{at} is not a canonical address")]
     NotCanonical {
-        /// The address asked for.
+        /// The requested address.
         at: GuestVirt,
     },
     /// An entry is not present.
     #[error("{at} is not mapped: the level-{level} entry at {entry} is not present")]
     NotPresent {
-        /// The address asked for.
+        /// The requested address.
         at: GuestVirt,
         /// The entry's level.
         level: i8,
-        /// Where the entry lies.
+        /// The entry's address.
         entry: GuestPhys,
     },
-    /// An entry is of a kind that the architecture does not have at its level: the tables are damaged, or these
-    /// are none.
+    /// An entry is of a kind that the architecture does not have at its level: the tables are damaged, or the root is
+    /// wrong.
     #[error(
-        "{at} is not mapped: the level-{level} entry at {entry} holds {value:#x}, which means nothing there"
+        "{at} is not mapped: the level-{level} entry at {entry} holds {value:#x}, which is invalid at this level"
     )]
     Malformed {
-        /// The address asked for.
+        /// The requested address.
         at: GuestVirt,
         /// The entry's level.
         level: i8,
-        /// Where the entry lies.
+        /// The entry's address.
         entry: GuestPhys,
-        /// What it holds.
+        /// The entry's value.
         value: u64,
     },
     /// A table lies outside of RAM: the tables are damaged or the root is wrong.
     #[error("walking to {at}: the level-{level} table is outside of RAM ({source})")]
     TableNotRam {
-        /// The address asked for.
+        /// The requested address.
         at: GuestVirt,
         /// The table's level.
         level: i8,
@@ -78,14 +78,14 @@ pub enum WalkError {
     },
 }
 
-/// A guest's page tables: their root, and all that it takes to read them.
+/// A guest's page tables: their root, and the parameters for reading them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageTables {
     /// x86-64.
     X86_64 {
         /// CR3, as the register holds it.
         cr3: u64,
-        /// How deep they are.
+        /// The number of levels.
         levels: x86_64::Levels,
     },
     /// The kernel's half of an aarch64 address space.
@@ -128,18 +128,18 @@ impl PageTables {
     }
 }
 
-/// How tables cut up an address.
+/// The split of an address into table indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Shape {
-    /// Where the root table begins.
+    /// The root table's address.
     pub(crate) root: u64,
-    /// How many bits of an address tables translate.
+    /// The number of address bits that tables translate.
     pub(crate) va_bits: u32,
     /// Bits of the offset in the smallest page.
     pub(crate) page_bits: u32,
     /// Bits of the index into every table but the root.
     pub(crate) index_bits: u32,
-    /// How many tables a walk to the smallest page passes, at most [`MAX_DEPTH`].
+    /// The number of tables on a walk to the smallest page, at most [`MAX_DEPTH`].
     pub(crate) depth: u8,
 }
 
@@ -158,7 +158,7 @@ impl Shape {
     }
 }
 
-/// What an entry means at its height.
+/// The decoded meaning of an entry at its height.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Entry {
     Absent,
@@ -169,16 +169,16 @@ pub(crate) enum Entry {
     Leaf(u64),
 }
 
-/// No page at an address, and how far that goes.
+/// An unmapped address, and the length of the unmapped range from there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Missing {
     pub(crate) why: WalkError,
-    /// Bytes from the address to the end of what is missing, at least 1.
+    /// Bytes from the address to the end of the unmapped range, at least 1.
     pub(crate) rest: u64,
 }
 
-/// Walks to several addresses in turn. It remembers the tables of the last walk, so the neighbour of an address
-/// costs one read. What it remembers is stale when the guest changes its tables: use it for one operation.
+/// Walks to several addresses in turn. It caches the tables of the last walk, so the neighbour of an address costs one
+/// read. The cache is stale when the guest changes its tables: use a walker for one operation.
 pub(crate) struct Walker<'m> {
     mem: &'m dyn PhysMem,
     tables: PageTables,
@@ -234,7 +234,7 @@ impl<'m> Walker<'m> {
                 Ok(value) => value,
                 Err(source) => {
                     let why = WalkError::TableNotRam { at, level, source };
-                    // Regions hold whole tables, so without its last entry the rest of this one is no RAM either.
+                    // Regions hold whole tables, so if the table's last entry is outside of RAM, so are all from this one on.
                     let last = GuestPhys(table + 8 * ((1u64 << (reach - shift)) - 1));
                     if self.mem.read_u64(last).is_ok() {
                         return Err(missing(why));
@@ -251,7 +251,7 @@ impl<'m> Walker<'m> {
                         entry: entry_at,
                     }));
                 }
-                // The lowest tables have no tables below them, whatever `decode` thinks.
+                // The lowest tables have no tables below them, whatever `decode` returns.
                 Entry::Table(next) if height > 0 => {
                     height -= 1;
                     self.path[usize::from(height)] = next;

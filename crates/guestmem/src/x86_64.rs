@@ -9,12 +9,12 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const PRESENT: u64 = 1;
 /// Bit 7: in a directory entry, this is a leaf.
 const LARGE: u64 = 1 << 7;
-/// Bit 1: may be written; bit 2: by a user's program too. Every level must say so.
+/// Bit 1: writable; bit 2: accessible to user programs. Both must be set at every level.
 const WRITABLE_BY_USER: u64 = 0b110;
 /// The height of the page directory pointer table, the highest one with leaves.
 const PDPT: u8 = 2;
 
-/// How many levels the guest's paging has: CR4.LA57 tells.
+/// The number of levels of the guest's paging, which CR4.LA57 selects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Levels {
     /// 48-bit addresses: PML4 at the top.
@@ -36,9 +36,8 @@ impl Levels {
     }
 }
 
-/// Of `cr3`'s low bits only 11:0 are no address (contract C3); its high ones are switches, such as LAM's.
-/// May a program that runs with these page tables write to the byte at `at`? Not to a page that it has not touched yet, nor
-/// to one that it shares copy-on-write.
+/// Whether a program that runs with these page tables can write to the byte at `at` now: not to a page that it has not
+/// touched yet, nor to one that it shares copy-on-write.
 pub fn is_writable_by_user(mem: &dyn PhysMem, cr3: u64, levels: Levels, at: GuestVirt) -> bool {
     const INDEX_BITS: u32 = 9;
     const PAGE_BITS: u32 = 12;
@@ -63,6 +62,7 @@ pub fn is_writable_by_user(mem: &dyn PhysMem, cr3: u64, levels: Levels, at: Gues
     true
 }
 
+/// Of `cr3`'s low bits only 11:0 are no address (contract C3); its high ones are switches, such as LAM's.
 pub(crate) fn shape(cr3: u64, levels: Levels) -> Shape {
     Shape {
         root: cr3 & ADDRESS,

@@ -1,4 +1,4 @@
-//! Remembered translations.
+//! Cached translations.
 
 use schedrig_guestmem::x86_64::Levels;
 use schedrig_guestmem::{AddressSpace, CachedSpace, GuestPhys, GuestVirt, PhysMem};

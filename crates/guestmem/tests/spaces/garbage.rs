@@ -1,4 +1,4 @@
-//! Tables full of anything: no panic, no loop, and the same answer by every way.
+//! Tables with random content: no panic, no loop, and the same answer from every operation.
 
 use proptest::prelude::*;
 use schedrig_guestmem::aarch64;
@@ -10,10 +10,10 @@ use crate::model::check_ranges;
 
 /// RAM of a few pages, so that entries often hit it.
 const PAGES: u64 = 48;
-/// It comes in two regions that adjoin.
+/// The RAM is two adjoining regions.
 const HALF: u64 = (PAGES / 2) << 12;
 
-/// An entry that points into RAM or out of it, with any of the bits that mean something.
+/// An entry that points into RAM or out of it, with any combination of the decoded bits.
 fn entry() -> impl Strategy<Value = u64> {
     prop_oneof![
         1 => Just(0),
@@ -126,7 +126,7 @@ proptest! {
     }
 }
 
-/// The slowest and simplest way: a walk for every byte.
+/// The simplest and slowest implementation: a walk for every byte.
 fn bytewise(space: &AddressSpace, at: u64, len: usize) -> Option<Vec<u8>> {
     (0..len as u64)
         .map(|offset| {

@@ -1,4 +1,4 @@
-//! Address spaces against page tables that `testkit` wrote, and against tables that no one wrote.
+//! Address spaces against page tables that `testkit` wrote, and against random ones.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 
 mod cached;

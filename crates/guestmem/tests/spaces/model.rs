@@ -1,4 +1,4 @@
-//! What should be mapped, as a list, and an address space to compare it with.
+//! A list of expected mappings, and an address space to compare with it.
 
 use schedrig_guestmem::{AddressSpace, GuestPhys, GuestVirt, Span};
 
@@ -10,7 +10,7 @@ pub(crate) struct Mapping {
     pub(crate) len: u64,
 }
 
-/// What `at` maps to, and how much of its page is left there.
+/// The physical address of `at`, and the rest of its page in bytes.
 pub(crate) fn lookup(model: &[Mapping], at: u64) -> Option<(u64, u64)> {
     let mapping = model
         .iter()
@@ -19,14 +19,14 @@ pub(crate) fn lookup(model: &[Mapping], at: u64) -> Option<(u64, u64)> {
     Some((mapping.phys + offset, mapping.len - offset))
 }
 
-/// The space maps what the model has at `at`, or nothing.
+/// Asserts that the space maps `at` as the model does, or not at all.
 pub(crate) fn check_address(space: &AddressSpace, model: &[Mapping], at: u64) {
     let found = space.translate(GuestVirt(at));
     let found = found.map(|leaf| (leaf.at.0, leaf.rest)).ok();
     assert_eq!(found, lookup(model, at), "at {at:#x} of {model:#x?}");
 }
 
-/// Every mapping is found, at its ends and inside, and so is what lies beside it.
+/// Asserts that every mapping is found, at its ends and inside, and so are the addresses beside it.
 pub(crate) fn check_model(space: &AddressSpace, model: &[Mapping], inside: u64) {
     for mapping in model {
         let last = mapping.virt + (mapping.len - 1);
@@ -42,7 +42,7 @@ pub(crate) fn check_model(space: &AddressSpace, model: &[Mapping], inside: u64) 
     }
 }
 
-/// The spans cover the range once, in order, and say what a walk says. At most `most` are looked at.
+/// Asserts that the first `most` spans cover the range once, in order, and agree with walks.
 pub(crate) fn check_ranges(space: &AddressSpace, at: u64, len: u64, most: usize) -> Vec<Span> {
     let spans: Vec<Span> = space.ranges(GuestVirt(at), len).take(most).collect();
     let mut here = at;

@@ -1,4 +1,4 @@
-//! Translations of tables that are right, of every architecture and form.
+//! Translations by correct tables, of every architecture and form.
 
 use proptest::prelude::*;
 use schedrig_guestmem::aarch64;
@@ -8,7 +8,7 @@ use testkit::{ArmFormat, ArmTables, SparseMemory, X86Page, X86Tables};
 
 use crate::model::{Mapping, check_address, check_model, check_ranges};
 
-/// Where tables are made; another place has them above 48 bits.
+/// The place of tables; a second one is above 48 bits.
 const LOW: u64 = 0x10_0000;
 const HIGH: u64 = 0xd << 48 | 0x1_0000;
 const ROOM: u64 = 256 << 20;
@@ -47,7 +47,7 @@ fn arm_space<'m>(mem: &'m SparseMemory, tables: &ArmTables, format: ArmFormat) -
     AddressSpace::aarch64(mem, tables)
 }
 
-/// A mapping to try: selectors that each architecture takes modulo what it has.
+/// A mapping to try: selectors that each architecture reduces to its own range.
 #[derive(Debug, Clone)]
 struct Wish {
     near: bool,
@@ -155,7 +155,7 @@ fn every_leaf_of_every_aarch64_form_translates() {
     }
 }
 
-/// C3: of CR3 only bits 11:0 are no address. Bit 12 tells the two roots of page-table isolation apart.
+/// C3: of CR3 only bits 11:0 are no address. Bit 12 distinguishes the two roots of page-table isolation.
 #[test]
 fn cr3_keeps_bit_12_and_loses_bits_11_to_0() {
     let mem = memory();

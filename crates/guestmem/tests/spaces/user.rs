@@ -1,4 +1,4 @@
-//! What a program of the guest may write to, by its own page tables.
+//! The addresses that a guest's program can write to, by its own page tables.
 
 use schedrig_guestmem::x86_64::{Levels, is_writable_by_user};
 use schedrig_guestmem::{GuestPhys, GuestVirt, PhysMem};
@@ -10,7 +10,7 @@ const WRITABLE: u64 = 2;
 const USER: u64 = 4;
 const LARGE: u64 = 0x80;
 const ALL: u64 = PRESENT | WRITABLE | USER;
-/// The second page of everything: index 1 at each of four levels, and a byte within.
+/// The second entry of every table: index 1 at each of four levels, and a byte within.
 const AT: GuestVirt = GuestVirt(1 << 39 | 1 << 30 | 1 << 21 | 1 << 12 | 0x123);
 
 /// Tables at 0x1000 to 0x4000 with these bits, the topmost first.
@@ -46,7 +46,7 @@ fn a_large_page_ends_the_walk_and_is_no_table() {
     assert!(may([ALL, ALL, ALL | LARGE, 0]));
     assert!(may([ALL, ALL | LARGE, 0, 0]));
     assert!(!may([ALL, ALL, (ALL | LARGE) & !WRITABLE, ALL]));
-    // Bit 7 says something else in the last level (PAT), and nothing in the first.
+    // Bit 7 is PAT in the last level, and ignored in the first.
     assert!(may([ALL, ALL, ALL, ALL | LARGE]));
     assert!(!may([ALL | LARGE, 0, 0, 0]));
 }

@@ -4,7 +4,7 @@ use schedrig_guestmem::x86_64::Levels;
 use schedrig_guestmem::{AddressSpace, GuestPhys, GuestVirt, PhysMem, VirtError, WriteError};
 use testkit::{SparseMemory, X86Page, X86Tables};
 
-/// Two pages, a hole from 0x2000 on, a page at 0x4000, and behind it one that is no RAM.
+/// Two pages, a hole from 0x2000 on, a page at 0x4000, followed by one that is not RAM.
 fn space(mem: &SparseMemory) -> AddressSpace<'_> {
     let mut tables = X86Tables::new(mem, false, 0x1000);
     for (virt, phys) in [
@@ -18,7 +18,7 @@ fn space(mem: &SparseMemory) -> AddressSpace<'_> {
     AddressSpace::new(mem, tables.cr3(), Levels::Four)
 }
 
-/// C9: a write that goes through page by page leaves its prefix, and says how long it is.
+/// C9: a write that goes through page by page leaves its prefix, and returns the prefix's length.
 #[test]
 fn a_write_that_goes_through_leaves_its_prefix() {
     let mem = SparseMemory::new(&[(0, 1 << 20)]);

@@ -268,10 +268,10 @@ impl<'m> GuestKernel<'m> {
     }
 
     /// `len` bytes, all or none, in copies as long as physical memory allows (contract C8); at most
-    /// [`AddressSpace::MOST_CHUNKED`].
+    /// [`AddressSpace::MAX_CHUNKED`].
     pub fn read_chunked(&self, at: GuestVirt, len: usize) -> Result<Vec<u8>, ReadError> {
         let failed = |source| unreadable(at, len, source);
-        match self.linear(at, len).filter(|_| len <= AddressSpace::MOST_CHUNKED) {
+        match self.linear(at, len).filter(|_| len <= AddressSpace::MAX_CHUNKED) {
             Some((phys, _)) => {
                 let mut bytes = vec![0; len];
                 self.mem
