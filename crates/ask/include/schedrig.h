@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT OR Apache-2.0 */
 /*
- * For programs in C that run in a guest of schedrig: asks the host for snapshots, watches and kernel ops, marks phases,
- * sends metrics. Nothing to link with.
+ * Requests from C programs in a guest of schedrig to the host: snapshots, watches and kernel ops; marks of phases;
+ * metrics. Nothing to link with.
  *
  *	#include "schedrig.h"
  *
  *	schedrig_snapshot("mid-run");
  *
- * All functions return 0 when the host has done what was asked, or a negative number: SCHEDRIG_NOBODY where the machine is
- * none of schedrig's, SCHEDRIG_REFUSED with the reason in schedrig_reason(), SCHEDRIG_TOO_LONG. The machine stands still
+ * All functions return 0 when the host has met the request, or a negative number: SCHEDRIG_NO_HOST if schedrig did not
+ * start this machine, SCHEDRIG_REFUSED with the reason in schedrig_reason(), SCHEDRIG_TOO_LONG. The machine is frozen
  * until the host has answered. Not for several threads at a time.
  */
 #ifndef SCHEDRIG_H
@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define SCHEDRIG_NOBODY -1
+#define SCHEDRIG_NO_HOST -1
 #define SCHEDRIG_REFUSED -2
 #define SCHEDRIG_TOO_LONG -3
 
@@ -68,13 +68,13 @@ static inline const char *schedrig_reason(void)
 	return schedrig_words;
 }
 
-/* Sends a frame of a kind, four letters; its answer is in the buffer then. */
+/* Sends a frame of a kind, four letters; the buffer then holds the answer. */
 static inline int schedrig_say(const char *kind, const void *payload, size_t len)
 {
 	schedrig_words[0] = 0;
 	if (len > SCHEDRIG_BUFFER - SCHEDRIG_HEADER)
 		return SCHEDRIG_TOO_LONG;
-	/* The host writes to pages that are there and this program's own: so each is written to first. */
+	/* The host only writes to present, writable pages of this program: so each is written to first. */
 	memset(schedrig_buffer, 0, sizeof(schedrig_buffer));
 	memcpy(schedrig_buffer, kind, 4);
 	schedrig_put(4, len);
@@ -90,7 +90,7 @@ static inline int schedrig_say(const char *kind, const void *payload, size_t len
 			 : "memory");
 #endif
 	if (schedrig_is(kind))
-		return SCHEDRIG_NOBODY;
+		return SCHEDRIG_NO_HOST;
 	if (schedrig_is("DENY")) {
 		/* Postcard: the length of the text, 7 bits a byte, and the text. */
 		size_t at = SCHEDRIG_HEADER, size = 0;
@@ -128,13 +128,13 @@ static inline int schedrig_look(uint32_t kind, const char *tag)
 	return SCHEDRIG_REFUSED;
 }
 
-/* Has a snapshot of the kernel taken, now; the tag has at most 64 bytes. */
+/* Requests a snapshot of the kernel, taken now; the tag has at most 64 bytes. */
 static inline int schedrig_snapshot(const char *tag)
 {
 	return schedrig_look(1, tag);
 }
 
-/* Has a snapshot taken whenever the kernel stores to this symbol; a run has three such watches. */
+/* Requests a snapshot for every store of the kernel to this symbol; a run has at most three such watches. */
 static inline int schedrig_watch(const char *symbol)
 {
 	return schedrig_look(2, symbol);

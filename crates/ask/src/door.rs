@@ -1,4 +1,5 @@
-//! The door: a buffer, and the one instruction by which the host reads it and writes its answer over it.
+//! The door: the call's buffer, and the call instruction, at which the host reads a request from the buffer and writes
+//! its answer over it.
 
 use std::ptr::NonNull;
 use std::{io, slice};
@@ -6,31 +7,31 @@ use std::{io, slice};
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap_anonymous, munmap};
 use wire::call;
 
-/// The call's buffer. All its pages are present and locked, and it is left out of forks: a page that is shared
-/// copy-on-write with a child would be replaced under the host's hands.
+/// The call's buffer. All its pages are present and locked, and it is left out of forks: a page that is
+/// shared copy-on-write with a child would be replaced while the host uses it.
 pub struct Door {
     buffer: NonNull<u8>,
     capacity: usize,
 }
 
-// SAFETY: the buffer is this door's alone.
+// SAFETY: no other value refers to the buffer.
 unsafe impl Send for Door {}
 
 /// A frame is longer than the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the message of {len} bytes does not fit the buffer of {capacity}")]
 pub struct TooLong {
-    /// Its length.
+    /// The frame's length, in bytes.
     pub len: usize,
-    /// The buffer's.
+    /// The buffer's length, in bytes.
     pub capacity: usize,
 }
 
 impl Door {
-    /// Maps a buffer of so many bytes.
+    /// Maps a buffer of `capacity` bytes.
     ///
     /// # Errors
-    /// The kernel's.
+    /// The kernel's error, when the buffer cannot be mapped or locked.
     pub fn new(capacity: usize) -> io::Result<Door> {
         // SAFETY: no address is asked for, so no mapping of ours can be replaced.
         let base = unsafe {
@@ -50,17 +51,17 @@ impl Door {
         Ok(door)
     }
 
-    /// Says a frame, and returns the buffer as the host left it: with its answer, or where nobody listens with the frame
-    /// itself. No guest time passes in between.
+    /// Sends a frame, and returns the buffer as the host left it: with the answer, or without a host with the frame itself.
+    /// No guest time passes in between.
     ///
     /// # Errors
-    /// [`TooLong`], and nothing was said.
-    pub fn say(&mut self, frame: &[u8]) -> Result<&[u8], TooLong> {
+    /// [`TooLong`], and nothing was sent.
+    pub fn call(&mut self, frame: &[u8]) -> Result<&[u8], TooLong> {
         let (len, capacity) = (frame.len(), self.capacity);
         let room = self.bytes().get_mut(..len).ok_or(TooLong { len, capacity })?;
         room.copy_from_slice(frame);
         // SAFETY: the instruction's registers are set as `wire::call` demands; the host writes the buffer only.
-        unsafe { knock(self.buffer, len, capacity) };
+        unsafe { call_host(self.buffer, len, capacity) };
         Ok(self.bytes())
     }
 
@@ -83,9 +84,9 @@ impl Drop for Door {
 /// # Safety
 /// `buffer` is valid for reads and writes of `capacity` bytes, and the first `len` of them are the request.
 #[cfg(target_arch = "x86_64")]
-unsafe fn knock(buffer: NonNull<u8>, len: usize, capacity: usize) {
+unsafe fn call_host(buffer: NonNull<u8>, len: usize, capacity: usize) {
     // SAFETY: a no-operation by itself; the host, if there is one, writes at most `capacity` bytes at `buffer`,
-    // which the caller vouches for. Memory is not declared untouched, so the compiler reads it anew.
+    // which the caller guarantees. Memory is not declared untouched, so the compiler reads it again.
     unsafe {
         std::arch::asm!(
             ".quad {call}",
@@ -98,9 +99,9 @@ unsafe fn knock(buffer: NonNull<u8>, len: usize, capacity: usize) {
     }
 }
 
-/// There is no such instruction on this architecture yet: nobody listens.
+/// This architecture has no call instruction yet: no host answers.
 ///
 /// # Safety
 /// As for the other architectures.
 #[cfg(not(target_arch = "x86_64"))]
-unsafe fn knock(_buffer: NonNull<u8>, _len: usize, _capacity: usize) {}
+unsafe fn call_host(_buffer: NonNull<u8>, _len: usize, _capacity: usize) {}

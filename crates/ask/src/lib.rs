@@ -1,5 +1,5 @@
-//! For programs that run in a guest of schedrig: they ask the host for a look at the kernel, for a watch, for a read or
-//! write of it, mark the phases of a scenario, and send metrics.
+//! Requests from programs in a guest of schedrig to the host: a snapshot of the kernel, a watch, a read or write of the
+//! kernel; marks of a scenario's phases; metrics.
 //!
 //! ```no_run
 //! let mut host = schedrig_ask::Host::find()?;
@@ -22,14 +22,14 @@ use wire::{Answer, FrameKind, call};
 pub use door::{Door, TooLong};
 pub use wire::kernel_op;
 
-/// The host, as a program of the guest sees it.
+/// A connection from a guest's program to the host.
 pub struct Host {
     door: Door,
     /// The number of the last request.
-    asked: u32,
+    last_request: u32,
 }
 
-/// A request that was not met.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
     /// The buffer could not be mapped.
@@ -38,123 +38,125 @@ pub enum AskError {
     /// The request does not fit the buffer.
     #[error(transparent)]
     TooLong(#[from] TooLong),
-    /// The request is none.
+    /// The request is malformed.
     #[error("{0}")]
     Request(String),
-    /// The buffer was left as it was.
-    #[error("nobody listens; was this machine started by schedrig?")]
-    NobodyListens,
-    /// The host refused it.
+    /// The call left the buffer unchanged.
+    #[error("no host answered; was this machine started by schedrig?")]
+    NoHost,
+    /// The host refused the request.
     #[error("the host refused: {0}")]
     Refused(String),
-    /// What the host wrote is no answer to it.
-    #[error("the host's answer is not understood: {0}")]
-    NotUnderstood(String),
+    /// The host's answer is malformed, or answers another request.
+    #[error("malformed answer of the host: {0}")]
+    MalformedAnswer(String),
 }
 
 impl Host {
-    /// Makes ready to ask.
+    /// Maps the buffer for requests. Whether a host exists shows with the first request.
     ///
     /// # Errors
     /// [`AskError::Map`].
     pub fn find() -> Result<Host, AskError> {
         Ok(Host {
             door: Door::new(call::BUFFER_LEN)?,
-            asked: 0,
+            last_request: 0,
         })
     }
 
-    /// Has a snapshot of the kernel taken, now.
+    /// Requests a snapshot of the kernel, taken now.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn snapshot(&mut self, tag: &str) -> Result<(), AskError> {
-        self.look(SnapshotKind::Capture, tag)
+        self.request_snapshot(SnapshotKind::Capture, tag)
     }
 
-    /// Has a snapshot taken whenever the kernel stores to this symbol; a run has three such watches.
+    /// Requests a snapshot for every store of the kernel to this symbol; a run has at most three such watches.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn watch(&mut self, symbol: &str) -> Result<(), AskError> {
-        self.look(SnapshotKind::Watch, symbol)
+        self.request_snapshot(SnapshotKind::Watch, symbol)
     }
 
-    /// Reads or writes the kernel. A batch that is refused is a reply.
+    /// Reads or writes the kernel. A refused batch is a reply, not an error.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn kernel_op(&mut self, mut request: KernelOpRequest) -> Result<KernelOpReply, AskError> {
         request.request_id = self.next();
         let frame = request.encode().map_err(not_a_request)?;
-        let answer = self.say(&frame)?;
-        let frame = frame::decode(answer).map_err(not_understood)?;
-        KernelOpReply::decode(frame).map_err(not_understood)
+        let answer = self.exchange(&frame)?;
+        let frame = frame::decode(answer).map_err(malformed_answer)?;
+        KernelOpReply::decode(frame).map_err(malformed_answer)
     }
 
-    /// The scenario begins.
+    /// Marks the beginning of the scenario.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn scenario_start(&mut self) -> Result<(), AskError> {
-        self.tell(FrameKind::ScenarioStart, &[])
+        self.send(FrameKind::ScenarioStart, &[])
     }
 
-    /// The scenario pauses.
+    /// Marks a pause of the scenario.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn scenario_pause(&mut self) -> Result<(), AskError> {
-        self.tell(FrameKind::ScenarioPause, &[])
+        self.send(FrameKind::ScenarioPause, &[])
     }
 
-    /// The scenario goes on.
+    /// Marks the end of a pause.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn scenario_resume(&mut self) -> Result<(), AskError> {
-        self.tell(FrameKind::ScenarioResume, &[])
+        self.send(FrameKind::ScenarioResume, &[])
     }
 
-    /// The scenario is over.
+    /// Marks the end of the scenario.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn scenario_end(&mut self, end: &ScenarioEnd) -> Result<(), AskError> {
-        self.tell(FrameKind::ScenarioEnd, &end.encode())
+        self.send(FrameKind::ScenarioEnd, &end.encode())
     }
 
-    /// A step of the scenario begins.
+    /// Marks the beginning of a step of the scenario.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn step(&mut self, step: &Stimulus) -> Result<(), AskError> {
-        self.tell(FrameKind::Stimulus, &step.encode())
+        self.send(FrameKind::Stimulus, &step.encode())
     }
 
-    /// What this program has measured, in whatever form it likes: the record keeps it.
+    /// Sends measurements, in any form, to be kept in the record.
     ///
     /// # Errors
     /// [`AskError`].
     pub fn metrics(&mut self, metrics: &[u8]) -> Result<(), AskError> {
-        self.tell(FrameKind::PayloadMetrics, metrics)
+        self.send(FrameKind::PayloadMetrics, metrics)
     }
 
-    /// Sends a frame that is answered by a word.
+    /// Sends a frame that the host only acknowledges.
     ///
     /// # Errors
     /// [`AskError`].
-    pub fn tell(&mut self, kind: FrameKind, payload: &[u8]) -> Result<(), AskError> {
+    pub fn send(&mut self, kind: FrameKind, payload: &[u8]) -> Result<(), AskError> {
         let frame = framed(kind, payload)?;
-        let answer = self.say(&frame)?;
+        let answer = self.exchange(&frame)?;
         match Answer::decode(answer) {
             Ok(Answer::Ack) => Ok(()),
-            Ok(_) => Err(AskError::NotUnderstood("it is a command".to_owned())),
-            Err(error) => Err(not_understood(error)),
+            Ok(_) => Err(AskError::MalformedAnswer(
+                "a command instead of an acknowledgement".to_owned(),
+            )),
+            Err(error) => Err(malformed_answer(error)),
         }
     }
 
-    fn look(&mut self, kind: SnapshotKind, tag: &str) -> Result<(), AskError> {
+    fn request_snapshot(&mut self, kind: SnapshotKind, tag: &str) -> Result<(), AskError> {
         let request = SnapshotRequest {
             request_id: self.next(),
             kind,
@@ -163,17 +165,17 @@ impl Host {
         let payload = request.encode();
         let payload = payload.map_err(|error| AskError::Request(error.to_string()))?;
         let frame = framed(FrameKind::SnapshotRequest, &payload)?;
-        let answer = self.say(&frame)?;
-        let frame = frame::decode(answer).map_err(not_understood)?;
-        let reply = SnapshotReply::decode(frame.payload).map_err(not_understood)?;
+        let answer = self.exchange(&frame)?;
+        let frame = frame::decode(answer).map_err(malformed_answer)?;
+        let reply = SnapshotReply::decode(frame.payload).map_err(malformed_answer)?;
         reply.outcome.map_err(AskError::Refused)
     }
 
-    /// Says a frame; the answer, if it is one and no refusal.
-    fn say(&mut self, frame: &[u8]) -> Result<&[u8], AskError> {
-        let answer = self.door.say(frame)?;
+    /// Sends a frame and returns the answer, unless there is none or it is a refusal.
+    fn exchange(&mut self, frame: &[u8]) -> Result<&[u8], AskError> {
+        let answer = self.door.call(frame)?;
         if answer.starts_with(frame) {
-            return Err(AskError::NobodyListens);
+            return Err(AskError::NoHost);
         }
         match Answer::decode(answer) {
             Ok(Answer::Refused { reason }) => Err(AskError::Refused(reason)),
@@ -182,8 +184,8 @@ impl Host {
     }
 
     fn next(&mut self) -> u32 {
-        self.asked = self.asked.wrapping_add(1).max(1);
-        self.asked
+        self.last_request = self.last_request.wrapping_add(1).max(1);
+        self.last_request
     }
 }
 
@@ -197,8 +199,8 @@ fn not_a_request(error: impl std::fmt::Display) -> AskError {
     AskError::Request(error.to_string())
 }
 
-fn not_understood(error: impl std::fmt::Display) -> AskError {
-    AskError::NotUnderstood(error.to_string())
+fn malformed_answer(error: impl std::fmt::Display) -> AskError {
+    AskError::MalformedAnswer(error.to_string())
 }
 
 #[cfg(test)]
@@ -207,16 +209,16 @@ mod tests {
 
     /// These tests run on a machine where the call is a no-operation.
     #[test]
-    fn a_request_that_nobody_hears_says_so() {
+    fn a_request_without_a_host_is_an_error() {
         let mut host = Host::find().unwrap();
-        assert!(matches!(host.snapshot("now"), Err(AskError::NobodyListens)));
-        assert!(matches!(host.scenario_start(), Err(AskError::NobodyListens)));
+        assert!(matches!(host.snapshot("now"), Err(AskError::NoHost)));
+        assert!(matches!(host.scenario_start(), Err(AskError::NoHost)));
         let read = KernelOpRequest::read("t", Vec::new());
-        assert!(matches!(host.kernel_op(read), Err(AskError::NobodyListens)));
+        assert!(matches!(host.kernel_op(read), Err(AskError::NoHost)));
     }
 
     #[test]
-    fn a_request_that_does_not_fit_is_not_made() {
+    fn a_request_that_does_not_fit_is_not_sent() {
         let mut host = Host::find().unwrap();
         assert!(matches!(
             host.metrics(&vec![0; call::BUFFER_LEN]),

@@ -92,7 +92,7 @@ impl NopDoor {
 impl Door for NopDoor {
     fn call(&mut self, request: &Request) -> Result<Answer, DoorError> {
         let frame = request.encode().map_err(DoorError::Encode)?;
-        let answer = self.0.say(&frame);
+        let answer = self.0.call(&frame);
         let answer = answer.map_err(|ask::TooLong { len, capacity }| DoorError::TooLong { len, capacity })?;
         understand(Answer::decode(answer))
     }
