@@ -1,7 +1,7 @@
 //! The `#[schedrig::test]` attribute.
 //!
 //! It turns a host function that takes a rig into a plain `#[test]`, so that `cargo test` and `cargo nextest` run
-//! it as any other:
+//! it like any other:
 //!
 //! ```text
 //! #[schedrig::test(topology = "1n2l2c1t")]        #[test]
@@ -14,7 +14,7 @@ use quote::quote;
 use syn::parse::Parser as _;
 use syn::{ItemFn, LitBool, LitInt, LitStr, parse_macro_input};
 
-/// The attribute's arguments; all but the topology may be left out.
+/// The attribute's arguments; only the topology is required.
 #[derive(Default)]
 struct Arguments {
     topology: Option<LitStr>,
@@ -31,20 +31,20 @@ struct Arguments {
 ///
 /// | argument | meaning |
 /// |---|---|
-/// | `topology = "1n2l2c1t"` | the machine's shape; must be given |
+/// | `topology = "1n2l2c1t"` | the machine's shape; required |
 /// | `scheduler = "scx_baton --ignore-weight"` | the scheduler's program and arguments; EEVDF if left out |
 /// | `kernel = "apt:sid"` | the kernel request |
 /// | `seed = 7` | the seed; 1 if left out |
 /// | `memory = 1024` | guest RAM in MiB |
-/// | `snapshots = 3` | snapshots that are taken while the workers run for the first time, evenly over that time |
-/// | `auto_repro = false` | a run that failed is not executed again to see the calls that led there |
+/// | `snapshots = 3` | snapshots taken during the workers' first run, evenly over its time |
+/// | `auto_repro = false` | a failed run is not executed again to trace the calls that led to the failure |
 /// | `monitor = false` | the runqueues are not sampled |
 ///
 /// The function takes `&mut Rig` and returns `Outcome`.
 #[proc_macro_attribute]
 pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
     let mut found = Arguments::default();
-    let parser = syn::meta::parser(|meta| found.take(&meta));
+    let parser = syn::meta::parser(|meta| found.parse(&meta));
     if let Err(error) = parser.parse(arguments) {
         return error.to_compile_error().into();
     }
@@ -55,7 +55,7 @@ pub fn test(arguments: TokenStream, function: TokenStream) -> TokenStream {
 }
 
 impl Arguments {
-    fn take(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
+    fn parse(&mut self, meta: &syn::meta::ParseNestedMeta<'_>) -> syn::Result<()> {
         let name = meta.path.get_ident().map(ToString::to_string).unwrap_or_default();
         match name.as_str() {
             "topology" => self.topology = Some(meta.value()?.parse()?),
@@ -68,8 +68,8 @@ impl Arguments {
             "monitor" => self.monitor = Some(meta.value()?.parse()?),
             _ => {
                 return Err(meta.error(
-                    "there are the arguments `topology`, `scheduler`, `kernel`, `seed`, `memory`, `snapshots`, `auto_repro` \
-                     and `monitor`",
+                    "unknown argument; arguments: `topology`, `scheduler`, `kernel`, `seed`, `memory`, `snapshots`, `auto_repro`, \
+                     `monitor`",
                 ));
             }
         }
@@ -82,7 +82,7 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::
     let Some(topology) = &arguments.topology else {
         return Err(syn::Error::new(
             name.span(),
-            "say `topology = \"1n2l2c1t\"`, or another shape",
+            "missing argument: write `topology = \"1n2l2c1t\"`, or another shape",
         ));
     };
     let mut body = function.clone();
