@@ -56,7 +56,7 @@ fn find_clang() -> Result<String> {
         })
 }
 
-/// Major version that `name --version` tells ("Debian clang version 19.1.7 (3~deb12u1)" → 19).
+/// Major version printed by `name --version` ("Debian clang version 19.1.7 (3~deb12u1)" → 19).
 fn clang_version(name: &str) -> Option<u32> {
     let output = Command::new(name).arg("--version").output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The command line, and what it means for the BPF program.
+//! The command line, and the BPF program's parameters that follow from it.
 
 use std::time::Duration;
 
 use clap::Parser;
 
-/// `ops.flags`: tell `ops.enqueue` about a task that would otherwise just stay on its CPU for want of others
+/// `ops.flags`: call `ops.enqueue` also for a task that would otherwise stay on its CPU because no other is runnable
 /// (`SCX_OPS_ENQ_LAST`).
 const SCX_OPS_ENQ_LAST: u64 = 1 << 1;
 
@@ -23,7 +23,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "US", default_value_t = 5_000, value_parser = clap::value_parser!(u64).range(100..=1_000_000))]
     slice_us: u64,
 
-    /// Let the kernel's watchdog end the scheduler when a runnable task has not run for so long
+    /// Let the kernel's watchdog end the scheduler when a runnable task has not run for this long
     #[arg(long, value_name = "MS", default_value_t = 5_000, value_parser = clap::value_parser!(u32).range(1..=MAX_TIMEOUT_MS))]
     timeout_ms: u32,
 
@@ -35,21 +35,21 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Misbehaviour")]
     ignore_weight: bool,
 
-    /// Misbehave: never dispatch every N-th task, in the order in which the scheduler gets to know the tasks that are
-    /// not exempt: first those there at attach, oldest first, then each new one
+    /// Misbehave: never dispatch every N-th task that is not exempt, counted in the order of initialisation: tasks that
+    /// exist at attach first, oldest first, then each new one
     #[arg(long, value_name = "N", help_heading = "Misbehaviour", value_parser = clap::value_parser!(u32).range(1..))]
     starve_nth: Option<u32>,
 
-    /// Misbehave: stop dispatching so long after attach
+    /// Misbehave: stop dispatching this long after attach
     #[arg(long, value_name = "MS", help_heading = "Misbehaviour", value_parser = clap::value_parser!(u64).range(1..=MAX_DELAY_MS))]
     stall_after: Option<u64>,
 
-    /// Misbehave: report an error to the kernel so long after attach, as soon as a task that is not exempt runs
+    /// Misbehave: report an error to the kernel this long after attach, as soon as a task that is not exempt runs
     #[arg(long, value_name = "MS", help_heading = "Misbehaviour", value_parser = clap::value_parser!(u64).range(1..=MAX_DELAY_MS))]
     error_after: Option<u64>,
 }
 
-/// A day: far beyond any test, and no overflow when turned into nanoseconds.
+/// A day: far beyond any test, and without overflow in nanoseconds.
 const MAX_DELAY_MS: u64 = 86_400_000;
 
 /// The values of the BPF program's `const volatile` variables and `sched_ext_ops` members; 0 is off.
@@ -66,7 +66,7 @@ pub(crate) struct Knobs {
 
 impl Args {
     pub(crate) fn knobs(&self) -> Knobs {
-        // Without competition the kernel lets a task run on unasked. One that is to be withheld must not profit.
+        // Without competition the kernel lets a task run on without calling ops. A starved task must not profit from that.
         let withholds = self.starve_nth.is_some() || self.stall_after.is_some();
         Knobs {
             slice_ns: self.slice_us * 1_000,

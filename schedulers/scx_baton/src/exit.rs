@@ -11,23 +11,23 @@ const MESSAGE_AT: usize = REASON_AT + REASON_LEN;
 const MESSAGE_LEN: usize = 1024;
 const RECORD_LEN: usize = MESSAGE_AT + MESSAGE_LEN;
 
-/// Value from which on `enum scx_exit_kind` means errors (`SCX_EXIT_ERROR`).
+/// The first value of `enum scx_exit_kind` that means an error (`SCX_EXIT_ERROR`).
 const FIRST_ERROR: u64 = 1024;
 
-/// What the kernel's `struct scx_exit_info` said.
+/// The contents of the kernel's `struct scx_exit_info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ExitRecord {
     /// `enum scx_exit_kind`.
     pub(crate) kind: u64,
-    /// Code given by who ended it; 0 if none.
+    /// Code given by the caller that ended the scheduler; 0 if none.
     pub(crate) code: i64,
     /// The kernel's text for the kind, such as "runnable task stall".
     pub(crate) reason: String,
-    /// The case at hand, such as "spin\[123\] failed to run for 5.016s"; may be empty.
+    /// The kernel's details, such as "spin\[123\] failed to run for 5.016s"; may be empty.
     pub(crate) message: String,
 }
 
-/// The ring buffer delivered something else than an exit record: program and user space were not built together.
+/// The ring buffer delivered no exit record: BPF program and user space were not built together.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("parse the exit record: {len} bytes instead of {RECORD_LEN}; rebuild scx_baton")]
 pub(crate) struct ExitRecordError {
@@ -38,7 +38,7 @@ impl ExitRecord {
     /// Reads a `struct exit_record`.
     ///
     /// # Errors
-    /// [`ExitRecordError`] if `bytes` is shorter than one.
+    /// [`ExitRecordError`] if `bytes` is shorter than a record.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Self, ExitRecordError> {
         let error = || ExitRecordError { len: bytes.len() };
         let (kind, rest) = bytes.split_first_chunk::<8>().ok_or_else(error)?;
@@ -51,7 +51,7 @@ impl ExitRecord {
         })
     }
 
-    /// Whether the scheduler failed, as against being asked to go.
+    /// Whether the scheduler failed, as opposed to being unregistered on request.
     pub(crate) fn is_error(&self) -> bool {
         self.kind >= FIRST_ERROR
     }
@@ -71,7 +71,7 @@ impl fmt::Display for ExitRecord {
     }
 }
 
-/// The kernel's name in `enum scx_exit_kind`, without `SCX_EXIT_`; kinds newer than v7.3 have none here.
+/// The kernel's name in `enum scx_exit_kind`, without `SCX_EXIT_`; kinds newer than v7.3 have no name here.
 fn kind_name(kind: u64) -> Option<&'static str> {
     Some(match kind {
         0 => "none",

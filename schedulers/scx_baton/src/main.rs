@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! scx_baton: a small sched_ext scheduler, and the model of one that is tested with schedrig.
+//! scx_baton: a small sched_ext scheduler, and the example of one tested with schedrig.
 //!
-//! The policy is in `bpf/baton.bpf.c` and runs in the kernel. This program loads it, attaches it, waits until it is told
-//! to stop or the kernel ends the scheduler, and says which of the two it was. The kernel detaches the scheduler when
-//! the link to it is closed, so also if this program dies: tasks then go back to the default class.
+//! The policy is in `bpf/baton.bpf.c` and runs in the kernel. This program loads it, attaches it, waits for a signal or
+//! for the kernel to end the scheduler, and reports which of the two happened. The kernel detaches the scheduler when
+//! the link to it is closed, so also when this program dies: tasks then go back to the default class.
 //!
 //! ```text
 //! open ──► set knobs ──► load (verifier) ──► attach ──► wait ──► detach ──► report
@@ -40,10 +40,10 @@ use crate::args::{Args, Knobs};
 use crate::exit::ExitRecord;
 use crate::skel::{BatonSkel, BatonSkelBuilder};
 
-/// There when the kernel has sched_ext.
+/// This directory exists if the kernel has sched_ext.
 const SYSFS_DIR: &str = "/sys/kernel/sched_ext";
 
-/// How long a signal may go unnoticed. An exit of the scheduler is noticed at once.
+/// How often signals are polled. An exit of the scheduler is received at once.
 const POLL: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
@@ -118,7 +118,7 @@ fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Opens the program that was compiled into this binary, turns its knobs and has the kernel verify it.
+/// Opens the embedded BPF program, sets its knobs and loads it, which makes the kernel verify it.
 fn load<'obj>(object: &'obj mut MaybeUninit<OpenObject>, knobs: &Knobs) -> Result<BatonSkel<'obj>> {
     let mut open = BatonSkelBuilder::default()
         .open(object)

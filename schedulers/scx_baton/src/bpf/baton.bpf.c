@@ -9,7 +9,7 @@
  *
  * A task's vtime advances while it runs, slower the heavier it is: 100 / weight nanoseconds for each nanosecond.
  * SHARED hands out the task with the least vtime first, so in the long run each runnable task gets CPU time in
- * proportion to its weight (nice 0 is 100). Cgroup weights are not looked at.
+ * proportion to its weight (nice 0 is 100). Cgroup weights are ignored.
  *
  * Each CPU's clock is the greatest vtime with which a task has started there; a task's clock is the latest of the CPUs
  * on which it may run. A task that slept comes back at most one slice behind its clock: it runs soon, but cannot claim
@@ -18,8 +18,8 @@
  *
  * Misbehaviour, only when user space asks for it (see the `const volatile` knobs):
  *
- *   LIMBO     takes the tasks that are being starved; no CPU ever looks there.
- *   LIFELINE  takes the tasks that a rig needs to stay alive (`exempt`), and goes before everything else.
+ *   LIMBO     takes the starved tasks; no CPU serves it.
+ *   LIFELINE  takes the tasks that a rig needs (`exempt`), and is served before everything else.
  *
  * Both are empty in normal operation.
  */
@@ -37,12 +37,12 @@ enum {
 
 enum {
 	/* Beyond these bounds (nice 10 and -10) a light task would wait for more than ten rounds of all others. */
-	WEIGHT_MIN = 10,
+	MIN_WEIGHT = 10,
 	WEIGHT_NICE_0 = 100,
-	WEIGHT_MAX = 1000,
+	MAX_WEIGHT = 1000,
 	MAX_CHARGED_SLICES = 4,
 	/* The farthest that a task can get ahead of its clock by one charge. */
-	MAX_SLICES_AHEAD = MAX_CHARGED_SLICES * WEIGHT_NICE_0 / WEIGHT_MIN,
+	MAX_SLICES_AHEAD = MAX_CHARGED_SLICES * WEIGHT_NICE_0 / MIN_WEIGHT,
 	MAX_CPUS = 1024,
 };
 
@@ -56,11 +56,11 @@ const volatile u64 error_after_ns;
 const volatile s32 own_tgid;
 const volatile s32 nr_cpus = 1;
 
-/* ---- State that user space, or a rig that looks from outside, can read. ---- */
+/* ---- State that user space, or a rig from outside, can read. ---- */
 
 u64 nr_enqueued; /* tasks put into SHARED */
 u64 nr_dispatched; /* tasks moved from SHARED or LIFELINE to a local DSQ */
-u64 nr_direct; /* wakeups that went straight to an idle CPU */
+u64 nr_direct; /* wakeups dispatched directly to an idle CPU */
 u64 nr_limbo; /* tasks put into LIMBO */
 u64 nr_starved; /* tasks chosen by --starve-nth */
 u64 cpu_vtime[MAX_CPUS]; /* each CPU's clock */
@@ -126,8 +126,8 @@ static u64 queue_of(const struct task_ctx *tc)
 }
 
 /*
- * Adds what `p` has run since it got the CPU. The slice ends at a tick and so may be overrun somewhat; a stay that is
- * much longer means that nobody else wanted the CPU, and must not be held against `p` when others come.
+ * Adds what `p` has run since it got the CPU. The slice ends at a tick and so may be overrun somewhat; a run that is
+ * much longer means that no other task wanted the CPU, and is not charged to `p` in full.
  */
 static void charge(struct task_struct *p, struct task_ctx *tc)
 {
@@ -136,10 +136,10 @@ static void charge(struct task_struct *p, struct task_ctx *tc)
 
 	if (ran > MAX_CHARGED_SLICES * slice_ns)
 		ran = MAX_CHARGED_SLICES * slice_ns;
-	if (weight < WEIGHT_MIN)
-		weight = WEIGHT_MIN;
-	if (weight > WEIGHT_MAX)
-		weight = WEIGHT_MAX;
+	if (weight < MIN_WEIGHT)
+		weight = MIN_WEIGHT;
+	if (weight > MAX_WEIGHT)
+		weight = MAX_WEIGHT;
 	tc->vtime += ran * WEIGHT_NICE_0 / weight;
 }
 
@@ -162,7 +162,7 @@ static void advance_clock(const struct task_struct *p, const struct task_ctx *tc
 		cpu_vtime[cpu] = tc->vtime;
 }
 
-/* Neither too far behind, after a sleep, nor too far ahead, after a move to CPUs that have more to do. */
+/* Bounds the vtime of `p`: neither too far behind, after a sleep, nor too far ahead, after a move to busier CPUs. */
 static void keep_near_clock(const struct task_struct *p, struct task_ctx *tc)
 {
 	u64 clock = clock_of(p);
@@ -189,7 +189,7 @@ static void fail_on_purpose(struct task_struct *p, const struct task_ctx *tc)
 	scx_bpf_error_bstr(fmt, args, sizeof(args));
 }
 
-/* A task woke up: on which CPU should it run? An idle one takes it at once, without a detour through SHARED. */
+/* Selects a CPU for a task that woke up. An idle one gets the task at once, without going through SHARED. */
 s32 OPS(baton_select_cpu, struct task_struct *p, s32 prev_cpu, u64 wake_flags)
 {
 	struct task_ctx *tc = task_ctx(p);
@@ -214,7 +214,7 @@ void OPS(baton_enqueue, struct task_struct *p, u64 enq_flags)
 	u64 queue;
 	s32 cpu;
 
-	if (!tc) { /* cannot be: init_task made it. The kernel's own global queue loses nobody. */
+	if (!tc) { /* cannot happen: init_task created it. The kernel's global queue loses no task. */
 		dsq_insert(p, SCX_ENUM(scx_dsq_id_flags, SCX_DSQ_GLOBAL), slice_ns, enq_flags);
 		return;
 	}
@@ -226,7 +226,7 @@ void OPS(baton_enqueue, struct task_struct *p, u64 enq_flags)
 		return;
 	}
 
-	/* Nobody else wants this CPU. Only asked for with SCX_OPS_ENQ_LAST, that is, if may_withhold(). */
+	/* No other task wants this CPU. Only called with SCX_OPS_ENQ_LAST, that is, if may_withhold(). */
 	if (enq_flags & SCX_ENUM(scx_enq_flags, SCX_ENQ_LAST)) {
 		dsq_insert(p, SCX_ENUM(scx_dsq_id_flags, SCX_DSQ_LOCAL), slice_ns, enq_flags);
 		scx_bpf_kick_cpu(scx_bpf_task_cpu(p), 0);
@@ -242,7 +242,7 @@ void OPS(baton_enqueue, struct task_struct *p, u64 enq_flags)
 		dsq_insert_vtime(p, SHARED, slice_ns, tc->vtime, enq_flags);
 	}
 
-	/* A CPU may have gone idle since select_cpu looked, and would not look at the queue again by itself. */
+	/* A CPU may have gone idle since select_cpu, and would not check the queue again by itself. */
 	cpu = scx_bpf_pick_idle_cpu(p->cpus_ptr, 0);
 	if (cpu >= 0)
 		scx_bpf_kick_cpu(cpu, SCX_KICK_IDLE);
@@ -272,7 +272,7 @@ void OPS(baton_running, struct task_struct *p)
 	fail_on_purpose(p, tc);
 }
 
-/* A task may run for long without being switched out: look at the clock here too. */
+/* A task may run for long without being switched out: check the time here too. */
 void OPS(baton_tick, struct task_struct *p)
 {
 	struct task_ctx *tc = task_ctx(p);
@@ -289,7 +289,7 @@ void OPS(baton_stopping, struct task_struct *p, bool runnable)
 		charge(p, tc);
 }
 
-/* `p` is new, or was there when the scheduler was attached. */
+/* `p` is new, or existed when the scheduler was attached. */
 s32 OPS_SLEEPABLE(baton_init_task, struct task_struct *p, struct scx_init_task_args *args)
 {
 	struct task_ctx *tc = bpf_task_storage_get(&task_ctxs, p, NULL, BPF_LOCAL_STORAGE_GET_F_CREATE);
@@ -304,7 +304,7 @@ s32 OPS_SLEEPABLE(baton_init_task, struct task_struct *p, struct scx_init_task_a
 	return 0;
 }
 
-/* `p` comes under this scheduler: neither ahead nor behind. */
+/* `p` joins this scheduler, neither ahead nor behind. */
 void OPS(baton_enable, struct task_struct *p)
 {
 	struct task_ctx *tc = task_ctx(p);
