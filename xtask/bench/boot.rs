@@ -1,4 +1,4 @@
-//! What a boot takes, in host time and in parts:
+//! The host time of a boot, by part:
 //!
 //! ```text
 //! boot.qemu    start of QEMU's process ─► machine built, frozen before its first instruction
@@ -16,7 +16,7 @@ use session::{Limits, Session};
 
 use crate::figure::Figure;
 
-/// The shape that is booted: the demo's.
+/// The topology of the booted machine: the demo's.
 pub(crate) const TOPOLOGY: &str = "1n2l2c1t";
 const MEMORY_MIB: u32 = 512;
 const SEED: u64 = 7;
@@ -55,7 +55,7 @@ pub(crate) fn kernel() -> Result<Arc<PreparedKernel>> {
     Ok(PreparedKernel::resolve(&request, &mut |_| {})?)
 }
 
-/// A booted machine, and what it took.
+/// A booted machine, and the host time that it took.
 pub(crate) fn booted(kernel: &PreparedKernel) -> Result<Session> {
     boot(kernel).map(|(session, _)| session)
 }

@@ -1,8 +1,8 @@
-//! A kernel's types: reading them, and finding members by nested paths, beside a library that does it plainly and the
-//! tool that kernel engineers have.
+//! A kernel's types: parsing them, and resolving nested paths to members, compared with a plain library and with
+//! `bpftool`.
 //!
 //! ```text
-//! btf.load      bytes in memory ─► types that can be asked          peer: btf-rs
+//! btf.load      bytes in memory ─► types for queries                peer: btf-rs
 //! btf.lookup    10,000 nested paths ─► offset and type              peer: btf-rs, by resolving ids and names
 //! btf.layout    a kernel's file ─► the layout of task_struct        peer: `bpftool btf dump`
 //! ```
@@ -19,7 +19,7 @@ use kimage::KernelImage;
 use crate::boot;
 use crate::figure::{Figure, Peer, millis};
 
-/// What schedulers' tests ask for; some through anonymous unions, arrays and structs in structs.
+/// Paths that schedulers' tests use; some through anonymous unions, arrays and structs in structs.
 const PATHS: [(&str, &str); 10] = [
     ("task_struct", "se.vruntime"),
     ("task_struct", "se.avg.load_avg"),
@@ -94,7 +94,7 @@ fn lookups(find: impl Fn(&str, &str) -> Result<u64>) -> Result<()> {
     Ok(())
 }
 
-/// The offset in bytes, as one finds it with a library that knows ids and names.
+/// The offset in bytes, resolved with the peer library, which offers ids and names.
 fn plainly(btf: &btf_rs::Btf, structure: &str, path: &str) -> Result<u64> {
     let types = btf.resolve_types_by_name(structure)?;
     let mut at = types
@@ -113,7 +113,7 @@ fn plainly(btf: &btf_rs::Btf, structure: &str, path: &str) -> Result<u64> {
 
 fn member(btf: &btf_rs::Btf, of: &Type, name: &str) -> Result<Option<(u32, Type)>> {
     let (Type::Struct(structure) | Type::Union(structure)) = of else {
-        bail!("{name} is looked for in what has no members");
+        bail!("{name} is looked up in a type without members");
     };
     for member in &structure.members {
         let found = btf.resolve_name(member)?;
@@ -133,7 +133,7 @@ fn member(btf: &btf_rs::Btf, of: &Type, name: &str) -> Result<Option<(u32, Type)
     Ok(None)
 }
 
-/// Behind typedefs and qualifiers.
+/// The type without typedefs and qualifiers.
 fn resolved(btf: &btf_rs::Btf, mut at: Type) -> Result<Type> {
     loop {
         at = match &at {
@@ -144,7 +144,7 @@ fn resolved(btf: &btf_rs::Btf, mut at: Type) -> Result<Type> {
     }
 }
 
-/// What the tool takes, in ms; `None` where it is not installed.
+/// The time of the tool, in ms; `None` if it is not installed.
 fn bpftool(vmlinux: &std::path::Path) -> Result<Option<f64>> {
     let begin = Instant::now();
     let status = Command::new("bpftool")

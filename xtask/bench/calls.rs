@@ -1,4 +1,4 @@
-//! How fast calls are: commands that do next to nothing in the guest, one after the other.
+//! The rate of calls: commands that do almost nothing in the guest, one after the other.
 
 use std::time::Instant;
 

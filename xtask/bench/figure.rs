@@ -1,4 +1,4 @@
-//! A measured value, and how figures are printed.
+//! Measured values, and their printing.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 /// One measured value.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Figure {
-    /// `benchmark.value`
+    /// The name: `benchmark.value`.
     pub(crate) name: &'static str,
     /// The unit, also of the peer's value.
     pub(crate) unit: &'static str,
@@ -19,22 +19,22 @@ pub(crate) struct Figure {
     pub(crate) low: f64,
     /// The greatest sample.
     pub(crate) high: f64,
-    /// How many samples.
+    /// The number of samples.
     pub(crate) samples: usize,
-    /// What else does the same, and what it takes.
+    /// The value of another implementation.
     pub(crate) peer: Option<Peer>,
 }
 
-/// What a figure is compared with, measured on the same machine.
+/// The value that a figure is compared with, measured on the same machine.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Peer {
-    /// Its name.
+    /// The peer's name.
     pub(crate) name: &'static str,
-    /// Its value, in the figure's unit.
+    /// The peer's value, in the figure's unit.
     pub(crate) value: f64,
 }
 
-/// What `what` takes, in milliseconds.
+/// The time that `what` takes, in milliseconds.
 pub(crate) fn millis<T>(what: impl FnOnce() -> Result<T>) -> Result<f64> {
     let begin = Instant::now();
     black_box(what()?);
@@ -64,13 +64,13 @@ impl Figure {
         })
     }
 
-    /// Ours to the peer's.
+    /// The ratio of the figure's value to the peer's.
     fn ratio(&self) -> Option<f64> {
         self.peer.as_ref().map(|peer| self.value / peer.value)
     }
 }
 
-/// The figures for people.
+/// The figures as a table.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let mut text = format!(
         "{:<24}{:>12} {:<10}{:>12}{:>12}{:>4}  peer\n",
@@ -99,7 +99,7 @@ pub(crate) fn table(figures: &[Figure]) -> String {
     text
 }
 
-/// The figures for programs: an array of objects.
+/// The figures as JSON: an array of objects.
 pub(crate) fn json(figures: &[Figure]) -> String {
     let objects: Vec<_> = figures
         .iter()

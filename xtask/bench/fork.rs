@@ -1,13 +1,13 @@
-//! A fork of a saved machine beside a cold boot: both from nothing to the agent's reply to its first command.
+//! A fork of a saved machine, compared with a cold boot: both from the start to the agent's reply to its first command.
 //!
 //! ```text
-//! fork.copy    RAM copied and checked, QEMU starting meanwhile
+//! fork.copy    RAM copied and checked, while QEMU starts
 //! fork.start   from then on, until QEMU's monitor takes commands
 //! fork.load    device state
 //! fork.ready   until the first block of guest code
 //! fork.call    until the reply to the first command: the seed
-//! fork.total   all of it          peer: a boot
-//! fork.p95     the same, the slowest twentieth left out
+//! fork.total   the whole fork     peer: a boot
+//! fork.p95     95th percentile of the whole fork
 //! ```
 
 use std::time::Instant;
@@ -40,7 +40,7 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     for seed in 0..u64::from(samples) * 10 {
         let begin = Instant::now();
         let machine = TcgMachine::fork(&config, &saved)?;
-        let cost = machine.fork_cost().context("a fork tells what it took")?;
+        let cost = machine.fork_cost().context("a fork reports its cost")?;
         let forked = begin.elapsed();
         let (mut session, _) = Session::start(Box::new(machine), kernel.clock, Limits::default())
             .map_err(|failed| anyhow!("the fork did not come up: {}", failed.error))?;
@@ -80,7 +80,7 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// The value that so many percent of the samples do not exceed.
+/// The value that this percentage of the samples does not exceed.
 fn percentile(samples: &mut [f64], percent: usize) -> f64 {
     samples.sort_by(f64::total_cmp);
     let index = (samples.len() * percent).div_ceil(100).saturating_sub(1);

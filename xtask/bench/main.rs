@@ -1,6 +1,6 @@
-//! The benchmarks behind `cargo xtask bench`, a program of its own because it needs the product, and xtask must build without.
+//! The benchmarks of `cargo xtask bench`: a separate program, since it depends on the product and xtask must not.
 //!
-//! A benchmark is a function that gives figures; [`BENCHES`] names them all.
+//! A benchmark is a function that returns figures; [`BENCHES`] lists them all.
 #![forbid(unsafe_code)]
 
 mod boot;
@@ -18,13 +18,13 @@ use clap::Parser;
 
 use figure::Figure;
 
-/// Measures, and prints each figure with its unit, its spread and, where there is one, its peer's.
+/// Measures, and prints each figure with its unit, its spread and its peer's value, if it has a peer.
 #[derive(Debug, Parser)]
 struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// How often each thing is measured; the median is reported.
+    /// Samples of each figure; the median is reported.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     samples: u32,
     /// Only benchmarks whose name contains this.
@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     let chosen: Vec<_> = BENCHES.iter().filter(|(name, _)| wanted(name)).collect();
     if chosen.is_empty() {
         let names: Vec<_> = BENCHES.iter().map(|(name, _)| *name).collect();
-        bail!("no such benchmark; there are {}", names.join(", "));
+        bail!("no such benchmark; benchmarks: {}", names.join(", "));
     }
     let mut figures = Vec::new();
     for (name, bench) in chosen {

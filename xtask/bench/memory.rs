@@ -1,4 +1,4 @@
-//! A guest's memory, from a machine that has booted and stands still.
+//! Reading the memory of a booted, frozen guest.
 //!
 //! ```text
 //! memory.chunked    32 MiB of the direct map by `read_chunked`, GiB/s     peer: memcpy of as much into a new buffer
@@ -75,7 +75,7 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     ])
 }
 
-/// GiB per second of reads that give `LEN` bytes.
+/// GiB per second of reads of `LEN` bytes.
 fn rate(mut read: impl FnMut() -> Result<Vec<u8>>) -> Result<f64> {
     const ROUNDS: usize = 8;
     let begin = Instant::now();
@@ -86,9 +86,9 @@ fn rate(mut read: impl FnMut() -> Result<Vec<u8>>) -> Result<f64> {
     Ok((ROUNDS * LEN) as f64 / begin.elapsed().as_secs_f64() / f64::from(1 << 30))
 }
 
-/// Walks per second, to other pages each time.
+/// Walks per second, each to another page.
 fn walks(mut walk: impl FnMut(u64) -> Result<()>) -> Result<f64> {
-    /// Of the kernel's text.
+    /// Bytes of the kernel's text.
     const PAGES: u64 = 4096;
     let begin = Instant::now();
     for walked in 0..WALKS {

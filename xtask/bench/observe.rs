@@ -1,11 +1,11 @@
-//! What it costs to look while a run goes on.
+//! The cost of observation during a run.
 //!
 //! ```text
 //! observe.monitor    a loaded run of two guest seconds at four CPUs, monitored      peer: the same run without a monitor
 //! observe.snapshot   a snapshot of it, for the record
-//! observe.sample     what the monitor reads at a tick
-//! observe.hook       a hit of a hook with a closure that does nothing: a run with it less a run without, by the hits
-//! observe.watch      the same of a watch
+//! observe.sample     one sample of the monitor, at a tick
+//! observe.hook       one hit of a hook with an empty closure: a run with the hook minus a run without, by hits
+//! observe.watch      the same for a watch
 //! ```
 
 use std::time::Instant;
@@ -18,13 +18,13 @@ use schedrig::{Instrument, Keep, RunSpec, Setup};
 use crate::boot::TOPOLOGY;
 use crate::figure::{Figure, Peer, millis};
 
-/// A function and a number that are reached often under load.
+/// A function and a variable that are hit often under load.
 const FUNCTION: &str = "update_curr";
 const NUMBER: &str = "runqueues[0].clock";
-/// Looks at one frozen machine, for each sample.
+/// Samples taken of one frozen machine.
 const LOOKS: u32 = 4;
 
-/// Makes each run `samples` times, in turn with the one that it is compared with.
+/// Executes each run `samples` times, in turn with the run that it is compared with.
 pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     let plain = setup(false)?;
     let monitored = setup(true)?;
@@ -89,7 +89,7 @@ fn millis_of_guest(ms: u64) -> Nanos {
     schedrig::millis(ms)
 }
 
-/// The host seconds of two guest seconds, and how often the instrument was hit.
+/// The host seconds of two guest seconds, and the hits of the instrument.
 fn timed(
     setup: &Setup,
     seed: u64,

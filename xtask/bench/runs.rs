@@ -1,7 +1,7 @@
-//! Runs over seeds, with the next fork made while one runs and without.
+//! Runs over seeds, with and without making the next fork while one runs.
 //!
 //! ```text
-//! run.warm     a run of one guest second at four CPUs, its fork made ahead      peer: a fork made when it is asked for
+//! run.warm     a run of one guest second at four CPUs, its fork made ahead      peer: a fork made on demand
 //! ```
 
 use std::time::Instant;
@@ -13,10 +13,10 @@ use schedrig::{Keep, RunSpec, Setup};
 use crate::boot::TOPOLOGY;
 use crate::figure::{Figure, Peer};
 
-/// Seeds in a row of either kind.
+/// Seeds of each series.
 const ROW: u64 = 5;
 
-/// Runs a row of seeds each way for each sample, in turn.
+/// Runs one series of each kind for each sample, in turn.
 pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
     spec.keep = Keep::None;
@@ -31,7 +31,7 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
                 setup.prepare(seed + 1);
             }
             setup.run(seed, &mut |_| {}, scenario)?;
-            // The first of a row has nothing that was made ahead.
+            // The first run of a series has no fork made ahead.
             if seed > first {
                 warm.push(begin.elapsed().as_secs_f64());
             }

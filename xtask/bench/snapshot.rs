@@ -1,10 +1,10 @@
-//! What a judge reads of a guest that stands still under load.
+//! Reading the kernel of a guest that is frozen under load.
 //!
 //! ```text
 //! snapshot.sched   8 CPUs: runqueues, their queues and tasks, domains, sched_ext with its DSQs     (scx_baton)
 //! snapshot.all     the same, and a row for each of over 200 tasks, and all maps with their contents
 //! tasks.first      pid, name and state of over 1,000 tasks, the first time: every page is a fault
-//! tasks.list       the same again, as a sampler sees it        peer: drgn, from a core file of the same guest's RAM
+//! tasks.list       the same again, as for a sampler            peer: drgn, from a core file of the same guest's RAM
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,15 +23,15 @@ use schedrig::{Keep, RunSpec};
 use crate::figure::{Figure, Peer, millis};
 
 const TOPOLOGY: &str = "1n2l4c1t";
-/// Entries of a map that are shown, at the most.
-const ENTRIES: usize = 256;
+/// The most entries shown of a map.
+const MAX_ENTRIES: usize = 256;
 
 pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     let mut figures = Vec::new();
     run("scx_baton", 200, |kernel| {
         let (mut queues, mut all) = (Vec::new(), Vec::new());
         for _ in 0..samples.max(2) {
-            // Anew each time, as after each stop: nothing is remembered of the last.
+            // A new reader each time, as after each stop: it caches nothing of the last.
             let fresh = GuestKernel::frozen(kernel.info(), kernel.memory(), *kernel.placement());
             queues.push(millis(|| Ok(sched::everything(&fresh)?))?);
             let fresh = GuestKernel::frozen(kernel.info(), kernel.memory(), *kernel.placement());
@@ -49,17 +49,17 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
 }
 
 fn everything(kernel: &GuestKernel<'_>) -> Result<()> {
-    let maps = Bpf::of(kernel).maps_value(ENTRIES, &introspect::Limits::default());
+    let maps = Bpf::of(kernel).maps_value(MAX_ENTRIES, &introspect::Limits::default());
     black_box((sched::everything(kernel)?, task::list(kernel)?, maps));
     Ok(())
 }
 
-/// Runs so many workers, and looks when they have run a little.
-fn run(scheduler: &str, workers: u32, query: impl FnOnce(&GuestKernel<'_>) -> Result<()>) -> Result<()> {
+/// Runs this many workers, and measures after they have run for a while.
+fn run(scheduler: &str, workers: u32, measure: impl FnOnce(&GuestKernel<'_>) -> Result<()>) -> Result<()> {
     let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
     spec.scheduler = scheduler.parse()?;
     spec.keep = Keep::None;
-    let mut looked = Ok(());
+    let mut measured = Ok(());
     schedrig::run(&spec, &mut |_| {}, |rig| {
         rig.cgroup("busy").spawn(Spin.workers(16))?;
         let idle = Burst {
@@ -69,13 +69,13 @@ fn run(scheduler: &str, workers: u32, query: impl FnOnce(&GuestKernel<'_>) -> Re
         rig.cgroup("idle").spawn(idle.workers(workers - 16))?;
         rig.run_for(schedrig::prelude::millis(100))?;
         let kernel = rig.kernel()?;
-        looked = query(&kernel);
+        measured = measure(&kernel);
         rig.finish()
     })?;
-    looked
+    measured
 }
 
-/// Looks after which neither we nor drgn become any faster: the host's page tables are filled then.
+/// The number of warm-up reads, after which the host's page tables are filled and neither side becomes faster.
 const WARM_UP: u32 = 12;
 
 fn tasks(kernel: &GuestKernel<'_>, samples: u32) -> Result<[Figure; 2]> {
@@ -117,7 +117,7 @@ fn tasks(kernel: &GuestKernel<'_>, samples: u32) -> Result<[Figure; 2]> {
     Ok([first, list])
 }
 
-/// What drgn takes, in ms, and the pids that it finds.
+/// The time of drgn, in ms, and the pids that it lists.
 struct Drgn {
     first: f64,
     median: f64,
@@ -131,7 +131,7 @@ fn drgn(kernel: &GuestKernel<'_>, samples: u32) -> Result<Drgn> {
     write_core(kernel, &core).context("write the guest's RAM as a core file")?;
     let btf = kernel.btf();
     let offset = |structure, member| btf.offset_of(structure, member);
-    let told = serde_json::json!({
+    let request = serde_json::json!({
         "core": core,
         "init_task": kernel.symbol("init_task")?.0,
         "rounds": WARM_UP + samples.max(2),
@@ -151,7 +151,7 @@ fn drgn(kernel: &GuestKernel<'_>, samples: u32) -> Result<Drgn> {
     });
     let script = include_str!("tasks_drgn.py");
     let output = Command::new("python3")
-        .args(["-c", script, &told.to_string()])
+        .args(["-c", script, &request.to_string()])
         .env("PYTHONPATH", packages)
         .output()
         .context("start python3")?;

@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use crate::{process, setup, workspace};
 
-/// Measures, and prints each figure with its unit, its spread and, where there is one, its peer's.
+/// Measures, and prints each figure with its unit, its spread and its peer's value, if it has a peer.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    /// How often each thing is measured; the median is reported.
+    /// Samples of each figure; the median is reported.
     #[arg(long, value_name = "N", default_value_t = 5)]
     samples: u32,
     /// Only benchmarks whose name contains this.
@@ -20,7 +20,7 @@ pub(crate) struct Args {
     name: Option<String>,
 }
 
-/// An optimised build from scratch, and all benchmarks on a slow machine.
+/// Deadline: an optimised build from scratch, and all benchmarks on a slow machine.
 const DEADLINE: Duration = Duration::from_secs(60 * 60);
 
 /// Runs `cargo xtask bench`.

@@ -1,4 +1,4 @@
-//! The commands and what they have in common.
+//! The command line: the commands, and their dispatch.
 
 use std::process::ExitCode;
 

@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: two groups compete under two schedulers on a stock distribution kernel, each verdict with its numbers.
 //!
-//! Standard output is a function of the seed (and of the kernel and QEMU that the machine has); all that belongs to
-//! the host, progress and times, goes to standard error.
+//! Standard output is a function of the seed (and of the kernel and QEMU that the machine has); the host's
+//! progress and times go to standard error.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{process, schedrig, setup, workspace};
 /// Shows a test of EEVDF and one of a sched_ext scheduler, on a real kernel.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Another seed is another execution.
+    /// The seed; another seed is another execution.
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
 }
@@ -32,7 +32,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
     eprintln!("building");
     let mut build = workspace::cargo("build --quiet --package cargo-schedrig --package scx_baton");
     process::run(&mut build, BUILD)?;
-    eprintln!("fetching the kernel {KERNEL}, if it is not there yet");
+    eprintln!("fetching the kernel {KERNEL}, unless it is cached");
     schedrig::fetch_kernel(&target, KERNEL)?;
 
     let baton = target.join("debug/scx_baton");

@@ -1,8 +1,8 @@
-//! Child processes that end: every one has a deadline, and takes all that it started along.
+//! Child processes with deadlines; at its deadline, a child is ended with all processes that it started.
 //!
-//! A child is the leader of a process group of its own. When its deadline passes, or this program is told to
+//! A child is the leader of a process group of its own. When its deadline passes, or this program gets a signal to
 //! stop, the group gets SIGTERM and, [`GRACE`] later, SIGKILL. Since the group is not the terminal's, the child
-//! does not see Ctrl-C itself: the signal comes here and is passed on.
+//! does not see Ctrl-C itself: this program gets the signal and passes it on.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
@@ -19,15 +19,15 @@ use rustix::process::{Pid, Signal, kill_process_group};
 /// How long a group may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How often a child is looked at.
+/// The interval of checks on a child.
 const POLL: Duration = Duration::from_millis(20);
 
-/// How long output is awaited after the child's end: a process it left behind may hold the pipe open.
+/// How long to wait for output after the child's end: a process that outlives the child may hold the pipe open.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 static STOP: OnceLock<Arc<AtomicBool>> = OnceLock::new();
 
-/// From now on SIGINT and SIGTERM end the running child first, then this program's command.
+/// Installs handlers: SIGINT and SIGTERM end the running child first, then this program's command.
 pub(crate) fn catch_signals() -> Result<()> {
     let stop = STOP.get_or_init(Arc::default);
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
@@ -36,12 +36,12 @@ pub(crate) fn catch_signals() -> Result<()> {
     Ok(())
 }
 
-/// Has this program been told to stop?
+/// Whether this program has received a signal to stop.
 pub(crate) fn stopped() -> bool {
     STOP.get().is_some_and(|stop| stop.load(Ordering::Relaxed))
 }
 
-/// Runs a command whose output goes where ours goes; an error when it cannot start, fails, or outlasts `deadline`.
+/// Runs a command with inherited output; an error when it cannot start, fails, or outlasts `deadline`.
 pub(crate) fn run(command: &mut Command, deadline: Duration) -> Result<()> {
     command.stdin(Stdio::null());
     let mut child = spawn(command)?;
@@ -49,7 +49,7 @@ pub(crate) fn run(command: &mut Command, deadline: Duration) -> Result<()> {
     expect_success(command, status)
 }
 
-/// Runs a command and hands over what it writes, to either stream, line by line in the order it was written.
+/// Runs a command and calls back for each line that it writes to either stream, in order.
 pub(crate) fn run_lines(
     command: &mut Command,
     deadline: Duration,
@@ -70,7 +70,7 @@ pub(crate) fn run_lines(
             Err(RecvTimeoutError::Disconnected) => break wait(&mut child, command, end)?,
             Err(RecvTimeoutError::Timeout) => {}
         }
-        if let Some(status) = query(&mut child, command, end)? {
+        if let Some(status) = poll(&mut child, command, end)? {
             break status;
         }
     };
@@ -81,13 +81,13 @@ pub(crate) fn run_lines(
     expect_success(command, status)
 }
 
-/// Runs a command and gives its standard output; its standard error becomes part of the error when it fails.
+/// Runs a command and returns its standard output; its standard error becomes part of the error when it fails.
 pub(crate) fn output(command: &mut Command, deadline: Duration) -> Result<String> {
     command.stderr(Stdio::piped());
     read(command, deadline)
 }
 
-/// Runs a command and gives its standard output; its standard error goes where ours goes.
+/// Runs a command and returns its standard output; its standard error is inherited.
 pub(crate) fn answer(command: &mut Command, deadline: Duration) -> Result<String> {
     command.stderr(Stdio::inherit());
     read(command, deadline)
@@ -111,7 +111,7 @@ fn read(command: &mut Command, deadline: Duration) -> Result<String> {
     }
 }
 
-/// The command as a person would type it, with what it gets into its environment.
+/// The command as typed in a shell, with the variables set for it.
 pub(crate) fn shown(command: &Command) -> String {
     let environment = command.get_envs().filter_map(|(name, value)| {
         Some(format!(
@@ -143,15 +143,15 @@ fn spawn(command: &mut Command) -> Result<Child> {
 
 fn wait(child: &mut Child, command: &Command, end: Instant) -> Result<ExitStatus> {
     loop {
-        if let Some(status) = query(child, command, end)? {
+        if let Some(status) = poll(child, command, end)? {
             return Ok(status);
         }
         thread::sleep(POLL);
     }
 }
 
-/// Has the child ended? Ends it when its time is over or ours is.
-fn query(child: &mut Child, command: &Command, end: Instant) -> Result<Option<ExitStatus>> {
+/// The child's exit status, if it has ended; kills it at its deadline, or when this program is to stop.
+fn poll(child: &mut Child, command: &Command, end: Instant) -> Result<Option<ExitStatus>> {
     if let Some(status) = child
         .try_wait()
         .with_context(|| format!("wait for `{}`", shown(command)))?
@@ -164,17 +164,14 @@ fn query(child: &mut Child, command: &Command, end: Instant) -> Result<Option<Ex
     }
     if Instant::now() >= end {
         end_group(child);
-        bail!(
-            "`{}` did not end in the time it has, and was killed",
-            shown(command)
-        );
+        bail!("`{}` exceeded its deadline, and was killed", shown(command));
     }
     Ok(None)
 }
 
 fn end_group(child: &mut Child) {
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-    // Errors: the group may be gone already, which is what is wanted.
+    // Errors: the group may be gone already, which is the goal.
     let signal = |signal| group.map(|group| kill_process_group(group, signal));
     signal(Signal::TERM);
     let end = Instant::now() + GRACE;

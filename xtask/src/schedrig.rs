@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
-/// Fetching a kernel, on a slow mirror.
+/// Deadline of fetching a kernel, on a slow mirror.
 const FETCH: Duration = Duration::from_secs(600);
 
 /// `cargo schedrig` without cargo in between, built by `cargo build`.
@@ -18,7 +18,7 @@ pub(crate) fn command(target: &Path) -> Command {
     command
 }
 
-/// Makes sure of a kernel, and gives the path of its uncompressed image. Progress goes to standard error.
+/// Fetches a kernel unless it is cached, and returns the path of its uncompressed image. Progress goes to standard error.
 pub(crate) fn fetch_kernel(target: &Path, request: &str) -> Result<PathBuf> {
     let mut fetch = command(target);
     fetch.args(["kernel", "fetch", "--if-missing", "--json", request]);

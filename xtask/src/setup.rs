@@ -1,11 +1,11 @@
 //! `cargo xtask setup`: what a fresh machine needs to build, test and demonstrate the project.
 //!
 //! ```text
-//! needs    what is needed; each looked at by running it
+//! needs    the needs, each with a probe
 //!   │ missing
-//! plan     which packages from which suite (pure)
+//! plan     the packages and their suites (pure)
 //!   │ steps
-//! apt      the machine's apt, asked and driven
+//! apt      queries to the machine's apt, and installation
 //! ```
 //!
 //! Installs as root on a Debian machine, and prints the same steps as commands anywhere else.
@@ -22,17 +22,17 @@ use needs::{Found, Need};
 
 pub(crate) use needs::clang;
 
-/// Installs what is missing, or says how to.
+/// Installs what is missing, or prints the commands for it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Look only: print what is missing and the commands that install it.
+    /// Only check: print what is missing and the commands that install it.
     #[arg(long)]
     check: bool,
 }
 
 /// Runs `cargo xtask setup`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
-    let missing = query(true);
+    let missing = probe(true);
     if missing.is_empty() {
         println!("nothing to install");
         return Ok(());
@@ -42,7 +42,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
 
 /// Installs what is missing, quietly when nothing is; for the commands that need a complete machine.
 pub(crate) fn ensure() -> Result<()> {
-    let missing = query(false);
+    let missing = probe(false);
     if missing.is_empty() {
         Ok(())
     } else {
@@ -51,7 +51,7 @@ pub(crate) fn ensure() -> Result<()> {
 }
 
 /// The needs that this machine does not meet. `all`: print those it meets, too.
-fn query(all: bool) -> Vec<&'static Need> {
+fn probe(all: bool) -> Vec<&'static Need> {
     let mut missing = Vec::new();
     for need in needs::NEEDS {
         match (need.probe)() {
@@ -72,7 +72,7 @@ fn install(missing: &[&'static Need], check: bool) -> Result<()> {
         .map(|need| need.name)
         .collect::<Vec<_>>()
         .join(", ");
-    let Some(machine) = apt::Machine::query()? else {
+    let Some(machine) = apt::Machine::detect()? else {
         bail!(
             "install {names} with this machine's package manager, then run `cargo xtask setup` again; it knows only apt"
         );
@@ -94,11 +94,11 @@ fn install(missing: &[&'static Need], check: bool) -> Result<()> {
             }
         );
     }
-    machine.carry_out(&plan)?;
-    let still = query(false);
+    machine.execute(&plan)?;
+    let still = probe(false);
     if still.is_empty() {
         println!("installed {names}");
         return Ok(());
     }
-    bail!("the packages are installed and yet something is missing; see above for what was looked for")
+    bail!("the packages are installed, but needs are still missing; see the list above")
 }

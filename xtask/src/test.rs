@@ -1,7 +1,7 @@
 //! `cargo xtask test`: all that CI runs, in stages.
 //!
-//! Every stage runs that can, whatever the others say: one run shows all that is wrong. A stage whose ground is missing (nothing
-//! was built, so nothing can be tested) is skipped. Each child process has a deadline, and all stages together end
+//! A failed stage does not stop the others: one run reports all failures. A stage whose prerequisite failed (nothing was
+//! built, so nothing can be tested) is skipped. Each child process has a deadline, and all stages together end
 //! before [`TOTAL`].
 //!
 //! The last line is `N passed, N failed`, alone, over the tests of all test programs; a stage that is no test
@@ -22,7 +22,7 @@ use crate::process;
 use lane::Lane;
 use stages::{STAGES, Stage};
 
-/// Runs what CI runs.
+/// Runs all that CI runs.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// How long each fuzz target runs, in seconds.
@@ -33,10 +33,10 @@ pub(crate) struct Args {
     only: Vec<stages::Name>,
 }
 
-/// All stages together; CI gives up later than that.
+/// Deadline of all stages together; CI's own is later.
 const TOTAL: Duration = Duration::from_secs(78 * 60);
 
-/// How a stage ended.
+/// The outcome of a stage.
 enum Outcome {
     Passed,
     Failed(String),

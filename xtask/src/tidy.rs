@@ -1,12 +1,12 @@
-//! `cargo xtask tidy`: what the compiler does not check about the project as a whole.
+//! `cargo xtask tidy`: the project's rules that the compiler does not check.
 //!
 //! | rule | file |
 //! |---|---|
 //! | crates depend down the rows of ARCHITECTURE.md, and to the right within a row | `graph` |
-//! | ARCHITECTURE.md names exactly the crates that there are | `graph` |
+//! | ARCHITECTURE.md names exactly the crates of the workspace | `graph` |
 //! | `unsafe` only in the crates that ARCHITECTURE.md allows it | `unsafe_code` |
 //! | no host name of a package mirror or registry in any file | `hosts` |
-//! | every relative link in a Markdown file leads to a file | `links` |
+//! | every relative link in a Markdown file resolves to a file | `links` |
 //! | Rust files are not longer than [`LONG`] lines (a warning) | here |
 //!
 //! Each rule is a pure function from texts to [`Finding`]s.
@@ -32,14 +32,14 @@ pub(crate) struct Args {}
 /// A file longer than this has more than one reason to change, or is a table.
 const LONG: usize = 900;
 
-/// Something that breaks a rule.
+/// A violation of a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// Where: a file (with a line), or a crate.
+    /// The place: a file (with a line), or a crate.
     pub(crate) at: String,
-    /// What is wrong and how to mend it.
+    /// The problem and how to fix it.
     pub(crate) what: String,
-    /// Worth a look, but no error.
+    /// Whether the finding is only a warning.
     pub(crate) warning: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Where things are.
+//! The workspace's paths, packages and files.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,23 +15,23 @@ pub(crate) fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// `cargo` with these words, at the workspace's root.
+/// A `cargo` command with these arguments, at the workspace's root.
 pub(crate) fn cargo(words: &str) -> Command {
     let mut command = Command::new("cargo");
     command.args(words.split_whitespace()).current_dir(root());
     command
 }
 
-/// What cargo knows about the workspace's own packages.
+/// Cargo's metadata of the workspace's own packages.
 pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new()
         .current_dir(root())
         .no_deps()
         .exec()
-        .context("ask cargo for the workspace's metadata")
+        .context("read the workspace's metadata from cargo")
 }
 
-/// Where cargo puts what it builds.
+/// Cargo's target directory.
 pub(crate) fn target_dir() -> Result<PathBuf> {
     Ok(metadata()?.target_directory.into_std_path_buf())
 }

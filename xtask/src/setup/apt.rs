@@ -1,4 +1,4 @@
-//! The machine's apt: asked for facts, and driven by a plan.
+//! The machine's apt: queried for facts, and run according to a plan.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,17 +13,17 @@ use super::needs::{Need, Packages};
 use super::plan::{Facts, Install, Plan, SOURCE_FILE, suite_of};
 use super::source::{self, Archive, Target};
 
-/// Questions to apt read local files only.
+/// Deadline of queries, which read local files only.
 const QUESTION: Duration = Duration::from_secs(60);
-/// Fetching the indexes, on a slow mirror.
+/// Deadline of fetching the indexes, on a slow mirror.
 const UPDATE: Duration = Duration::from_secs(300);
-/// Fetching and unpacking some hundred megabytes.
+/// Deadline of fetching and unpacking some hundred megabytes.
 const INSTALL: Duration = Duration::from_secs(900);
 
 /// A machine with apt.
 #[derive(Debug)]
 pub(crate) struct Machine {
-    /// May this process install?
+    /// Whether this process may install packages.
     pub(crate) is_root: bool,
     /// `VERSION_CODENAME`, where `ID` is `debian`.
     debian: Option<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// This machine, if it has apt.
-    pub(crate) fn query() -> Result<Option<Machine>> {
+    pub(crate) fn detect() -> Result<Option<Machine>> {
         if process::output(Command::new("apt-get").arg("--version"), QUESTION).is_err() {
             return Ok(None);
         }
@@ -42,7 +42,7 @@ impl Machine {
         }))
     }
 
-    /// What bears on the plan for `missing`.
+    /// The facts for a plan of `missing`.
     pub(crate) fn facts(&self, missing: &[&Need]) -> Result<Facts> {
         let names: Vec<&str> = missing.iter().flat_map(|need| names(&need.packages)).collect();
         let policy = process::output(Command::new("apt-cache").arg("policy").args(names), QUESTION)?;
@@ -64,16 +64,16 @@ impl Machine {
         })
     }
 
-    /// Fetches apt's indexes. Failure is no error here: a source that has nothing to do with us may be broken,
-    /// and whether ours works shows when packages are installed.
+    /// Fetches apt's indexes. Failure is no error here: an unrelated source may be broken, and a
+    /// broken one of ours fails at installation.
     pub(crate) fn update(&self) {
         if let Err(error) = process::run(apt_get().arg("update"), UPDATE) {
             println!("warning: {error:#}");
         }
     }
 
-    /// Does what the plan says.
-    pub(crate) fn carry_out(&self, plan: &Plan) -> Result<()> {
+    /// Executes the plan.
+    pub(crate) fn execute(&self, plan: &Plan) -> Result<()> {
         if let Some(source) = &plan.source {
             println!("writing {SOURCE_FILE}");
             fs::write(SOURCE_FILE, source).with_context(|| format!("write {SOURCE_FILE}"))?;
@@ -143,7 +143,7 @@ fn debian_in(os_release: &str) -> Option<String> {
         .flatten()
 }
 
-/// The candidates in what `apt-cache policy` prints.
+/// The candidates in the output of `apt-cache policy`.
 fn candidates_in(policy: &str) -> BTreeMap<String, String> {
     let mut candidates = BTreeMap::new();
     let mut package = None;

@@ -1,4 +1,4 @@
-//! What the project needs of a machine, and how to see whether it is there: by running it.
+//! The programs and libraries that the project needs, each with a probe that runs or links it.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,36 +7,36 @@ use crate::process;
 
 use super::version::Version;
 
-/// One need.
+/// A required program or library.
 #[derive(Debug)]
 pub(crate) struct Need {
-    /// What it is called.
+    /// The program's or library's name.
     pub(crate) name: &'static str,
-    /// What part of the project uses it.
+    /// The part of the project that uses it.
     pub(crate) purpose: &'static str,
-    /// Whether this machine has it.
+    /// Probes this machine for it.
     pub(crate) probe: fn() -> Found,
-    /// Debian's packages with it.
+    /// Debian's packages that provide it.
     pub(crate) packages: Packages,
 }
 
-/// A probe's answer, in words for the user.
+/// A probe's result, with a description for the user.
 #[derive(Debug)]
 pub(crate) enum Found {
-    /// It is there.
+    /// The need is met.
     Yes(String),
-    /// It is not, or too old.
+    /// The program or library is missing, or too old.
     No(String),
 }
 
-/// Which packages bring something.
+/// The packages that provide a need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Packages {
-    /// Always these.
+    /// All of these packages.
     Fixed(&'static [&'static str]),
-    /// This one, when it is at least of this version; a backport else.
+    /// This package, if it has at least this version; otherwise its backport.
     AtLeast(&'static str, Version),
-    /// The first of these that there is.
+    /// The first of these packages that apt knows.
     FirstOf(&'static [&'static str]),
 }
 
@@ -46,12 +46,12 @@ pub(crate) const QEMU: Version = Version(10, 0);
 /// The oldest clang that compiles today's BPF schedulers.
 pub(crate) const CLANG: Version = Version(17, 0);
 
-/// Where clang is looked for: the unversioned one, then Debian's, newest first.
+/// The names of clang, in the order tried: the unversioned one, then Debian's, newest first.
 const CLANGS: [&str; 7] = [
     "clang", "clang-22", "clang-21", "clang-20", "clang-19", "clang-18", "clang-17",
 ];
 
-/// Everything that is needed.
+/// All needs.
 pub(crate) const NEEDS: &[Need] = &[
     Need {
         name: "qemu",
@@ -116,7 +116,7 @@ pub(crate) const NEEDS: &[Need] = &[
     },
     Need {
         name: "bpftool",
-        purpose: "what a guest says of its BPF programs and maps, in tests",
+        purpose: "a guest's listing of its BPF programs and maps, in tests",
         probe: bpftool,
         packages: Packages::Fixed(&["bpftool"]),
     },
@@ -134,11 +134,11 @@ pub(crate) const NEEDS: &[Need] = &[
     },
 ];
 
-/// A probe is a `--version` or a compilation of nothing.
+/// Deadline of a probe, which is a `--version` or a compilation of an empty file.
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
 
-/// The clang to compile BPF programs with, and its version: `BPF_CLANG` if that is set, which build scripts then
-/// insist on, too.
+/// The clang to compile BPF programs with, and its version: `BPF_CLANG` if that is set, as build
+/// scripts do.
 pub(crate) fn clang() -> Option<(String, Version)> {
     let chosen = std::env::var("BPF_CLANG").ok();
     let names = chosen.map_or_else(|| CLANGS.map(str::to_owned).to_vec(), |chosen| vec![chosen]);
@@ -158,7 +158,7 @@ fn compiles_for_bpf(clang: &str) -> bool {
 fn qemu() -> Found {
     let program = "qemu-system-x86_64";
     let found = at_least(program, QEMU);
-    // QEMU can be built without plugins; then it does not know the option.
+    // A QEMU built without plugins does not know the option.
     match process::output(Command::new(program).args(["-plugin", "help"]), PROBE_DEADLINE) {
         Err(_) if matches!(found, Found::Yes(_)) => {
             Found::No(format!("{program} was built without TCG plugins"))
@@ -171,12 +171,12 @@ fn at_least(program: &str, least: Version) -> Found {
     match version_of(program, &["--version"]) {
         Ok(Some(version)) if version >= least => Found::Yes(format!("{program} {version}")),
         Ok(Some(version)) => Found::No(format!("{program} {version} is older than {least}")),
-        Ok(None) => Found::No(format!("{program} --version does not tell a version")),
+        Ok(None) => Found::No(format!("{program} --version prints no version")),
         Err(why) => Found::No(why),
     }
 }
 
-/// Debian has it where administrators' programs are, which is not on everybody's path.
+/// Debian installs it in /usr/sbin, which is not in every user's `PATH`.
 fn bpftool() -> Found {
     match runs("bpftool", &["version"]) {
         Found::No(_) => runs("/usr/sbin/bpftool", &["version"]),

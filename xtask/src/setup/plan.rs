@@ -1,4 +1,4 @@
-//! From what is missing to what is installed: pure, so that every machine can be tried in a test.
+//! The plan for installing missing needs: a pure function, so that every kind of machine is tested.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,10 +9,10 @@ use super::needs::{Need, Packages};
 use super::source::Archive;
 use super::version::Version;
 
-/// Where the backports' source goes.
+/// The path of the source for backports.
 pub(crate) const SOURCE_FILE: &str = "/etc/apt/sources.list.d/schedrig-backports.sources";
 
-/// What apt knows on this machine.
+/// Facts from apt on this machine.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Facts {
     /// The release's code name, when this is Debian itself and so has a backports suite.
@@ -21,19 +21,19 @@ pub(crate) struct Facts {
     pub(crate) candidates: BTreeMap<String, String>,
     /// The archive that the machine's own packages come from.
     pub(crate) archive: Option<Archive>,
-    /// The backports suite is configured already.
+    /// Whether the backports suite is configured already.
     pub(crate) has_backports: bool,
 }
 
-/// What is to be done, in this order.
+/// The steps of an installation, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Plan {
     /// A source to write to [`SOURCE_FILE`].
     pub(crate) source: Option<String>,
     /// The backports suite, if this machine has one or gets one.
     pub(crate) suite: Option<String>,
-    /// Packages from wherever apt takes them. First, since asking for the suite makes apt take it for
-    /// *new* dependencies, too, and a library from there does not go with the development package from here.
+    /// Packages from apt's default suite. Installed first: with `--target-release`, apt takes *new* dependencies from
+    /// the backports suite too, and a library from there does not match the default development package.
     pub(crate) packages: Vec<String>,
     /// Packages from the backports suite.
     pub(crate) backported: Vec<String>,
@@ -44,11 +44,11 @@ pub(crate) struct Plan {
 pub(crate) struct Install {
     /// The arguments.
     pub(crate) args: Vec<String>,
-    /// Other arguments, in case that these are refused.
+    /// Alternative arguments, if apt refuses these.
     pub(crate) otherwise: Option<Vec<String>>,
 }
 
-/// Does apt not know a package that is needed? Then its index is old, or was never fetched, as in a new container.
+/// Whether apt lacks a needed package in its index: the index is old, or was never fetched, as in a new container.
 pub(crate) fn lacks_index(missing: &[&Need], facts: &Facts) -> bool {
     let known = |name: &&str| facts.candidates.contains_key(*name);
     !missing.iter().all(|need| match need.packages {
@@ -58,7 +58,7 @@ pub(crate) fn lacks_index(missing: &[&Need], facts: &Facts) -> bool {
     })
 }
 
-/// Chooses the packages that bring what is missing.
+/// Chooses the packages that provide the missing needs.
 pub(crate) fn plan(missing: &[&Need], facts: &Facts) -> Result<Plan> {
     let suite = facts
         .debian
@@ -74,7 +74,7 @@ pub(crate) fn plan(missing: &[&Need], facts: &Facts) -> Result<Plan> {
             Packages::Fixed(names) => plan.packages.extend(names.iter().map(|&name| name.to_owned())),
             Packages::FirstOf(names) => {
                 let known = names.iter().find(|name| facts.candidates.contains_key(**name));
-                // If apt knows none, it says so itself when it is asked to install the likeliest.
+                // If apt knows none, installing the likeliest one makes apt itself report that.
                 plan.packages
                     .extend(known.or(names.first()).map(|&name| name.to_owned()));
             }
@@ -132,7 +132,7 @@ impl Plan {
         let suite = self.suite.as_deref();
         let plain = (!self.packages.is_empty()).then(|| Install {
             args: install(None, &self.packages),
-            // A library that is from the suite already wants its development package from there.
+            // A library already installed from the suite needs its development package from there.
             otherwise: suite.map(|suite| install(Some(suite), &self.packages)),
         });
         let backported = (!self.backported.is_empty()).then(|| Install {
@@ -266,7 +266,7 @@ mod tests {
         assert_eq!(plan(&[need("clang")], &facts).unwrap().packages, ["clang-17"]);
         facts.candidates.remove("clang-17");
         let packages = plan(&[need("clang")], &facts).unwrap().packages;
-        assert_eq!(packages, ["clang-19"], "apt is left to say that it has none");
+        assert_eq!(packages, ["clang-19"], "apt itself then reports that it has none");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The archive that this machine's packages come from: its address and its keyring.
 //!
-//! apt itself says which archives it is configured for (`apt-get indextargets`, a record of `Name: value` lines for each), and
-//! where that is written down. It does not say the keyring, so that is read from the entry it names:
+//! apt itself lists its configured archives (`apt-get indextargets`, a record of `Name: value` lines for each), with the
+//! file and entry of each. It does not list the keyring, so that is read from the entry:
 //!
 //! ```text
 //! *.sources   Signed-By: /usr/share/keyrings/a.gpg           field of the stanza; or a key itself, on indented lines
@@ -10,19 +10,19 @@
 
 use std::path::PathBuf;
 
-/// An archive and how it is trusted.
+/// An archive and its keyring.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Archive {
-    /// Its address.
+    /// The archive's address.
     pub(crate) uri: String,
-    /// The value of `Signed-By`, as written; `None`: apt's general keyring.
+    /// The value of `Signed-By`, as written; `None` for apt's general keyring.
     pub(crate) signed_by: Option<String>,
 }
 
 /// One record of `apt-get indextargets`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Target {
-    /// `Repo-URI`
+    /// `Repo-URI`: the archive's address.
     pub(crate) uri: String,
     /// `Release`: the suite as it is written in the source.
     pub(crate) suite: String,
@@ -30,7 +30,7 @@ pub(crate) struct Target {
     pub(crate) entry: (PathBuf, usize),
 }
 
-/// The package indexes of component `main` in apt's answer.
+/// The package indexes of component `main` in apt's output.
 pub(crate) fn targets(answer: &str) -> Vec<Target> {
     answer.split("\n\n").filter_map(target).collect()
 }

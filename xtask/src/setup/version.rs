@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32);
 
 impl Version {
-    /// The first version in what a program prints for `--version`: the first word that begins with a digit.
+    /// The first version in a program's output for `--version`: the first word that begins with a digit.
     pub(crate) fn printed(text: &str) -> Option<Version> {
         text.split_whitespace()
             .find(|word| word.starts_with(|c: char| c.is_ascii_digit()))

@@ -18,18 +18,19 @@ use crate::{process, workspace};
 
 use super::lane::Lane;
 
-/// As many as the machines that CI has CPUs.
+/// Targets run at a time: the number of CPUs of CI's machines.
 const AT_A_TIME: usize = 2;
 
-/// How much a target says of its end; a finding prints its input and a stack.
+/// How many of a target's last lines are kept; a finding prints its input and a stack.
 const LAST_LINES: usize = 60;
 
 const BUILD: Duration = Duration::from_secs(15 * 60);
 
-/// Starting, replaying the corpus, and ending, beyond the time that a target is told.
+/// Time for starting, replaying the corpus and ending, on top of a target's fuzzing time.
 const SLACK: Duration = Duration::from_secs(120);
 
-/// Seconds for one input, megabytes in all and in one piece, bytes of input: beyond, it is a finding.
+/// libFuzzer's limits: seconds for one input, megabytes in total and for one allocation, bytes of input. Exceeding one is
+/// a finding.
 const LIMITS: [&str; 5] = [
     "-timeout=10",
     "-rss_limit_mb=1024",
@@ -38,15 +39,15 @@ const LIMITS: [&str; 5] = [
     "-print_final_stats=1",
 ];
 
-/// A target that is to be run.
+/// A fuzz target.
 #[derive(Debug)]
 struct Target {
     name: String,
     program: PathBuf,
-    /// Kept between runs: what a run found interesting, the next begins with.
+    /// The corpus, kept between runs: a run begins with the inputs that earlier ones added.
     corpus: PathBuf,
     dictionary: PathBuf,
-    /// Where the inputs of findings go.
+    /// The directory for the inputs of findings.
     findings: PathBuf,
 }
 
@@ -55,7 +56,7 @@ pub(crate) fn run(lane: &mut Lane) -> Result<()> {
     let directory = workspace::root().join("fuzz");
     let build = lane.target().join("fuzz");
     let mut command = workspace::cargo("build --release --bins --target-dir");
-    // Flags in the environment would replace those of the workspace.
+    // Flags in the environment would replace those of the fuzz workspace.
     command
         .arg(&build)
         .current_dir(&directory)
@@ -104,13 +105,13 @@ fn next(queue: &Mutex<VecDeque<Target>>) -> Option<Target> {
         .pop_front()
 }
 
-/// The programs of the fuzz workspace.
+/// The targets of the fuzz workspace.
 fn targets(directory: &Path, build: &Path) -> Result<Vec<Target>> {
     let metadata = MetadataCommand::new()
         .current_dir(directory)
         .no_deps()
         .exec()
-        .context("ask cargo for the fuzz targets")?;
+        .context("list the fuzz targets with cargo")?;
     let targets = metadata.packages.iter().flat_map(|package| &package.targets);
     let found: Vec<Target> = targets
         .filter(|target| target.is_bin())
@@ -125,7 +126,7 @@ fn targets(directory: &Path, build: &Path) -> Result<Vec<Target>> {
         })
         .collect();
     if found.is_empty() {
-        bail!("there are no fuzz targets in {}", directory.display());
+        bail!("no fuzz targets in {}", directory.display());
     }
     Ok(found)
 }
@@ -163,13 +164,13 @@ fn fuzz(target: &Target, seconds: u64, deadline: Duration) -> Result<()> {
         return outcome;
     }
     if !covered {
-        bail!("it saw no coverage: it was built without instrumentation");
+        bail!("no coverage reported: the target was built without instrumentation");
     }
     println!("fuzz target {}: {}", target.name, executed(&last));
     Ok(())
 }
 
-/// Does this line of libFuzzer's tell coverage, as in `#2 INITED cov: 310 ft: 311 corp: 1/1b`?
+/// Whether this line of libFuzzer reports coverage, as in `#2 INITED cov: 310 ft: 311 corp: 1/1b`.
 fn tells_coverage(line: &str) -> bool {
     let count = line
         .split_once(" cov: ")

@@ -1,4 +1,4 @@
-//! What the stages of one `cargo xtask test` share: the time that is left, the count of tests, the kernels.
+//! The state shared by the stages of one `cargo xtask test`: the remaining time, the count of tests, the kernels.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,16 +13,16 @@ use super::tally::Tally;
 /// One run of the stages.
 #[derive(Debug)]
 pub(crate) struct Lane {
-    /// Tests so far.
+    /// The tests counted so far.
     pub(crate) tests: Tally,
-    /// For each fuzz target.
+    /// The fuzzing time of each target.
     pub(crate) fuzz_seconds: u64,
     target: PathBuf,
     end: Instant,
     kernel: Option<PathBuf>,
 }
 
-/// The kernels that the end-to-end tests ask for; they find them in the store. [`Lane::kernel`] is the first.
+/// The kernels that the end-to-end tests request, prefetched into the store. [`Lane::kernel`] is the first.
 const KERNELS: [&str; 6] = [
     "apt:sid",
     "apt:trixie-backports",
@@ -32,11 +32,11 @@ const KERNELS: [&str; 6] = [
     "apt:bookworm-backports/cloud-arm64",
 ];
 
-/// Nothing, after the build stage.
+/// Nothing remains to be built after the build stage.
 const BUILD: Duration = Duration::from_secs(20 * 60);
 
 impl Lane {
-    /// A run that ends at `end`.
+    /// A run with the deadline `end`.
     pub(crate) fn new(end: Instant, fuzz_seconds: u64) -> Result<Lane> {
         Ok(Lane {
             tests: Tally::default(),
@@ -47,12 +47,12 @@ impl Lane {
         })
     }
 
-    /// Where cargo puts what it builds.
+    /// Cargo's target directory.
     pub(crate) fn target(&self) -> &Path {
         &self.target
     }
 
-    /// The deadline that a child gets who may take `wanted`.
+    /// The deadline of a child that may take `wanted`, capped by the remaining time.
     pub(crate) fn deadline(&self, wanted: Duration) -> Result<Duration> {
         let left = self.end.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -61,7 +61,7 @@ impl Lane {
         Ok(wanted.min(left))
     }
 
-    /// Runs a command, shows what it says, and counts the tests that it reports.
+    /// Runs a command, prints its output, and counts the tests that it reports.
     pub(crate) fn run(&mut self, command: &mut Command, wanted: Duration) -> Result<()> {
         let deadline = self.deadline(wanted)?;
         println!("$ {}", process::shown(command));
@@ -72,7 +72,7 @@ impl Lane {
         })
     }
 
-    /// Builds the command line and fetches the kernels with it, once; gives the first one's uncompressed image.
+    /// Builds the command line and fetches the kernels with it, once; returns the path of the first one's uncompressed image.
     pub(crate) fn kernel(&mut self) -> Result<PathBuf> {
         if let Some(kernel) = &self.kernel {
             return Ok(kernel.clone());
@@ -90,7 +90,7 @@ impl Lane {
         }
     }
 
-    /// Where published schedulers are installed: kept between runs.
+    /// The installation directory of published schedulers, kept between runs.
     pub(crate) fn schedulers(&self) -> PathBuf {
         self.target.join("schedulers")
     }

@@ -1,4 +1,4 @@
-//! The stages: a table, and a function for each.
+//! The stages: a table, and a function for each stage.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::lane::Lane;
 /// A stage's name, on the command line and in the summary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Name {
-    /// What the machine needs.
+    /// Checking the machine for required programs and libraries.
     Setup,
     /// rustfmt.
     Fmt,
     /// The project's own rules.
     Tidy,
-    /// Everything that is tested.
+    /// Building everything that is tested.
     Build,
     /// clippy, warnings denied.
     Clippy,
@@ -56,17 +56,17 @@ impl fmt::Display for Name {
     }
 }
 
-/// One stage.
+/// A stage.
 pub(crate) struct Stage {
-    /// Its name.
+    /// The stage's name.
     pub(crate) name: Name,
-    /// Without these there is no point in it.
+    /// The stages that must have passed before this one.
     pub(crate) needs: &'static [Name],
-    /// What it does.
+    /// The stage's work.
     pub(crate) run: fn(&mut Lane) -> Result<()>,
 }
 
-/// All stages, in order: what is cheap and often wrong first, what boots machines last.
+/// All stages, in order: cheap and often failing ones first, those that boot machines last.
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: Name::Setup,
@@ -129,7 +129,7 @@ const fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
 
-/// A published scheduler, pinned: what it does is not ours to change, so its version is part of the test.
+/// A published scheduler, with its version pinned, since the project does not control its behaviour.
 const PUBLISHED: (&str, &str) = ("scx_bpfland", "1.1.4");
 
 fn fmt(lane: &mut Lane) -> Result<()> {
@@ -168,7 +168,7 @@ fn unit(lane: &mut Lane) -> Result<()> {
     lane.run(&mut cargo("test --workspace --doc --no-fail-fast"), minutes(10))
 }
 
-/// Built with a directory of its own, since cargo would otherwise build in a temporary one, from the start each time.
+/// Builds the scheduler in a kept directory, since cargo would otherwise build from scratch in a temporary one.
 fn schedulers(lane: &mut Lane) -> Result<()> {
     let (name, version) = PUBLISHED;
     let root = lane.schedulers();
@@ -180,7 +180,7 @@ fn schedulers(lane: &mut Lane) -> Result<()> {
     lane.run(&mut command, minutes(20))
 }
 
-/// Two machines at a time: each keeps one host CPU busy.
+/// Runs two machines at a time: each keeps one host CPU busy.
 fn e2e(lane: &mut Lane) -> Result<()> {
     let kernel = lane.kernel()?;
     let mut command = cargo("test --workspace --test * --no-fail-fast -- --test-threads 2");

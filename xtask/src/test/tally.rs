@@ -1,6 +1,6 @@
-//! Counting tests from what the test programs print.
+//! Counting tests from the output of test programs.
 
-/// How many tests had which outcome.
+/// The number of tests by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
     /// Passed.
@@ -10,7 +10,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Adds what a line says, if it is the summary of a test program:
+    /// Adds the counts of a line, if it is the summary of a test program:
     /// `test result: ok. 34 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 2.04s`
     pub(crate) fn read(&mut self, line: &str) {
         let Some(rest) = line.trim_start().strip_prefix("test result: ") else {

@@ -1,4 +1,4 @@
-//! What ARCHITECTURE.md promises, in a form that can be compared.
+//! The rules of ARCHITECTURE.md, parsed for comparison with the workspace.
 //!
 //! ```text
 //! faces     xtask   cargo-schedrig   schedrig       the fenced block whose first word is `faces`: a line is a row,
@@ -11,7 +11,7 @@
 
 use anyhow::{Context, Result, bail};
 
-/// The parts of ARCHITECTURE.md that bind.
+/// The parts of ARCHITECTURE.md that are rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Architecture {
     /// The crates, from the top row to the bottom one, and from left to right.
@@ -27,9 +27,9 @@ pub(crate) struct Architecture {
 pub(crate) struct Place {
     /// The crate's name: that of its directory.
     pub(crate) name: String,
-    /// Its row, from 0 at the top.
+    /// The crate's row, from 0 at the top.
     pub(crate) row: usize,
-    /// Who may depend on it.
+    /// The crate's mark, which restricts its dependents.
     pub(crate) mark: Option<Mark>,
 }
 
@@ -83,14 +83,14 @@ fn mark(word: &str) -> Result<Mark> {
     match word {
         "(build)" => Ok(Mark::Build),
         "(dev)" => Ok(Mark::Dev),
-        _ => bail!("ARCHITECTURE.md marks a crate with {word}; only (build) and (dev) have a meaning"),
+        _ => bail!("ARCHITECTURE.md marks a crate with {word}; use (build) or (dev)"),
     }
 }
 
 fn unsafe_crates(text: &str) -> Result<Vec<String>> {
     let (_, rest) = text
         .split_once("`unsafe` lives in")
-        .context("ARCHITECTURE.md does not say where `unsafe` lives")?;
+        .context("ARCHITECTURE.md has no sentence that begins with \"`unsafe` lives in\"")?;
     let sentence = rest.split_once('.').map_or(rest, |(sentence, _)| sentence);
     Ok(sentence
         .split('`')

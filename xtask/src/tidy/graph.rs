@@ -1,7 +1,7 @@
 //! The crate graph against the rows of ARCHITECTURE.md.
 //!
 //! - An ordinary dependency leads to a lower row, or to the right in its own.
-//! - A build dependency leads to a crate with the mark `(build)`, and such a crate is nothing else's dependency.
+//! - A build dependency leads to a crate with the mark `(build)`, and nothing else depends on such a crate.
 //! - A crate with the mark `(dev)` is a dev-dependency only. Dev-dependencies are otherwise free: a test may look
 //!   at the crate from above.
 //! - Rows, duty table and workspace name the same crates.
@@ -16,9 +16,9 @@ use super::architecture::{Architecture, Mark, Place};
 /// A crate of the workspace.
 #[derive(Debug, Clone)]
 pub(crate) struct Crate {
-    /// Its directory's name.
+    /// The crate's directory name.
     pub(crate) name: String,
-    /// The crates of the workspace that it depends on, and in what way.
+    /// The workspace crates that this one depends on, with the kind of dependency.
     pub(crate) dependencies: Vec<(String, DependencyKind)>,
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn crates(metadata: &Metadata) -> Vec<Crate> {
         .collect()
 }
 
-/// What breaks the rules.
+/// The violations of the rules.
 pub(crate) fn check(crates: &[Crate], architecture: &Architecture) -> Vec<Finding> {
     let mut findings = names(crates, architecture);
     for from in crates {
@@ -78,7 +78,7 @@ fn names(crates: &[Crate], architecture: &Architecture) -> Vec<Finding> {
     findings
 }
 
-/// Why this dependency is not allowed; crates that have no place are reported elsewhere.
+/// Why this dependency is not allowed; crates without a place are reported elsewhere.
 fn edge(from: &str, to: &str, kind: DependencyKind, places: &[Place]) -> Option<String> {
     let index = |name: &str| places.iter().position(|place| place.name == name);
     let (from_index, to_index) = (index(from)?, index(to)?);

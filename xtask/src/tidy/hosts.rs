@@ -1,6 +1,6 @@
 //! No file names a host from which packages are fetched.
 //!
-//! Which mirror or registry a machine uses is its own affair: apt's and cargo's configuration say so. A host name in our
+//! The mirror or registry is the machine's choice, in the configuration of apt and cargo. A host name in our
 //! files would work on some machines and fail on those behind a mirror of their own.
 
 use std::path::Path;
@@ -23,7 +23,7 @@ const DOMAINS: [[&str; 2]; 12] = [
     ["archlinux", "org"],
 ];
 
-/// First labels of hosts that serve packages, as against pages for people.
+/// First labels of hosts that serve packages, as opposed to web pages.
 const SERVICES: [&str; 19] = [
     "archive",
     "cdn",
@@ -49,7 +49,7 @@ const SERVICES: [&str; 19] = [
 /// Cargo writes the registry's name into the lock file.
 const EXEMPT: &str = "Cargo.lock";
 
-/// What breaks the rule.
+/// The violations of the rule.
 pub(crate) fn check(file: &Path, text: &str) -> Vec<Finding> {
     if file.file_name().is_some_and(|name| name == EXEMPT) {
         return Vec::new();
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn package_hosts_are_found_and_other_names_are_not() {
-        // Put together here, so that this file does not break its own rule.
+        // Assembled here, so that this file does not break its own rule.
         let check = |labels: &[&str], expect: bool| {
             let text = format!("a line\nURIs: http://{}/path\n", labels.join("."));
             let found = check(Path::new("a.md"), &text);

@@ -1,4 +1,4 @@
-//! Relative links in Markdown files lead to files.
+//! Relative links in Markdown files resolve to files.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use pulldown_cmark::{Event, Parser, Tag};
 
 use super::{Finding, normal};
 
-/// What breaks the rule; `exists` tells whether a path relative to the root does.
+/// The violations of the rule; `exists` reports whether a path relative to the root exists.
 pub(crate) fn check(file: &Path, text: &str, exists: &dyn Fn(&Path) -> bool) -> Vec<Finding> {
     if file.extension().is_none_or(|extension| extension != "md") {
         return Vec::new();
@@ -28,7 +28,7 @@ pub(crate) fn check(file: &Path, text: &str, exists: &dyn Fn(&Path) -> bool) -> 
                 + 1;
             findings.push(Finding::error(
                 format!("{}:{line}", file.display()),
-                format!("the link to {target} leads nowhere"),
+                format!("the link to {target} resolves to no file"),
             ));
         }
     }

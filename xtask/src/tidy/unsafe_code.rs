@@ -11,12 +11,12 @@ use cargo_metadata::{Metadata, TargetKind};
 
 use super::Finding;
 
-/// A crate's sources, as far as the rule is concerned.
+/// The sources of a crate that the rule checks.
 #[derive(Debug, Clone)]
 pub(crate) struct Crate {
-    /// Its directory's name.
+    /// The crate's directory name.
     pub(crate) name: String,
-    /// The roots of its libraries and programs, with their texts.
+    /// The roots of the crate's libraries and programs, with their texts.
     pub(crate) roots: Vec<(PathBuf, String)>,
     /// Rust files outside the roots' directories, with their texts.
     pub(crate) others: Vec<(PathBuf, String)>,
@@ -82,14 +82,14 @@ fn compiled_into_the_product(kind: &TargetKind) -> bool {
     )
 }
 
-/// What breaks the rule.
+/// The violations of the rule.
 pub(crate) fn check(crates: &[Crate], allowed: &[String]) -> Vec<Finding> {
     let mut findings = Vec::new();
     for one in crates.iter().filter(|one| !allowed.contains(&one.name)) {
         for (path, text) in &one.roots {
             if !text.lines().any(|line| line.trim() == "#![forbid(unsafe_code)]") {
                 let what = format!(
-                    "the crate `{}` has no need of unsafe code; add `#![forbid(unsafe_code)]`",
+                    "the crate `{}` may not use unsafe code; add `#![forbid(unsafe_code)]`",
                     one.name
                 );
                 findings.push(Finding::error(path.display().to_string(), what));
@@ -98,7 +98,7 @@ pub(crate) fn check(crates: &[Crate], allowed: &[String]) -> Vec<Finding> {
         for (path, text) in &one.others {
             if let Some(line) = text.lines().position(is_unsafe) {
                 let what = format!(
-                    "unsafe code in the crate `{}`, where ARCHITECTURE.md has none",
+                    "unsafe code in the crate `{}`, which ARCHITECTURE.md does not allow",
                     one.name
                 );
                 findings.push(Finding::error(format!("{}:{}", path.display(), line + 1), what));
@@ -108,7 +108,7 @@ pub(crate) fn check(crates: &[Crate], allowed: &[String]) -> Vec<Finding> {
     findings
 }
 
-/// Does this line of Rust begin unsafe code? Comments do not.
+/// Whether this line of Rust begins unsafe code; comments do not.
 fn is_unsafe(line: &str) -> bool {
     let code = line.split("//").next().unwrap_or_default();
     code.split(|c: char| !(c.is_alphanumeric() || c == '_'))
