@@ -1,4 +1,4 @@
-//! What the fuzz targets share: seeds, written by programs and not kept as binary files.
+//! Shared by the fuzz targets: the planting of seeds, which programs write, so that no binary files are kept.
 #![forbid(unsafe_code)]
 
 mod parts;
@@ -11,11 +11,11 @@ pub use parts::{Part, parts};
 /// The largest kernel, in bytes, that a target lets an input unpack to: enough for every path, and fast.
 pub const MAX_UNPACKED: usize = 4 << 20;
 
-/// Writes `seeds` into the corpus directory, the first argument, where libFuzzer reads them in a moment. Called before
-/// it looks at its arguments (`init` of `fuzz_target!`).
+/// Writes `seeds` into the corpus directory, the first argument, from which libFuzzer then reads them. Called before
+/// libFuzzer parses its arguments (`init` of `fuzz_target!`).
 ///
 /// # Panics
-/// When the directory is not there or not writable.
+/// When the directory is missing or not writable.
 pub fn plant(seeds: impl IntoIterator<Item = Vec<u8>>) {
     let Some(directory) = env::args().skip(1).find(|argument| Path::new(argument).is_dir()) else {
         return;

@@ -1,4 +1,4 @@
-//! A stream of frames and garbage by a recipe, which chance can write in spite of checksums.
+//! A stream of frames and garbage, built from a recipe, so that random input passes the checksums.
 //!
 //! ```text
 //!  part u8 │ kind u8 │ length u8 │ bytes …  │ next part …
@@ -11,26 +11,26 @@ use wire::{FrameKind, frame};
 pub enum Part {
     /// A frame.
     Whole {
-        /// Its kind.
+        /// The frame's kind.
         kind: FrameKind,
-        /// Its payload.
+        /// The frame's payload.
         payload: Vec<u8>,
     },
-    /// A frame with the last byte changed: its payload's, or its header's if it has none.
+    /// A frame with its last byte changed: the payload's, or the header's without a payload.
     Damaged {
-        /// Its kind.
+        /// The frame's kind.
         kind: FrameKind,
-        /// Its payload, before that.
+        /// The payload before the change.
         payload: Vec<u8>,
     },
-    /// The first half of a frame, and a byte with which it does not go on.
+    /// The first half of a frame, followed by a wrong byte.
     Cut {
-        /// Its kind.
+        /// The frame's kind.
         kind: FrameKind,
-        /// Its payload, were it whole.
+        /// The payload of the whole frame.
         payload: Vec<u8>,
     },
-    /// Bytes as they are.
+    /// Literal bytes.
     Bare(Vec<u8>),
 }
 
@@ -58,11 +58,11 @@ impl Part {
     }
 }
 
-/// The parts of a recipe.
+/// Parses a recipe into parts.
 pub fn parts(mut recipe: &[u8]) -> Vec<Part> {
     let mut parts = Vec::new();
     while let [part, kind, len, rest @ ..] = recipe {
-        let (payload, behind) = rest.split_at(usize::from(*len).min(rest.len()));
+        let (payload, after) = rest.split_at(usize::from(*len).min(rest.len()));
         let kind = FrameKind::ALL[usize::from(*kind) % FrameKind::ALL.len()];
         let payload = payload.to_vec();
         parts.push(match part % 4 {
@@ -71,7 +71,7 @@ pub fn parts(mut recipe: &[u8]) -> Vec<Part> {
             2 => Part::Cut { kind, payload },
             _ => Part::Bare(payload),
         });
-        recipe = behind;
+        recipe = after;
     }
     parts
 }

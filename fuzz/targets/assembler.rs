@@ -1,5 +1,5 @@
-//! A stream of frames and garbage, in pieces. The input is a recipe, as checksums keep chance out: each part of it is a
-//! frame, a frame with a byte changed, one without an end, or bytes as they are.
+//! A stream of frames and garbage, in pieces. The input is a recipe, since random bytes fail the checksums: each part
+//! is a frame, a frame with a byte changed, a truncated one, or literal bytes.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -12,7 +12,7 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     let parts = parts(recipe);
     let stream: Vec<u8> = parts.iter().flat_map(Part::bytes).collect();
     let whole = assemble([&stream[..]]);
-    assert_eq!(assemble(stream.chunks(usize::from(*piece) + 1)), whole, "pieces make a difference");
+    assert_eq!(assemble(stream.chunks(usize::from(*piece) + 1)), whole, "pieces change the result");
     let mut found = whole.0.iter().filter(|(_, _, whole)| *whole);
     for part in &parts {
         if let Part::Whole { kind, payload } = part {
@@ -22,7 +22,7 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     }
 });
 
-/// The frames of a stream: kind word, payload, and is it whole? And what was dropped.
+/// The frames of a stream (kind word, payload, whether it is whole), and the dropped bytes.
 fn assemble<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> (Vec<(u32, Vec<u8>, bool)>, Dropped) {
     let mut assembler = Assembler::default();
     let mut found = Vec::new();

@@ -1,4 +1,4 @@
-//! Type information: a section that stands alone, and one that continues another.
+//! Type information: a base section, and a split one that continues it.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -8,7 +8,7 @@ use introspect::btf::{Btf, Kind};
 use libfuzzer_sys::fuzz_target;
 use schedrig_fuzz::plant;
 
-static BASE: LazyLock<Btf> = LazyLock::new(|| Btf::parse(&base().bytes()).expect("what the writer wrote"));
+static BASE: LazyLock<Btf> = LazyLock::new(|| Btf::parse(&base().bytes()).expect("the writer's output"));
 
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     for btf in [Btf::parse(bytes), Btf::parse_split(&BASE, bytes)].into_iter().flatten() {

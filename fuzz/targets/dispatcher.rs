@@ -1,4 +1,4 @@
-//! What programs of a guest send, through the dispatcher: a recipe of frames, whole and damaged, one behind the other.
+//! Frames of a guest's programs, through the dispatcher: a recipe of whole and damaged frames in sequence.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -8,8 +8,8 @@ use spec::Nanos;
 use wire::kernel_op::{Direction, KernelOpRequest, MAX_TAG, Mode};
 use wire::{Answer, FrameKind};
 
-const MOST: usize = 16;
-const MOST_BYTES: usize = 4096;
+const MAX_FRAMES: usize = 16;
+const MAX_BYTES: usize = 4096;
 
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     let setup = Setup {
@@ -17,13 +17,13 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
         kernel: Some(LinkedKernel { text: 0xffff_ffff_8100_0000, arch: kimage::Arch::X86_64 }),
         build_id: None,
     };
-    let mut door = Dispatcher::with_bucket(setup, Bucket::new(MOST, MOST_BYTES));
+    let mut dispatcher = Dispatcher::with_bucket(setup, Bucket::new(MAX_FRAMES, MAX_BYTES));
     let mut refused = 0;
-    let (mut anchor, mut slide, mut stage) = (None, None, door.stage());
+    let (mut anchor, mut slide, mut stage) = (None, None, dispatcher.stage());
     for (now, part) in parts(bytes).iter().enumerate() {
-        let taken = door.take(&part.bytes(), Nanos(now as u64));
+        let taken = dispatcher.take(&part.bytes(), Nanos(now as u64));
         refused += u64::from(taken.refused.is_some());
-        assert_eq!(door.counts().refused, refused);
+        assert_eq!(dispatcher.counts().refused, refused);
         match taken.answer() {
             Some(Answer::Refused { reason }) => assert!(!reason.is_empty()),
             Some(answer) => assert_eq!(answer, Answer::Ack),
@@ -32,16 +32,16 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
                 action => assert!(matches!(action, Action::Snapshot(_) | Action::Acknowledge)),
             },
         }
-        assert!(door.bucket().iter().all(|evidence| evidence.kind.is_evidence()));
-        assert!(door.bucket().iter().count() <= MOST);
-        assert!(door.bucket().iter().map(|evidence| evidence.payload.len()).sum::<usize>() <= MOST_BYTES);
-        // What is told first stays, and a run goes forward only.
-        anchor = anchor.or(door.phases().anchor());
-        assert_eq!(door.phases().anchor(), anchor);
-        slide = slide.or(door.addresses().slide.get());
-        assert_eq!(door.addresses().slide.get(), slide);
-        assert!(door.stage() >= stage);
-        stage = door.stage();
+        assert!(dispatcher.bucket().iter().all(|evidence| evidence.kind.is_evidence()));
+        assert!(dispatcher.bucket().iter().count() <= MAX_FRAMES);
+        assert!(dispatcher.bucket().iter().map(|evidence| evidence.payload.len()).sum::<usize>() <= MAX_BYTES);
+        // Values reported first are kept, and a run's stage only advances.
+        anchor = anchor.or(dispatcher.phases().anchor());
+        assert_eq!(dispatcher.phases().anchor(), anchor);
+        slide = slide.or(dispatcher.addresses().slide.get());
+        assert_eq!(dispatcher.addresses().slide.get(), slide);
+        assert!(dispatcher.stage() >= stage);
+        stage = dispatcher.stage();
     }
 });
 

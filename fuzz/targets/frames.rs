@@ -1,4 +1,4 @@
-//! Frames from the other end of a call. Checksums keep chance out, so the input is tried bare and also as the
+//! Frames from the other end of a call. Random bytes fail the checksums, so the input is tried bare and also as the
 //! payload of a well-formed frame of each kind.
 #![no_main]
 
@@ -12,14 +12,14 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     for &kind in FrameKind::ALL {
         framed.clear();
         if frame::encode(kind, bytes, &mut framed).is_ok() {
-            let frame = frame::decode(&framed).expect("what is encoded can be decoded");
+            let frame = frame::decode(&framed).expect("an encoded frame can be decoded");
             assert_eq!((frame.kind, frame.payload), (kind, bytes));
             decode(&framed);
         }
     }
 });
 
-/// A message that was understood says the same after another trip.
+/// Asserts that a decoded message is equal after encoding and decoding it again.
 fn decode(bytes: &[u8]) {
     if let Ok(request) = Request::decode(bytes) {
         let again = request.encode().and_then(|bytes| Request::decode(&bytes));

@@ -20,12 +20,12 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     }
 });
 
-/// Whatever was decoded answers its own questions.
+/// Asserts that lookups of each decoded symbol find it.
 fn check(symbols: &Symbols) {
     assert!(symbols.iter().is_sorted_by_key(|symbol| symbol.address));
     for symbol in symbols.iter() {
         assert!(symbols.all(symbol.name).any(|same| same == symbol));
-        let (nearest, distance) = symbols.nearest(symbol.address).expect("it is there itself");
+        let (nearest, distance) = symbols.nearest(symbol.address).expect("the symbol itself");
         assert_eq!((nearest.address, distance), (symbol.address, 0));
     }
 }
@@ -35,7 +35,7 @@ fn seeds() -> Vec<Vec<u8>> {
         .map(|i| (format!("sched_{}", i / 2), TEXT + 64 * i, 't'))
         .collect();
     let mut seeds = vec![
-        // Packed: as it is, it would be longer than inputs may be.
+        // Packed: unpacked, the seed would exceed the limit of inputs.
         TinyImage::default().zboot(Compression::Gzip),
         TinyKernel::default().elf(),
         TinyKernel {

@@ -1,7 +1,7 @@
-//! A kernel in memory that lies: a small one made by hand, some words of which are wrong, and all that can be asked of it.
+//! A damaged kernel in memory: a small hand-made one with some wrong words, and all walks, views and queries on it.
 //!
-//! The input is a recipe, six bytes a step: what is done, to which of the words that a look at the sound kernel reads,
-//! with what (`introspect::testing::Corrupted`). More reads than a bounded walk takes are a finding.
+//! The input is a recipe, six bytes a step: the operation, the word (of those that a read of the sound kernel visits),
+//! the operand (`introspect::testing::Corrupted`). More reads than a bounded walk takes are a finding.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use introspect::testing::{Corrupted, Noted, Whole, complaints, look_at_everythin
 use libfuzzer_sys::fuzz_target;
 use schedrig_fuzz::plant;
 
-/// Far more than a look at the sound kernel takes. A hash table may have a million buckets, each of which is a read.
-const MOST_READS: u64 = 20_000_000;
+/// Far more reads than the sound kernel takes. A hash table may have a million buckets, each of which is a read.
+const MAX_READS: u64 = 20_000_000;
 
 static SOUND: LazyLock<(Whole, Vec<u64>)> = LazyLock::new(|| {
     let whole = Whole::new();
@@ -23,7 +23,7 @@ static SOUND: LazyLock<(Whole, Vec<u64>)> = LazyLock::new(|| {
 
 fuzz_target!(init: plant(seeds()), |recipe: &[u8]| {
     let (whole, words) = &*SOUND;
-    let damaged = Corrupted::new(whole.memory(), words, recipe, MOST_READS);
+    let damaged = Corrupted::new(whole.memory(), words, recipe, MAX_READS);
     let value = look_at_everything(&whole.kernel(&damaged));
     assert!(complaints(&value).iter().all(|why| !why.is_empty()));
 });
