@@ -22,7 +22,7 @@ use crate::figure::{Figure, Peer, millis};
 const FUNCTION: &str = "update_curr";
 const NUMBER: &str = "runqueues[0].clock";
 /// Samples taken of one frozen machine.
-const LOOKS: u32 = 4;
+const SHOTS: u32 = 4;
 
 /// Executes each run `samples` times, in turn with the run that it is compared with.
 pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
@@ -48,8 +48,8 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
         plain.run(seed, &mut |_| {}, |rig| {
             load(rig)?;
             rig.run_for(millis_of_guest(100))?;
-            for query in 0..LOOKS {
-                shots.push(millis(|| Ok(rig.snapshot(&format!("bench-{look}"))?))?);
+            for shot in 0..SHOTS {
+                shots.push(millis(|| Ok(rig.snapshot(&format!("bench-{shot}"))?))?);
                 let now = rig.now();
                 let kernel = rig.kernel()?;
                 reads.push(millis(|| Ok(Sample::read(&kernel, now)?))?);
@@ -93,12 +93,12 @@ fn millis_of_guest(ms: u64) -> Nanos {
 fn timed(
     setup: &Setup,
     seed: u64,
-    query: impl FnOnce(&mut Rig) -> Result<Option<Instrument>, schedrig::BodyError>,
+    instrument: impl FnOnce(&mut Rig) -> Result<Option<Instrument>, schedrig::BodyError>,
 ) -> Result<(f64, u64)> {
     let (mut took, mut hits) = (0.0, 0);
     let finished = setup.run(seed, &mut |_| {}, |rig| {
         load(rig)?;
-        let instrument = query(rig)?;
+        let instrument = instrument(rig)?;
         let begin = Instant::now();
         rig.run_for(secs(2))?;
         took = begin.elapsed().as_secs_f64();
