@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use guestmem::{SharedRam, SharedRamError};
 use rustix::event::{PollFd, PollFlags};
+use tcg_channel::Cause;
 
-use crate::channel::What;
 use crate::command_line::{BeginDescriptor, Descriptors, command_line};
 use crate::exit::tail;
 use crate::link::{Link, Received, wait};
@@ -235,9 +235,9 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
 pub(crate) fn wait_until_ready(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
     loop {
         match parts.link.receive().map_err(host("read from the channel"))? {
-            Received::Report(report) if report.what == What::Ready => return Ok(()),
+            Received::Report(report) if report.cause == Cause::Ready => return Ok(()),
             Received::Report(report) => {
-                let what = format!("{:?}", report.what);
+                let what = format!("{:?}", report.cause);
                 return Err(LaunchError::Protocol { what });
             }
             Received::Nonsense(len) => {

@@ -26,9 +26,6 @@
 //! *Architecture invariant:* this crate knows nothing of what is inside of a kernel, nor what a call means.
 #![forbid(unsafe_code)]
 
-#[allow(dead_code, reason = "the plugin uses the other half")]
-#[path = "../../tcg-plugin/src/channel.rs"]
-mod channel;
 mod command_line;
 mod config;
 mod exit;

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-
-use crate::channel::{Command, REPORT_SIZE, Report};
+use tcg_channel::{Command, REPORT_SIZE, Report};
 
 /// How long the plugin may take to read a command. It reads whenever the guest is frozen, so this passes only
 /// where QEMU itself is stopped.
@@ -109,25 +108,18 @@ pub(crate) fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::{REGISTERS, What};
+    use tcg_channel::Cause;
 
     #[test]
     fn reports_arrive_whole_and_in_order() {
         let (link, plugin) = Link::pair().unwrap();
         assert_eq!(link.receive().unwrap(), Received::Nothing);
-        for vcpu in 0..3 {
-            let report = Report {
-                what: What::Call,
-                vcpu,
-                registers: [vcpu.into(); REGISTERS.len()],
-            };
+        let reports = [0, 1, 2].map(|hits| Report::without_registers(Cause::Hook { index: 7, hits }));
+        for report in reports {
             send(&plugin, &report.to_bytes(), SendFlags::empty()).unwrap();
         }
-        for vcpu in 0..3 {
-            let Received::Report(report) = link.receive().unwrap() else {
-                panic!("a report");
-            };
-            assert_eq!(report.vcpu, vcpu);
+        for report in reports {
+            assert_eq!(link.receive().unwrap(), Received::Report(Box::new(report)));
         }
     }
 
@@ -146,7 +138,7 @@ mod tests {
     fn a_command_to_nobody_is_no_error() {
         let (link, plugin) = Link::pair().unwrap();
         drop(plugin);
-        link.send(Command::Go).unwrap();
+        link.send(Command::Resume).unwrap();
     }
 
     #[test]

@@ -13,8 +13,8 @@ use machine::{
     MachineError, Registers, WatchHit, WatchId, WatchSpec,
 };
 use rustix::event::{PollFd, PollFlags};
+use tcg_channel::{Cause, Command, Condition, FUNCTION_ENTRIES, REGISTERS, Report};
 
-use crate::channel::{self, Command, ENTRIES, REGISTERS, Report, What};
 use crate::exit::Remains;
 use crate::fork::{self, ForkCost, ForkError};
 use crate::launch::{LaunchError, Parts, launch};
@@ -115,7 +115,7 @@ impl TcgMachine {
     fn save_into(&mut self, directory: &Path) -> Result<(), SaveError> {
         match (&self.state, self.last) {
             (State::Frozen, Some(call))
-                if call.what == What::Call && self.held.is_empty() && self.origin.is_none() =>
+                if call.cause == Cause::Call && self.held.is_empty() && self.origin.is_none() =>
             {
                 saved::save(&mut self.parts, &call, directory)
             }
@@ -159,7 +159,7 @@ impl TcgMachine {
             let mut bytes = vec![0; entry.len()];
             space.read(at, &mut bytes).is_ok() && bytes == **entry
         };
-        at.0 >> 63 == 1 && ENTRIES.iter().any(begins_with)
+        at.0 >> 63 == 1 && FUNCTION_ENTRIES.iter().any(begins_with)
     }
 
     fn instrument(&mut self, kind: Kind, command: Command) -> Result<u32, MachineError> {
@@ -202,19 +202,19 @@ impl TcgMachine {
     /// The event of a report, which the machine is now frozen in.
     fn event(&self, report: &Report) -> Result<Event, MachineError> {
         let registers = registers_of(report);
-        match report.what {
-            What::Call => Ok(Event::Call(Call {
+        match report.cause {
+            Cause::Call => Ok(Event::Call(Call {
                 registers,
                 buffer: GuestVirt(registers.rdi),
                 len: registers.rsi,
                 capacity: registers.rdx,
             })),
-            What::Hook { index, hits } if self.kind(index) == Some(Kind::Hook) => Ok(Event::Hook(HookHit {
+            Cause::Hook { index, hits } if self.kind(index) == Some(Kind::Hook) => Ok(Event::Hook(HookHit {
                 hook: HookId(index),
                 hits,
                 registers,
             })),
-            What::Watch {
+            Cause::Watch {
                 index,
                 hits,
                 old,
@@ -227,11 +227,11 @@ impl TcgMachine {
                 old,
                 new,
             })),
-            What::Hook { .. } | What::Watch { .. } | What::Count { .. } | What::Ready => {
+            Cause::Hook { .. } | Cause::Watch { .. } | Cause::Count { .. } | Cause::Ready => {
                 Err(MachineError::Protocol {
                     what: format!(
                         "{:?} of {} hooks and watches",
-                        report.what,
+                        report.cause,
                         self.instruments.len()
                     ),
                 })
@@ -371,16 +371,16 @@ impl Machine for TcgMachine {
         let command = Command::Watch {
             address: at.0,
             width: spec.width as u16,
-            when: when(spec.when),
+            condition: condition(spec.when),
             every: spec.every,
-            now: spec.now,
+            current: spec.now,
         };
         Ok(WatchId(self.instrument(Kind::Watch, command)?))
     }
 
     fn remove(&mut self, which: Instrument) -> Result<(), MachineError> {
         self.stands_still("remove")?;
-        self.send(Command::Drop {
+        self.send(Command::Remove {
             index: index_of(which),
         })
     }
@@ -389,10 +389,10 @@ impl Machine for TcgMachine {
         self.stands_still("hits")?;
         let index = index_of(which);
         self.send(Command::Count { index })?;
-        match self.answer()?.what {
-            What::Count { index: of, hits } if of == index => Ok(hits),
-            what => Err(MachineError::Protocol {
-                what: format!("{what:?} in place of a count"),
+        match self.answer()?.cause {
+            Cause::Count { index: of, hits } if of == index => Ok(hits),
+            cause => Err(MachineError::Protocol {
+                what: format!("{cause:?} in place of a count"),
             }),
         }
     }
@@ -422,7 +422,7 @@ impl Machine for TcgMachine {
         if matches!(self.state, State::New) && self.origin.is_some() {
             return self.recall();
         }
-        self.send(Command::Go)?;
+        self.send(Command::Resume)?;
         self.state = State::Running;
         Ok(())
     }
@@ -463,15 +463,15 @@ fn index_of(which: Instrument) -> u32 {
     }
 }
 
-/// The condition in the channel's words.
-fn when(when: machine::When) -> channel::When {
+/// The condition as the channel has it.
+fn condition(when: machine::When) -> Condition {
     match when {
-        machine::When::Stored => channel::When::Stored,
-        machine::When::Changed => channel::When::Changed,
-        machine::When::Equal(value) => channel::When::Equal(value),
-        machine::When::AtLeast(value) => channel::When::AtLeast(value),
-        machine::When::AtMost(value) => channel::When::AtMost(value),
-        machine::When::BitsSet(mask) => channel::When::BitsSet(mask),
+        machine::When::Stored => Condition::Stored,
+        machine::When::Changed => Condition::Changed,
+        machine::When::Equal(value) => Condition::Equal(value),
+        machine::When::AtLeast(value) => Condition::AtLeast(value),
+        machine::When::AtMost(value) => Condition::AtMost(value),
+        machine::When::BitsSet(mask) => Condition::BitsSet(mask),
     }
 }
 

@@ -2,14 +2,14 @@
 //! Hooks and watches: looked up by address, counted at each hit.
 //!
 //! ```text
-//!  index (the owner's name) ──► Instrument: at, every, hits
+//!  index (as in commands and reports) ──► Instrument: at, every, hits
 //!  early: by address, at translation          late: by address, where a function begins
 //!  watches: by overlap with a store
 //! ```
 
-use crate::channel::When;
+use tcg_channel::Condition;
 
-/// All hooks and watches of a machine, in the order of the owner's commands: an index is a name.
+/// All hooks and watches of a machine, by index: in the order of the owner's commands.
 #[derive(Debug, Default)]
 pub(crate) struct Instruments {
     all: Vec<Instrument>,
@@ -33,20 +33,20 @@ struct Instrument {
 enum Kind {
     Hook { address: u64 },
     Watch(Watched),
-    Dropped,
+    Removed,
 }
 
-/// What a watch looks at.
+/// What a watch compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Watched {
     pub(crate) address: u64,
     pub(crate) width: u16,
-    pub(crate) when: When,
-    /// The value that was there last.
+    pub(crate) condition: Condition,
+    /// The value after the last store.
     pub(crate) last: u64,
 }
 
-/// An execution that is to be reported.
+/// An execution that must be reported.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hit {
     /// Of the instruction.
@@ -55,17 +55,17 @@ pub(crate) struct Hit {
     pub(crate) hits: u64,
 }
 
-/// The longest store of an instruction, in bytes.
-const LONGEST_STORE: u64 = 64;
+/// Bytes of an instruction's longest store.
+const MAX_STORE: u64 = 64;
 
 impl Instruments {
-    /// Adds a hook that is known before the first code is translated.
+    /// Adds a hook before the first code is translated.
     pub(crate) fn early(&mut self, address: u64, every: u64) {
         let index = self.add(Kind::Hook { address }, every);
         insert(&mut self.early, (address, index));
     }
 
-    /// Adds a hook where code may be translated already.
+    /// Adds a hook at code that may be translated already.
     pub(crate) fn late(&mut self, address: u64, every: u64) {
         let index = self.add(Kind::Hook { address }, every);
         insert(&mut self.late, (address, index));
@@ -83,10 +83,10 @@ impl Instruments {
         index
     }
 
-    /// Forgets a hook or a watch. Code that was translated with it stays so.
-    pub(crate) fn forget(&mut self, index: u32) {
+    /// Removes a hook or a watch. Code that was translated with it keeps its callback.
+    pub(crate) fn remove(&mut self, index: u32) {
         if let Some(instrument) = self.all.get_mut(index as usize) {
-            instrument.kind = Kind::Dropped;
+            instrument.kind = Kind::Removed;
         }
         self.early.retain(|(_, other)| *other != index);
         self.late.retain(|(_, other)| *other != index);
@@ -115,7 +115,7 @@ impl Instruments {
         !self.late.is_empty()
     }
 
-    /// Counts an execution of hook `index`; the hit, if the owner wants to hear of this one.
+    /// Counts an execution of hook `index`; returns the hit if it must be reported.
     pub(crate) fn hit(&mut self, index: u32) -> Option<Hit> {
         let instrument = self.all.get_mut(index as usize)?;
         let Kind::Hook { address } = instrument.kind else {
@@ -131,7 +131,7 @@ impl Instruments {
         let first = places().map(|watched| watched.address).min();
         let last = places().map(|watched| watched.address).max();
         match (first, last) {
-            (Some(first), Some(last)) => first.saturating_sub(LONGEST_STORE)..last.saturating_add(8),
+            (Some(first), Some(last)) => first.saturating_sub(MAX_STORE)..last.saturating_add(8),
             _ => 0..0,
         }
     }
@@ -160,7 +160,7 @@ impl Instruments {
         self.watches.clone()
     }
 
-    /// The value that watch `index` has now, by no store of the guest.
+    /// Sets the value of watch `index` that no store of the guest has made.
     pub(crate) fn refresh(&mut self, index: u32, now: u64) {
         if let Some(Instrument {
             kind: Kind::Watch(watched),
@@ -171,14 +171,14 @@ impl Instruments {
         }
     }
 
-    /// Notes what a store has left for watch `index`; hits so far and the old value, if the owner wants to hear of it.
-    pub(crate) fn left(&mut self, index: u32, new: u64) -> Option<(u64, u64)> {
+    /// Records the value after a store to watch `index`; returns the hits so far and the old value if the hit must be reported.
+    pub(crate) fn stored_value(&mut self, index: u32, new: u64) -> Option<(u64, u64)> {
         let instrument = self.all.get_mut(index as usize)?;
         let Kind::Watch(watched) = &mut instrument.kind else {
             return None;
         };
         let old = std::mem::replace(&mut watched.last, new);
-        if !watched.when.holds(old, new) {
+        if !watched.condition.holds(old, new) {
             return None;
         }
         Some((instrument.hit()?, old))
@@ -186,7 +186,7 @@ impl Instruments {
 }
 
 impl Instrument {
-    /// Counts a hit; how many there were, if this one is to be reported.
+    /// Counts a hit; returns the hits so far if this one must be reported.
     fn hit(&mut self) -> Option<u64> {
         self.hits += 1;
         (self.every != 0 && self.hits.is_multiple_of(self.every)).then_some(self.hits)
@@ -210,11 +210,11 @@ fn at(sorted: &[(u64, u32)], address: u64) -> impl Iterator<Item = u32> {
 mod tests {
     use super::*;
 
-    fn watched(address: u64, width: u16, when: When) -> Watched {
+    fn watched(address: u64, width: u16, condition: Condition) -> Watched {
         Watched {
             address,
             width,
-            when,
+            condition,
             last: 0,
         }
     }
@@ -249,26 +249,26 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_or_dropped_one_is_never_reported() {
+    fn an_unknown_or_removed_one_is_never_reported() {
         let mut hooks = Instruments::default();
         assert_eq!(hooks.hit(3), None);
         hooks.late(0x10, 1);
-        hooks.watch(watched(0x40, 8, When::Stored), 1);
+        hooks.watch(watched(0x40, 8, Condition::Stored), 1);
         assert!(hooks.has_late());
-        hooks.forget(0);
-        hooks.forget(1);
-        hooks.forget(9);
+        hooks.remove(0);
+        hooks.remove(1);
+        hooks.remove(9);
         assert!(!hooks.has_late());
         assert_eq!(hooks.hit(0), None);
-        assert_eq!(hooks.left(1, 5), None);
+        assert_eq!(hooks.stored_value(1, 5), None);
         assert!(hooks.watched_span().is_empty());
     }
 
     #[test]
     fn a_store_concerns_what_it_overlaps() {
         let mut watches = Instruments::default();
-        watches.watch(watched(0x1000, 4, When::Stored), 1);
-        watches.watch(watched(0x1004, 1, When::Stored), 1);
+        watches.watch(watched(0x1000, 4, Condition::Stored), 1);
+        watches.watch(watched(0x1004, 1, Condition::Stored), 1);
         let check = |address: u64, len: u64, expect: &[u32]| {
             assert_eq!(watches.stored(address, len), expect, "{len} at {address:#x}");
             let reached = watches.watched_span().contains(&address);
@@ -287,15 +287,15 @@ mod tests {
     #[test]
     fn a_watch_knows_the_value_before_each_store() {
         let mut watches = Instruments::default();
-        watches.watch(watched(0x1000, 8, When::AtLeast(10)), 2);
+        watches.watch(watched(0x1000, 8, Condition::AtLeast(10)), 2);
         assert_eq!(watches.watches(), [0]);
-        assert_eq!(watches.left(0, 9), None);
-        assert_eq!(watches.left(0, 10), None, "the first of two");
-        assert_eq!(watches.left(0, 3), None);
-        assert_eq!(watches.left(0, 12), Some((2, 3)));
+        assert_eq!(watches.stored_value(0, 9), None);
+        assert_eq!(watches.stored_value(0, 10), None, "the first of two");
+        assert_eq!(watches.stored_value(0, 3), None);
+        assert_eq!(watches.stored_value(0, 12), Some((2, 3)));
         watches.refresh(0, 40);
-        watches.left(0, 41);
-        assert_eq!(watches.left(0, 42), Some((4, 41)));
+        watches.stored_value(0, 41);
+        assert_eq!(watches.stored_value(0, 42), Some((4, 41)));
         assert_eq!(watches.count(0), 4);
     }
 }

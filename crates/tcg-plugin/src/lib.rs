@@ -3,27 +3,24 @@
 //!
 //! QEMU hands every block of guest code to a plugin when it translates it, and lets the plugin attach callbacks
 //! to single instructions. With one execution thread (`-accel tcg,thread=single`) a callback runs in that thread,
-//! between two guest instructions: while it blocks, no vCPU moves and no guest clock advances. That is the
-//! whole trick of this backend.
+//! between two guest instructions: while it blocks, no vCPU executes and no guest clock advances.
 //!
 //! ```text
 //!  QEMU                         plugin                                   owner (machine-tcg)
 //!  loads the file          ──►  install: take the channel, start the
 //!                               guardian thread
-//!  first block translated  ──►  Report::Ready ─────────────────────────► launched; hooks are chosen
-//!                                             ◄──── Command::{Hook, Watch}* · Go
-//!  call, hook, store       ──►  Report::{Call, Hook, Watch} ───────────► frozen: reads, writes guest RAM
-//!                                             ◄──── Command::{Hook, Watch, Drop, Count}* · Go
+//!  first block translated  ──►  Report: Ready ─────────────────────────► launched; hooks are chosen
+//!                                             ◄──── Command: (Hook, Watch)* Resume
+//!  call, hook, store       ──►  Report: Call, Hook, Watch ─────────────► frozen: reads, writes guest RAM
+//!                                             ◄──── Command: (Hook, Watch, Remove, Count)* Resume
 //!                               guardian sees the channel hang up  ◄──── owner gone, however it died
 //!  gone                    ◄──  _exit
 //! ```
 //!
-//! *Architecture invariant:* no policy. What a call means, which hooks exist and when a run is over is the owner's
-//! business. The channel's layout is `channel.rs`, which both sides compile.
+//! *Architecture invariant:* no policy. What a call means, which hooks exist and when a run is over is decided by the
+//! owner. The messages are those of the crate `tcg-channel`.
 
-// QEMU's functions exist in the process that loads us only, so a test program could not be linked with them.
-#[allow(dead_code, reason = "the owner uses the other half")]
-mod channel;
+// QEMU's functions exist only in the process that loads the plugin, so a test program could not be linked with them.
 #[cfg(not(test))]
 mod ffi;
 mod instruments;

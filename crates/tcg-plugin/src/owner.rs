@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! The owner at the other end of the channel: told, waited for, and not outlived.
+//! The owner at the other end of the channel: reports go to it, commands come from it, and QEMU does not outlive it.
 
 use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
 use std::{io, mem, ptr, thread};
@@ -7,11 +7,10 @@ use std::{io, mem, ptr, thread};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tcg_channel::{COMMAND_SIZE, Command, Report};
 
-use crate::channel::{COMMAND_SIZE, Command, Report};
-
-/// QEMU's exit status when its owner is gone or talks nonsense (`EX_UNAVAILABLE` of sysexits.h). Nobody is left
-/// to see it but a tracer.
+/// QEMU's exit status when its owner is gone or sends a packet without meaning (`EX_UNAVAILABLE` of sysexits.h). Only a
+/// tracer sees it.
 const OWNER_GONE: i32 = 69;
 
 /// The plugin's end of the channel.
@@ -37,7 +36,7 @@ impl Owner {
         Ok(Owner { channel })
     }
 
-    /// Sends a report and blocks until the owner says `Go`; hands over each command that comes before.
+    /// Sends a report and blocks until [`Command::Resume`]; passes every command before it to `obey`.
     pub(crate) fn report(&self, report: Report, obey: &mut dyn FnMut(Command)) {
         self.send(report);
         loop {
@@ -46,7 +45,7 @@ impl Owner {
             let received = retry(|| recv(&self.channel, packet.as_mut_slice(), RecvFlags::empty()));
             let Ok((_, len)) = received else { leave() };
             match Command::from_bytes(packet.get(..len).unwrap_or_default()) {
-                Some(Command::Go) => return,
+                Some(Command::Resume) => return,
                 Some(command) => obey(command),
                 None => leave(),
             }

@@ -1,24 +1,25 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-//! What QEMU calls: installation, a vCPU's birth, a block's translation, and what is attached to code: calls, hooks,
-//! and stores.
+//! QEMU's entry points: installation, a vCPU's creation, a block's translation, and the callbacks that are attached to
+//! code for calls, hooks and stores.
 //!
-//! Code can be attached to only while it is translated. So what may be wanted later is attached to all of the kernel's
-//! code: to its stores, for watches, and to where its functions begin, for hooks; both cost some percent of a short run.
-//! (Callbacks with a condition would cost less. QEMU 10.0 executes kernels wrongly with them.)
+//! QEMU attaches a callback to code only while it translates that code. So every store of the kernel gets one, for watches
+//! that are set later, and so does every function entry, for hooks; together they cost some percent of a short run.
+//! (Conditional callbacks would cost less. QEMU 10.0 executes kernels wrongly with them.)
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError};
 
-use crate::channel::{BASES, Command, ENTRIES, REGISTERS, RIP, Report, What};
+use tcg_channel::{Cause, Command, FUNCTION_ENTRIES, PER_CPU_BASES, RIP, Report, Values};
+
 use crate::ffi;
 use crate::instruments::{Hit, Instruments, Watched};
 use crate::memory;
 use crate::owner::Owner;
 use crate::registers::Handles;
 
-/// The call instruction: an 8-byte NOP (`nopl disp32(%rax,%rax)`) whose displacement nobody else uses.
+/// The call instruction: an 8-byte NOP (`nopl disp32(%rax,%rax)`) whose displacement no other program uses.
 const CALL: [u8; 8] = *b"\x0f\x1f\x84\x00SRIG";
 
 /// QEMU has one plugin of this kind in a process.
@@ -33,16 +34,16 @@ const KERNEL: u64 = 1 << 63;
 
 struct Plugin {
     owner: Owner,
-    /// When the first block is translated, the owner is asked for hooks.
+    /// Completed when the first block is translated: the owner has set its first hooks.
     ready: Once,
     instruments: Mutex<Instruments>,
-    /// There are late hooks.
+    /// Whether there are late hooks.
     late: AtomicBool,
-    /// A store from here on may concern a watch…
+    /// First address at which a store may hit a watch.
     watched_from: AtomicU64,
-    /// …if it is within so many bytes; 0 without watches.
+    /// Bytes from there on at which it may; 0 without watches.
     watched_len: AtomicU64,
-    /// By vCPU index.
+    /// Register handles, by vCPU index.
     vcpus: Mutex<Vec<Option<Handles>>>,
 }
 
@@ -130,7 +131,7 @@ extern "C" fn on_vcpu(_: ffi::PluginId, vcpu: c_uint) {
     vcpus[index] = Some(handles);
 }
 
-/// A block is about to be translated: attach to what concerns us, and to what may.
+/// QEMU is about to translate a block: attaches the callbacks that it needs now or may need later.
 extern "C" fn on_translate(_: ffi::PluginId, block: *mut ffi::Block) {
     let Some(plugin) = PLUGIN.get() else { return };
     plugin.ready();
@@ -170,9 +171,9 @@ fn is_call(instruction: *const ffi::Instruction) -> bool {
     is(instruction, &CALL)
 }
 
-/// May a function of the kernel begin here? Those that can be traced do so with one of these.
+/// Whether a traceable function of the kernel may begin here.
 fn is_entry(instruction: *const ffi::Instruction) -> bool {
-    ENTRIES.iter().any(|entry| is(instruction, entry))
+    FUNCTION_ENTRIES.iter().any(|entry| is(instruction, entry))
 }
 
 fn is(instruction: *const ffi::Instruction, bytes: &[u8]) -> bool {
@@ -196,7 +197,7 @@ fn attach(instruction: *mut ffi::Instruction, callback: extern "C" fn(c_uint, *m
 extern "C" fn on_call(vcpu: c_uint, address: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
     // SAFETY: this is an execution callback that reads registers.
-    unsafe { plugin.report(What::Call, vcpu, address as u64) };
+    unsafe { plugin.report(Cause::Call, vcpu, address as u64) };
 }
 
 extern "C" fn on_hook(vcpu: c_uint, index: *mut c_void) {
@@ -205,7 +206,7 @@ extern "C" fn on_hook(vcpu: c_uint, index: *mut c_void) {
     unsafe { plugin.hook(vcpu, index as usize as u32) };
 }
 
-/// A function of the kernel begins.
+/// The kernel enters a function.
 extern "C" fn on_entry(vcpu: c_uint, address: *mut c_void) {
     let Some(plugin) = PLUGIN.get() else { return };
     if !plugin.late.load(Ordering::Relaxed) {
@@ -239,23 +240,19 @@ impl Plugin {
         self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// At the first call, tells the owner that the machine is ready and waits for hooks.
+    /// At the first call, reports that the machine is ready and waits for the owner's hooks.
     fn ready(&self) {
         self.ready.call_once(|| {
-            let ready = Report {
-                what: What::Ready,
-                vcpu: 0,
-                registers: [0; REGISTERS.len()],
-            };
+            let ready = Report::without_registers(Cause::Ready);
             self.owner.report(ready, &mut |command| match command {
                 Command::Hook { address, every } => self.instruments().early(address, every),
                 other => self.obey(other),
             });
-            self.settle();
+            self.publish();
         });
     }
 
-    /// Does what the owner says while the guest stands still.
+    /// Carries out a command while the guest is frozen.
     fn obey(&self, command: Command) {
         let mut instruments = self.instruments();
         match command {
@@ -263,33 +260,30 @@ impl Plugin {
             Command::Watch {
                 address,
                 width,
-                when,
+                condition,
                 every,
-                now,
+                current,
             } => {
                 let watched = Watched {
                     address,
                     width,
-                    when,
-                    last: now,
+                    condition,
+                    last: current,
                 };
                 instruments.watch(watched, every);
             }
-            Command::Drop { index } => instruments.forget(index),
+            Command::Remove { index } => instruments.remove(index),
             Command::Count { index } => {
                 let hits = instruments.count(index);
-                self.owner.send(Report {
-                    what: What::Count { index, hits },
-                    vcpu: 0,
-                    registers: [0; REGISTERS.len()],
-                });
+                self.owner
+                    .send(Report::without_registers(Cause::Count { index, hits }));
             }
-            Command::Go => {}
+            Command::Resume => {}
         }
     }
 
-    /// The guest is about to run on: what QEMU looks at by itself is brought up to date.
-    fn settle(&self) {
+    /// Before the guest resumes: publishes what callbacks check without a lock.
+    fn publish(&self) {
         let instruments = self.instruments();
         let span = instruments.watched_span();
         self.watched_from.store(span.start, Ordering::Relaxed);
@@ -297,7 +291,7 @@ impl Plugin {
         self.late.store(instruments.has_late(), Ordering::Relaxed);
     }
 
-    /// Counts an execution of a hook's instruction, and reports it if the owner wants to hear of it.
+    /// Counts an execution of a hook's instruction, and reports it if it is due.
     ///
     /// # Safety
     /// As for [`Plugin::report`].
@@ -305,11 +299,11 @@ impl Plugin {
         let hit = self.instruments().hit(index);
         if let Some(Hit { address, hits }) = hit {
             // SAFETY: the caller vouches for the callback.
-            unsafe { self.report(What::Hook { index, hits }, vcpu, address) };
+            unsafe { self.report(Cause::Hook { index, hits }, vcpu, address) };
         }
     }
 
-    /// Sees what a store has left at a watched place, and reports it if the owner wants to hear of it.
+    /// Compares a watched place after a store, and reports the store if it is a hit that is due.
     ///
     /// # Safety
     /// Only in a callback of the vCPU that has stored.
@@ -321,9 +315,9 @@ impl Plugin {
         let Some(new) = (unsafe { memory::read(watched.address, watched.width) }) else {
             return;
         };
-        let left = self.instruments().left(index, new);
+        let left = self.instruments().stored_value(index, new);
         if let Some((hits, old)) = left {
-            let what = What::Watch {
+            let cause = Cause::Watch {
                 index,
                 hits,
                 old,
@@ -331,58 +325,52 @@ impl Plugin {
             };
             // SAFETY: the bases are the vCPU's own memory, not kept in the host's registers: reading them needs no more.
             let all = unsafe { self.registers(vcpu) };
-            let mut registers = [0; REGISTERS.len()];
-            for base in BASES {
+            let mut registers = Values::default();
+            for base in PER_CPU_BASES {
                 registers[base] = all[base];
             }
             registers[RIP] = instruction;
-            self.stand_still(Report {
-                what,
-                vcpu,
-                registers,
-            });
+            self.freeze(Report { cause, registers });
         }
     }
 
-    /// Reports with the vCPU's registers and blocks until the owner lets the guest run on. `rip` is the
+    /// Reports with the vCPU's registers and blocks until the owner resumes the guest. `rip` is the
     /// address of the instruction: QEMU does not keep the register itself up to date within a block.
     ///
     /// # Safety
     /// Only in an execution callback that was registered with `CB_READS_REGISTERS`.
-    unsafe fn report(&self, what: What, vcpu: c_uint, rip: u64) {
+    unsafe fn report(&self, cause: Cause, vcpu: c_uint, rip: u64) {
         // SAFETY: the caller vouches for the callback.
         let mut registers = unsafe { self.registers(vcpu) };
         registers[RIP] = rip;
-        self.stand_still(Report {
-            what,
-            vcpu,
-            registers,
-        });
+        self.freeze(Report { cause, registers });
     }
 
-    /// The registers of the vCPU that executes. `vcpu` may be another one's: where all vCPUs share a thread, QEMU 10.0
-    /// puts the number of the vCPU into a block that it was translated for first. The handles are the same for all.
+    /// The registers of the vCPU that executes. `vcpu` may be another one's number: where all vCPUs share a thread, QEMU 10.0
+    /// passes the number of the vCPU that translated the block first. Handles are the same for all vCPUs, and QEMU reads
+    /// the registers of the vCPU that executes.
     ///
     /// # Safety
-    /// Only in a callback, and what QEMU may keep elsewhere only in one that was registered with `CB_READS_REGISTERS`.
-    unsafe fn registers(&self, vcpu: c_uint) -> [u64; REGISTERS.len()] {
+    /// Only in a vCPU's callback. Registers that QEMU keeps in the host's are right only in a callback that was registered
+    /// with `CB_READS_REGISTERS`.
+    unsafe fn registers(&self, vcpu: c_uint) -> Values {
         let vcpus = self.vcpus.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = vcpus.get(vcpu as usize).and_then(Option::as_ref);
         // SAFETY: the caller vouches for the callback.
         handles.map_or_else(Default::default, |handles| unsafe { handles.read() })
     }
 
-    /// Reports, and blocks the vCPU and so the guest until the owner lets it run on.
-    fn stand_still(&self, report: Report) {
+    /// Reports and blocks this vCPU, and so the guest, until the owner resumes it.
+    fn freeze(&self, report: Report) {
         let mut obeyed = false;
         self.owner.report(report, &mut |command| {
             obeyed = true;
             self.obey(command);
         });
         if obeyed {
-            self.settle();
+            self.publish();
         }
-        // The owner may have written what is watched.
+        // The owner may have written to a watched place.
         let watches = self.instruments().watches();
         for index in watches {
             let watched = self.instruments().watched(index);

@@ -4,7 +4,8 @@
 use std::ffi::CStr;
 use std::{ptr, slice};
 
-use crate::channel::REGISTERS;
+use tcg_channel::{REGISTERS, Values};
+
 use crate::ffi;
 
 /// QEMU's handles of the registers that a report has, for one vCPU.
@@ -63,7 +64,7 @@ impl Handles {
     /// # Safety
     /// Only in an execution callback that was registered with `CB_READS_REGISTERS`, for the vCPU that the
     /// handles are of.
-    pub(crate) unsafe fn read(&self) -> [u64; REGISTERS.len()] {
+    pub(crate) unsafe fn read(&self) -> Values {
         // SAFETY: no preconditions; GLib aborts where there is no memory.
         let buffer = unsafe { ffi::g_byte_array_new() };
         let values = self.0.map(|handle| {

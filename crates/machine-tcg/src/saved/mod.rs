@@ -20,7 +20,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::channel::Report;
+use tcg_channel::Report;
+
 use state::State;
 
 pub use take::SaveError;

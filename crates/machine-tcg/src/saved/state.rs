@@ -9,12 +9,12 @@
 //! ```
 
 use serde::{Deserialize, Serialize};
+use tcg_channel::{Cause, Report, Values};
 
 use super::ram::Pages;
-use crate::channel::{REGISTERS, Report, What};
 
 const MAGIC: &[u8; 6] = b"SRSAVE";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 const HEADER: usize = 16;
 
 /// What a save knows about itself.
@@ -28,8 +28,7 @@ pub(super) struct State {
     device_crc: u32,
     /// Everything that the guest wrote to its console.
     pub(super) console: Vec<u8>,
-    vcpu: u32,
-    registers: [u64; REGISTERS.len()],
+    registers: Values,
 }
 
 impl State {
@@ -47,7 +46,6 @@ impl State {
             device_len: device.len() as u64,
             device_crc: crc32fast::hash(device),
             console,
-            vcpu: call.vcpu,
             registers: call.registers,
         }
     }
@@ -114,8 +112,7 @@ impl State {
     /// The call that the machine stands in.
     pub(super) fn call(&self) -> Report {
         Report {
-            what: What::Call,
-            vcpu: self.vcpu,
+            cause: Cause::Call,
             registers: self.registers,
         }
     }
@@ -136,8 +133,7 @@ mod tests {
 
     fn state() -> State {
         let call = Report {
-            what: What::Call,
-            vcpu: 1,
+            cause: Cause::Call,
             registers: std::array::from_fn(|index| index as u64),
         };
         State::new(1 << 20, Pages::default(), b"device", b"booted\n".to_vec(), &call)

@@ -12,10 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use tcg_channel::{Command, Report};
 
 use super::state::State;
 use super::{DEVICE, RAM, STATE, ram};
-use crate::channel::{Command, Report};
 use crate::launch::{PATIENCE, Parts};
 use crate::memfd;
 use crate::qmp::QmpError;
@@ -70,7 +70,7 @@ pub(crate) fn save(parts: &mut Parts, call: &Report, directory: &Path) -> Result
     let console = memfd::content(&parts.console).map_err(file("read the console of", directory))?;
     let stop = parts.qmp.send("stop", &json!({}))?;
     wait_for_pending_stop(parts.process.id(), deadline);
-    parts.link.send(Command::Go).map_err(SaveError::Channel)?;
+    parts.link.send(Command::Resume).map_err(SaveError::Channel)?;
     parts.qmp.answer("stop", stop, deadline)?;
 
     let path = directory.join(DEVICE);
