@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use machine_tcg::{TcgConfig, TcgMachine};
+use machine::MachineConfig;
+use machine_tcg::{TcgConfig, TcgMachine, TcgOptions};
 use schedrig::{DEFAULT_KERNEL, PreparedKernel};
 use session::{Limits, Session};
 
@@ -63,14 +64,15 @@ pub(crate) fn booted(kernel: &PreparedKernel) -> Result<Session> {
 /// The machine that is booted.
 pub(crate) fn config(kernel: &PreparedKernel) -> Result<TcgConfig> {
     Ok(TcgConfig {
-        qemu: None,
-        topology: TOPOLOGY.parse().context("read the topology")?,
-        memory_mib: MEMORY_MIB,
-        kernel: kernel.boot.clone(),
-        initrd: session::initrd()?,
-        cmdline: session::KERNEL_ARGUMENTS.to_owned(),
-        seed: SEED,
-        shift: None,
+        machine: MachineConfig {
+            topology: TOPOLOGY.parse().context("read the topology")?,
+            memory_mib: MEMORY_MIB,
+            kernel: kernel.boot.clone(),
+            initrd: session::initrd()?,
+            cmdline: session::KERNEL_ARGUMENTS.to_owned(),
+            seed: SEED,
+        },
+        options: TcgOptions::default(),
     })
 }
 

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | crates depend down the rows of ARCHITECTURE.md, and to the right within a row | `graph` |
 //! | ARCHITECTURE.md names exactly the crates of the workspace | `graph` |
+//! | one file chooses the backend of a run, and no other names one | `backends` |
 //! | `unsafe` only in the crates that ARCHITECTURE.md allows it | `unsafe_code` |
 //! | no host name of a package mirror or registry in any file | `hosts` |
 //! | every relative link in a Markdown file resolves to a file | `links` |
@@ -12,6 +13,7 @@
 //! Each rule is a pure function from texts to [`Finding`]s.
 
 mod architecture;
+mod backends;
 mod graph;
 mod hosts;
 mod links;
@@ -79,7 +81,9 @@ fn findings() -> Result<Vec<Finding>> {
     let metadata = workspace::metadata()?;
     let files = workspace::tracked_files()?;
 
-    let mut findings = graph::check(&graph::crates(&metadata), &architecture);
+    let crates = graph::crates(&metadata);
+    let backends = backends::names(crates.iter().map(|one| one.name.as_str()));
+    let mut findings = graph::check(&crates, &architecture);
     findings.extend(unsafe_code::check(
         &unsafe_code::crates(&metadata, &files, root)?,
         &architecture.unsafe_crates,
@@ -90,6 +94,7 @@ fn findings() -> Result<Vec<Finding>> {
             continue;
         };
         findings.extend(hosts::check(file, &text));
+        findings.extend(backends::check(file, &text, &backends));
         findings.extend(links::check(file, &text, &|path: &Path| root.join(path).exists()));
         findings.extend(length(file, &text));
     }

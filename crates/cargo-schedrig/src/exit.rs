@@ -35,13 +35,14 @@ impl Exit {
                 | RigError::GroupName(_)
                 | RigError::Weight(_)
                 | RigError::NoSuchCpus { .. }
-                | RigError::CpuSet(_),
+                | RigError::CpuSet(_)
+                | RigError::Lacks(_),
             ) => Exit::Usage,
             Some(
                 RigError::Kernel { .. }
                 | RigError::Scheduler { .. }
                 | RigError::NoScheduler { .. }
-                | RigError::Qemu(_)
+                | RigError::Probe(_)
                 | RigError::Replay(_)
                 | RigError::Saves(_)
                 | RigError::Live(_)

@@ -102,6 +102,20 @@ impl<'m> AddressSpace<'m> {
         self.tables.walk(self.mem, at)
     }
 
+    /// Whether a program that runs in this address space may write to all of the `len` bytes at `at`. It may not write to a
+    /// page that it has not touched yet, nor to one that it shares copy-on-write. Takes time in proportion to `len`.
+    pub fn is_writable_by_user(&self, at: GuestVirt, len: u64) -> bool {
+        let Some(last) = len.checked_sub(1).and_then(|last| at.checked_add(last)) else {
+            return false;
+        };
+        let page = self.tables.page_size();
+        let mut pages = (at.0 / page)..=(last.0 / page);
+        pages.all(|number| {
+            self.tables
+                .is_writable_by_user(self.mem, GuestVirt(number * page))
+        })
+    }
+
     /// The mapped spans and holes of `len` bytes at `at`, up to the end of the address space.
     pub fn ranges(&self, at: GuestVirt, len: u64) -> Ranges<'m> {
         Ranges::new(self.mem, self.tables, at, len)

@@ -98,6 +98,21 @@ impl PageTables {
         Walker::new(mem, *self).probe(at).map_err(|missing| missing.why)
     }
 
+    /// Whether a program that runs with these page tables may write to the byte at `at`. It may not write to a page that it
+    /// has not touched yet, nor to one that it shares copy-on-write.
+    pub(crate) fn is_writable_by_user(&self, mem: &dyn PhysMem, at: GuestVirt) -> bool {
+        match *self {
+            PageTables::X86_64 { cr3, levels } => x86_64::is_writable_by_user(mem, cr3, levels, at),
+            // The kernel's half: no program may.
+            PageTables::Aarch64(_) => false,
+        }
+    }
+
+    /// Bytes of the smallest page.
+    pub(crate) fn page_size(&self) -> u64 {
+        1 << self.shape().page_bits
+    }
+
     fn shape(&self) -> Shape {
         match *self {
             PageTables::X86_64 { cr3, levels } => x86_64::shape(cr3, levels),

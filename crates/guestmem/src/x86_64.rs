@@ -36,9 +36,8 @@ impl Levels {
     }
 }
 
-/// Whether a program that runs with these page tables can write to the byte at `at` now: not to a page that it has not
-/// touched yet, nor to one that it shares copy-on-write.
-pub fn is_writable_by_user(mem: &dyn PhysMem, cr3: u64, levels: Levels, at: GuestVirt) -> bool {
+/// Whether every level of these page tables lets a user's program write to the byte at `at`.
+pub(crate) fn is_writable_by_user(mem: &dyn PhysMem, cr3: u64, levels: Levels, at: GuestVirt) -> bool {
     const INDEX_BITS: u32 = 9;
     const PAGE_BITS: u32 = 12;
     if canonical(levels, at.0).is_err() {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use kimage::{BuildId, KallsymsError, KernelImage, Symbols};
+use kimage::{Arch, BuildId, KallsymsError, KernelImage, Symbols};
 
 use crate::btf::{Btf, KernelBtfError};
 use crate::memo::Memo;
@@ -61,6 +61,15 @@ impl DebugInfo {
         });
         kernels.insert(info.build_id, Arc::clone(&info));
         Ok(info)
+    }
+
+    /// The architecture that the kernel was built for.
+    pub fn arch(&self) -> Arch {
+        // Only aarch64 kernels have the variable.
+        match self.symbols.get("kimage_voffset") {
+            Some(_) => Arch::Aarch64,
+            None => Arch::X86_64,
+        }
     }
 
     /// [`Symbols::address_of`], which is a search among some hundred thousand names, once for each name.

@@ -8,8 +8,8 @@ use crate::TcgConfig;
 /// TOPOEXT, and its dies have no effect). Level 0x1e keeps QEMU 10.0 away from leaf 0x1f, whose assertion more than one die fails.
 const CPU: &str = "max,vendor=GenuineIntel,family=6,model=143,stepping=8,level=0x1e";
 
-/// Before the caller's words, which can override them: the console that we read, and a panic that ends the run.
-const KERNEL_WORDS: &str = "console=ttyS0 reboot=t panic=-1";
+/// Kernel arguments before the caller's, which can override them: the console that is read, and a panic that ends the run.
+const KERNEL_ARGUMENTS: &str = "console=ttyS0 reboot=t panic=-1";
 
 /// What Linux calls `LOCAL_DISTANCE` and `REMOTE_DISTANCE`.
 const LOCAL_DISTANCE: u32 = 10;
@@ -44,7 +44,7 @@ pub enum BeginDescriptor {
     Saved,
 }
 
-/// Raised whenever the arguments change in a way that a guest can notice: a machine that was saved with another recipe
+/// The version of the arguments, raised whenever a guest can notice a change: a machine that was saved with another recipe
 /// is another machine.
 pub const RECIPE: u32 = 1;
 
@@ -52,14 +52,21 @@ pub const RECIPE: u32 = 1;
 ///
 /// - `thread=single`, `-icount …,sleep=off`: one thread executes all vCPUs in turns, and time is a count of their instructions; idle time is skipped.
 /// - `-seed`, `-rtc …,clock=vm`: no entropy and no date of the host.
-/// - `-nodefaults -no-user-config`: no network, disk or virtio device that answers when the host pleases, and nothing from the user's
+/// - `-nodefaults -no-user-config`: no network, disk or virtio device whose answers depend on the host's time, and nothing from the user's
 ///   configuration. The console is a serial port into a file; QMP is used before the first instruction only.
 /// - `-no-reboot`: a guest that resets is at its end.
 pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String> {
+    let machine = &config.machine;
     let mut line = Line::default();
     line.add("-accel", "tcg,thread=single");
-    line.add("-icount", format!("shift={},sleep=off", config.effective_shift()));
-    line.add("-seed", config.seed.to_string());
+    line.add(
+        "-icount",
+        format!(
+            "shift={},sleep=off",
+            config.options.effective_shift(&machine.topology)
+        ),
+    );
+    line.add("-seed", machine.seed.to_string());
     line.add("-rtc", "base=2026-01-01,clock=vm");
     for flag in ["-nodefaults", "-no-user-config", "-no-reboot"] {
         line.0.push(flag.to_owned());
@@ -67,7 +74,7 @@ pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String
     line.add("-display", "none");
     line.add("-M", "q35,smp-cache.0.cache=l3,smp-cache.0.topology=die");
     line.add("-cpu", CPU);
-    line.add("-m", format!("{}M", config.memory_mib));
+    line.add("-m", format!("{}M", machine.memory_mib));
     topology(&mut line, config, descriptors.ram);
     line.add(
         "-chardev",
@@ -86,9 +93,9 @@ pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String
     );
     match descriptors.begin {
         BeginDescriptor::Reset { initrd } => {
-            line.add("-kernel", config.kernel.display().to_string());
+            line.add("-kernel", machine.kernel.display().to_string());
             line.add("-initrd", path(initrd));
-            line.add("-append", format!("{KERNEL_WORDS} {}", config.cmdline));
+            line.add("-append", format!("{KERNEL_ARGUMENTS} {}", machine.cmdline));
         }
         BeginDescriptor::Saved => line.add("-incoming", "defer"),
     }
@@ -97,7 +104,7 @@ pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String
 
 /// Sockets are NUMA nodes, dies are LLCs. CPU numbers run as in `spec::Topology`.
 fn topology(line: &mut Line, config: &TcgConfig, ram: RawFd) {
-    let shape = config.topology;
+    let shape = config.machine.topology;
     line.add(
         "-smp",
         format!(
@@ -197,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_callers_words_come_last() {
+    fn the_callers_arguments_come_last() {
         let arguments = command_line(&config("1n1l1c1t", 512), &DESCRIPTORS);
         assert_eq!(
             arguments.last().unwrap(),

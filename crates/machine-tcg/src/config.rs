@@ -1,8 +1,9 @@
-//! What a machine is made of.
+//! The configuration of a machine of this backend.
 
 use std::path::PathBuf;
 
 use guestmem::RamLayout;
+use machine::MachineConfig;
 use spec::Topology;
 
 const MIB: u64 = 1 << 20;
@@ -12,29 +13,26 @@ const Q35_SPLIT_FROM: u64 = 0xb000_0000;
 /// What it keeps there then.
 const Q35_LOW: u64 = 0x8000_0000;
 
-/// Everything that determines a run on this backend, and where QEMU is.
-#[derive(Debug, Clone)]
-pub struct TcgConfig {
+/// The options that only this backend has.
+#[derive(Debug, Clone, Default)]
+pub struct TcgOptions {
     /// QEMU's program; `None` = `qemu-system-x86_64` on the search path.
     pub qemu: Option<PathBuf>,
-    /// The shape. A NUMA node becomes a socket, an LLC a die of it.
-    pub topology: Topology,
-    /// Guest RAM in MiB, dealt evenly to the NUMA nodes.
-    pub memory_mib: u32,
-    /// The kernel: an uncompressed ELF with a PVH note, which runs at its link addresses, or else a bzImage (then
-    /// put `nokaslr` on the command line if addresses are to be known).
-    pub kernel: PathBuf,
-    /// The initramfs, as the kernel takes it.
-    pub initrd: Vec<u8>,
-    /// The kernel's command line. The backend puts the console and what to do at a panic before it.
-    pub cmdline: String,
-    /// Feeds all of QEMU's randomness: RDRAND, the kernel's seed, and so all timing.
-    pub seed: u64,
-    /// An instruction takes 2^shift ns of guest time; `None` = [`TcgConfig::default_shift`].
+    /// An instruction takes 2^shift ns of guest time; `None` = [`TcgOptions::default_shift`].
     pub shift: Option<u8>,
 }
 
-impl TcgConfig {
+/// Everything that determines a run on this backend, and where QEMU is.
+#[derive(Debug, Clone)]
+pub struct TcgConfig {
+    /// The machine. A NUMA node becomes a socket, an LLC a die of it. The seed feeds all of QEMU's randomness: RDRAND, the
+    /// kernel's seed, and so all timing.
+    pub machine: MachineConfig,
+    /// The options of this backend.
+    pub options: TcgOptions,
+}
+
+impl TcgOptions {
     /// The shift where none is given. All vCPUs share one clock, so each of N busy ones gets 1/N of the
     /// instructions of a guest second: small shifts keep ticks and wakeups of large machines realistic, large ones cost less host time.
     /// 2 up to 4 CPUs (250 million instructions a guest second), 1 up to 16, 0 above (a tick at 250 Hz is then still
@@ -47,15 +45,16 @@ impl TcgConfig {
         }
     }
 
-    /// The shift that this machine runs with.
-    pub fn effective_shift(&self) -> u8 {
-        self.shift
-            .unwrap_or_else(|| Self::default_shift(self.topology.cpus()))
+    /// The shift of a machine with this shape.
+    pub fn effective_shift(&self, topology: &Topology) -> u8 {
+        self.shift.unwrap_or_else(|| Self::default_shift(topology.cpus()))
     }
+}
 
+impl TcgConfig {
     /// RAM in bytes.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        u64::from(self.memory_mib) * MIB
+        u64::from(self.machine.memory_mib) * MIB
     }
 
     /// Where q35 puts RAM.
@@ -63,10 +62,13 @@ impl TcgConfig {
         ram_layout(self.memory_bytes())
     }
 
-    /// RAM of each node in MiB: even, what is left over goes to the first nodes.
+    /// RAM of each node in MiB: even, the remainder goes to the first nodes.
     pub(crate) fn node_memory_mib(&self) -> Vec<u32> {
-        let nodes = self.topology.numa_nodes();
-        let (share, rest) = (self.memory_mib / nodes, self.memory_mib % nodes);
+        let MachineConfig {
+            topology, memory_mib, ..
+        } = &self.machine;
+        let nodes = topology.numa_nodes();
+        let (share, rest) = (memory_mib / nodes, memory_mib % nodes);
         (0..nodes).map(|node| share + u32::from(node < rest)).collect()
     }
 }
@@ -83,14 +85,15 @@ pub(crate) mod tests {
 
     pub(crate) fn config(topology: &str, memory_mib: u32) -> TcgConfig {
         TcgConfig {
-            qemu: None,
-            topology: topology.parse().unwrap(),
-            memory_mib,
-            kernel: "/boot/vmlinux".into(),
-            initrd: Vec::new(),
-            cmdline: "quiet -- a,b".to_owned(),
-            seed: u64::MAX,
-            shift: None,
+            machine: MachineConfig {
+                topology: topology.parse().unwrap(),
+                memory_mib,
+                kernel: "/boot/vmlinux".into(),
+                initrd: Vec::new(),
+                cmdline: "quiet -- a,b".to_owned(),
+                seed: u64::MAX,
+            },
+            options: TcgOptions::default(),
         }
     }
 
@@ -120,7 +123,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_shift_follows_the_number_of_cpus() {
-        let check = |cpus, shift| assert_eq!(TcgConfig::default_shift(cpus), shift, "{cpus}");
+        let check = |cpus, shift| assert_eq!(TcgOptions::default_shift(cpus), shift, "{cpus}");
         check(1, 2);
         check(4, 2);
         check(5, 1);

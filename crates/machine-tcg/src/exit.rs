@@ -1,37 +1,37 @@
-//! Why a machine ended, judged from what is left of it.
+//! Why a machine ended, by the evidence that it left.
 
 use std::process::ExitStatus;
 
 use machine::ExitReason;
 
-/// What the kernel says before it gives up (`panic()` in `kernel/panic.c`).
+/// The prefix of the kernel's last message (`panic()` in `kernel/panic.c`).
 const PANIC: &str = "Kernel panic - not syncing: ";
 
-/// How much of QEMU's standard error a report keeps, in bytes: its last words.
-const STDERR_TAIL: usize = 2048;
+/// Bytes of QEMU's standard error that a report keeps: the last ones.
+const MAX_STDERR: usize = 2048;
 
-/// What is left of a machine.
+/// The evidence of how a machine ended.
 #[derive(Debug)]
-pub(crate) struct Remains<'a> {
+pub(crate) struct ExitEvidence<'a> {
     /// How QEMU ended; `None` if it could not be reaped.
     pub(crate) status: Option<ExitStatus>,
-    /// QMP's `ShutdownCause`, if there was one.
-    pub(crate) reason: Option<&'a str>,
+    /// QMP's `ShutdownCause`, if it was reported.
+    pub(crate) shutdown: Option<&'a str>,
     pub(crate) console: &'a [u8],
     pub(crate) stderr: &'a [u8],
 }
 
-impl Remains<'_> {
-    /// QEMU exits with status 0 after a power-off and after a reset alike, so its own account decides; a panic is a
-    /// reset (`panic=-1`) with the kernel's last words before it.
-    pub(crate) fn verdict(&self) -> ExitReason {
+impl ExitEvidence<'_> {
+    /// QEMU exits with status 0 after a power-off and after a reset alike, so the shutdown cause decides. A panic is a
+    /// reset (`panic=-1`) with the kernel's message before it.
+    pub(crate) fn reason(&self) -> ExitReason {
         let Some(status) = self.status else {
             return self.died("it cannot be reaped".to_owned());
         };
         if !status.success() {
             return self.died(status.to_string());
         }
-        match (self.reason, panic_message(self.console)) {
+        match (self.shutdown, panic_message(self.console)) {
             (Some("guest-shutdown"), _) => ExitReason::PoweredOff,
             (Some("guest-reset" | "guest-panic"), Some(message)) => ExitReason::GuestPanic { message },
             (Some("guest-reset"), None) => ExitReason::Reset,
@@ -50,7 +50,7 @@ impl Remains<'_> {
     }
 }
 
-/// The text after the first panic line's prefix: later ones come from the panic's own trouble.
+/// The text after the first panic line's prefix; later lines are of errors within the panic.
 fn panic_message(console: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(console);
     let message = text.split_once(PANIC)?.1;
@@ -59,7 +59,7 @@ fn panic_message(console: &[u8]) -> Option<String> {
 
 /// The last of `stderr`, from the beginning of a line where it was cut.
 pub(crate) fn tail(stderr: &[u8]) -> String {
-    let cut = stderr.len().saturating_sub(STDERR_TAIL);
+    let cut = stderr.len().saturating_sub(MAX_STDERR);
     let text = String::from_utf8_lossy(&stderr[cut..]);
     let text = match text.split_once('\n') {
         Some((_, rest)) if cut > 0 => rest,
@@ -76,20 +76,20 @@ mod tests {
     const PANICKED: &[u8] =
         b"[    1.5] Kernel panic - not syncing: Attempted to kill init! exitcode=0x00000700\r\n[ 1.6] more\r\n";
 
-    fn verdict(wait_status: i32, reason: Option<&str>, console: &[u8]) -> ExitReason {
-        Remains {
+    fn reason(wait_status: i32, shutdown: Option<&str>, console: &[u8]) -> ExitReason {
+        ExitEvidence {
             status: Some(ExitStatus::from_raw(wait_status)),
-            reason,
+            shutdown,
             console,
             stderr: b"qemu: so long\n",
         }
-        .verdict()
+        .reason()
     }
 
     #[test]
-    fn a_power_off_is_one_even_after_talk_of_panic() {
+    fn a_power_off_is_one_even_after_a_panic_on_the_console() {
         assert_eq!(
-            verdict(0, Some("guest-shutdown"), PANICKED),
+            reason(0, Some("guest-shutdown"), PANICKED),
             ExitReason::PoweredOff
         );
     }
@@ -98,20 +98,20 @@ mod tests {
     fn a_panic_is_named_by_its_line() {
         let message = "Attempted to kill init! exitcode=0x00000700".to_owned();
         assert_eq!(
-            verdict(0, Some("guest-reset"), PANICKED),
+            reason(0, Some("guest-reset"), PANICKED),
             ExitReason::GuestPanic { message }
         );
     }
 
     #[test]
     fn a_reset_without_a_panic_is_the_guests_own() {
-        assert_eq!(verdict(0, Some("guest-reset"), b""), ExitReason::Reset);
+        assert_eq!(reason(0, Some("guest-reset"), b""), ExitReason::Reset);
     }
 
     #[test]
     fn everything_else_is_a_death() {
-        let check = |wait_status, reason, expect: &str| {
-            let ExitReason::Died { status, stderr } = verdict(wait_status, reason, b"") else {
+        let check = |wait_status, shutdown, expect: &str| {
+            let ExitReason::Died { status, stderr } = reason(wait_status, shutdown, b"") else {
                 panic!("{expect}: not a death");
             };
             assert!(status.contains(expect), "{expect} in {status}");

@@ -1,7 +1,7 @@
 //! A new machine from a saved one.
 //!
-//! The fork has its own copy of RAM and stands in the call that the original was saved in: what the host writes into
-//! the call's buffer is the answer that this fork's guest finds.
+//! The fork has its own copy of RAM and is frozen in the call that the original was saved in: the guest of this fork reads
+//! the answer that the host writes into the call's buffer.
 //!
 //! ```text
 //! QEMU starts, builds the machine ──┐
@@ -17,15 +17,15 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::launch::{Begin, LaunchError, PATIENCE, Parts, greet, spawn, wait_until_ready};
+use crate::launch::{Begin, LaunchError, PATIENCE, Parts, spawn, wait_for_monitor, wait_until_ready};
 use crate::qmp::QmpError;
 use crate::saved::{Saved, SavedError, ignore_shared_ram};
 use crate::{TcgConfig, memfd};
 
 /// A saved machine could not be forked.
 #[derive(Debug, thiserror::Error)]
-pub enum ForkError {
-    /// The save is of another machine.
+pub enum TcgForkError {
+    /// The save is of a machine with another configuration.
     #[error(
         "the saved machine has {saved} bytes of memory, and {configured} are configured; this is a defect of schedrig"
     )]
@@ -70,24 +70,24 @@ pub struct ForkCost {
     pub ready: Duration,
 }
 
-/// Brings the fork to where the original stood. `config` is the original's, but for the seed.
-pub(crate) fn fork(config: &TcgConfig, saved: &Saved) -> Result<(Parts, ForkCost), ForkError> {
+/// Starts a fork at the instant of the save. `config` is the original's, but for the seed.
+pub(crate) fn fork(config: &TcgConfig, saved: &Saved) -> Result<(Parts, ForkCost), TcgForkError> {
     let began = Instant::now();
     let deadline = began + PATIENCE;
     if saved.memory_bytes() != config.memory_bytes() {
-        return Err(ForkError::Memory {
+        return Err(TcgForkError::Memory {
             saved: saved.memory_bytes(),
             configured: config.memory_bytes(),
         });
     }
-    let device = memfd::with_content("schedrig-device", saved.device()).map_err(ForkError::Device)?;
+    let device = memfd::with_content("schedrig-device", saved.device()).map_err(TcgForkError::Device)?;
     let device: OwnedFd = device.into();
     let uri = format!("file:/proc/self/fd/{}", device.as_raw_fd());
     let mut parts = spawn(config, Begin::Saved { device })?;
     saved.copy_ram(&parts.ram_file)?;
     let copied = Instant::now();
-    greet(&mut parts, deadline)?;
-    let greeted = Instant::now();
+    wait_for_monitor(&mut parts, deadline)?;
+    let started = Instant::now();
     load(&mut parts, &uri, saved, deadline)?;
     let loaded = Instant::now();
     // The first block that the fork translates is where the plugin waits for hooks.
@@ -95,19 +95,19 @@ pub(crate) fn fork(config: &TcgConfig, saved: &Saved) -> Result<(Parts, ForkCost
     wait_until_ready(&mut parts, deadline)?;
     let cost = ForkCost {
         copy: copied - began,
-        start: greeted - copied,
-        load: loaded - greeted,
+        start: started - copied,
+        load: loaded - started,
         ready: loaded.elapsed(),
     };
     tracing::debug!(?cost, pid = parts.process.id(), "forked");
     Ok((parts, cost))
 }
 
-fn load(parts: &mut Parts, uri: &str, saved: &Saved, deadline: Instant) -> Result<(), ForkError> {
+fn load(parts: &mut Parts, uri: &str, saved: &Saved, deadline: Instant) -> Result<(), TcgForkError> {
     const STEP: Duration = Duration::from_millis(1);
     let qmp = &mut parts.qmp;
     qmp.execute("migrate-set-capabilities", &ignore_shared_ram(), deadline)?;
-    // Its announcements would be timers of the host's clock, which kick the vCPU: forks would differ.
+    // Announcements are timers of the host's clock, which interrupt the vCPU: with them, forks would differ.
     qmp.execute(
         "migrate-set-parameters",
         &json!({ "announce-rounds": 0 }),
@@ -121,7 +121,7 @@ fn load(parts: &mut Parts, uri: &str, saved: &Saved, deadline: Instant) -> Resul
             Some("paused") => return Ok(()),
             other => {
                 let reason = other.unwrap_or("no run state").to_owned();
-                return Err(ForkError::State {
+                return Err(TcgForkError::State {
                     path: saved.device_path(),
                     reason,
                 });

@@ -85,10 +85,10 @@ pub enum LaunchError {
         /// The last of its standard error.
         stderr: String,
     },
-    /// The plugin said something that is not in the protocol.
-    #[error("the plugin's first word was {what}; this is a defect of schedrig")]
+    /// The plugin's first packet was not the expected report.
+    #[error("the plugin's first report was {what}; this is a defect of schedrig")]
     Protocol {
-        /// What it was.
+        /// What was received.
         what: String,
     },
 }
@@ -111,7 +111,7 @@ pub(crate) fn launch(config: &TcgConfig) -> Result<Parts, LaunchError> {
     let deadline = Instant::now() + PATIENCE;
     let mut parts = spawn(config, Begin::Reset)?;
     wait_until_ready(&mut parts, deadline)?;
-    greet(&mut parts, deadline)?;
+    wait_for_monitor(&mut parts, deadline)?;
     Ok(parts)
 }
 
@@ -130,17 +130,18 @@ pub(crate) enum Begin {
 
 /// Starts QEMU: a machine that begins at reset runs up to the plugin's first report, another waits for its state.
 pub(crate) fn spawn(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
-    let nodes = config.topology.numa_nodes();
-    if config.memory_mib < nodes {
+    let machine = &config.machine;
+    let nodes = machine.topology.numa_nodes();
+    if machine.memory_mib < nodes {
         return Err(LaunchError::Memory {
-            memory_mib: config.memory_mib,
+            memory_mib: machine.memory_mib,
             nodes,
         });
     }
     if matches!(begin, Begin::Reset) {
-        // QEMU opens it by its path; a missing file is told here, before anything was set up.
-        File::open(&config.kernel).map_err(|source| LaunchError::Kernel {
-            path: config.kernel.clone(),
+        // QEMU opens it by its path; a missing file is reported here, before anything is set up.
+        File::open(&machine.kernel).map_err(|source| LaunchError::Kernel {
+            path: machine.kernel.clone(),
             source,
         })?;
     }
@@ -148,12 +149,12 @@ pub(crate) fn spawn(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchErr
 }
 
 /// Waits until the monitor takes commands.
-pub(crate) fn greet(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
-    let greeted = parts.qmp.greeted(deadline).map_err(host("read from QMP"))?;
-    if greeted {
+pub(crate) fn wait_for_monitor(parts: &mut Parts, deadline: Instant) -> Result<(), LaunchError> {
+    let is_ready = parts.qmp.greeted(deadline).map_err(host("read from QMP"))?;
+    if is_ready {
         return Ok(());
     }
-    match parts.process.ended().map_err(host("look after QEMU"))? {
+    match parts.process.ended().map_err(host("read QEMU's status"))? {
         Some(status) => Err(ended(parts, Some(status))),
         None => Err(LaunchError::Silent {
             stderr: stderr_tail(parts),
@@ -168,7 +169,7 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
         .map_err(host("fill a memory file with the plugin"))?;
     let (begin, first): (_, OwnedFd) = match begin {
         Begin::Reset => {
-            let initrd = memfd::with_content("schedrig-initrd", &config.initrd)
+            let initrd = memfd::with_content("schedrig-initrd", &config.machine.initrd)
                 .map_err(host("fill a memory file with the initramfs"))?;
             let initrd = OwnedFd::from(initrd);
             (
@@ -209,7 +210,11 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
         monitor,
     ];
     let messages = || stderr.try_clone().map_err(host("duplicate the messages' file"));
-    let program = config.qemu.clone().unwrap_or_else(|| DEFAULT_PROGRAM.into());
+    let program = config
+        .options
+        .qemu
+        .clone()
+        .unwrap_or_else(|| DEFAULT_PROGRAM.into());
     let mut command = Command::new(&program);
     command
         .args(command_line(config, &descriptors))
@@ -218,7 +223,7 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
         .stderr(messages()?);
     let process =
         Process::start(command, inherited).map_err(|source| LaunchError::Start { program, source })?;
-    tracing::debug!(pid = process.id(), topology = %config.topology, "QEMU started");
+    tracing::debug!(pid = process.id(), topology = %config.machine.topology, "QEMU started");
     Ok(Parts {
         process,
         link,
@@ -250,7 +255,7 @@ pub(crate) fn wait_until_ready(parts: &mut Parts, deadline: Instant) -> Result<(
             }
             Received::Nothing => {}
         }
-        if let Some(status) = parts.process.ended().map_err(host("look after QEMU"))? {
+        if let Some(status) = parts.process.ended().map_err(host("read QEMU's status"))? {
             return Err(ended(parts, Some(status)));
         }
         if Instant::now() >= deadline {

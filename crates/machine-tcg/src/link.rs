@@ -1,4 +1,4 @@
-//! Our end of the channel to the plugin.
+//! The owner's end of the channel to the plugin.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,21 +17,21 @@ const SEND_PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Link(OwnedFd);
 
-/// What a look at the channel brought.
+/// What was received.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Received {
     /// A message.
     Report(Box<Report>),
-    /// Nothing there yet.
+    /// No message has arrived.
     Nothing,
-    /// The other end is closed, and all it said was read.
+    /// The other end is closed, and all its messages were received.
     HungUp,
-    /// A packet that is not in the protocol; its length.
+    /// A packet without meaning; its length.
     Nonsense(usize),
 }
 
 impl Link {
-    /// A channel: our end, and the plugin's.
+    /// A channel: the owner's end, and the plugin's.
     pub(crate) fn pair() -> io::Result<(Link, OwnedFd)> {
         let (ours, theirs) = socketpair(
             AddressFamily::UNIX,
@@ -42,7 +42,7 @@ impl Link {
         Ok((Link(ours), theirs))
     }
 
-    /// Sends a command. A plugin that is gone is no error here: its process's end is an event of its own.
+    /// Sends a command. A closed channel is no error here: the end of the process is an event of its own.
     pub(crate) fn send(&self, command: Command) -> io::Result<()> {
         let deadline = Instant::now() + SEND_PATIENCE;
         loop {
@@ -64,7 +64,7 @@ impl Link {
         }
     }
 
-    /// Takes the next message without waiting.
+    /// Receives the next message without waiting.
     pub(crate) fn receive(&self) -> io::Result<Received> {
         // One byte more than a report: a longer packet must not pass for one.
         let mut packet = [0; REPORT_SIZE + 1];
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_report_is_told_apart() {
+    fn a_packet_that_is_no_report_is_told_apart() {
         let (link, plugin) = Link::pair().unwrap();
         for len in [1, REPORT_SIZE + 1] {
             send(&plugin, &vec![1; len], SendFlags::empty()).unwrap();

@@ -1,4 +1,4 @@
-//! Files without a name: they live as long as somebody has them open.
+//! Memory files: without a name in any directory, and freed when the last descriptor is closed.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -18,7 +18,7 @@ pub(crate) fn with_content(name: &str, content: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// All that is in `file`, whatever its position is; what others append meanwhile may be missing.
+/// The whole content of `file`, whatever its position is; what is appended meanwhile may be missing.
 pub(crate) fn content(file: &File) -> io::Result<Vec<u8>> {
     content_from(file, 0)
 }

@@ -1,4 +1,4 @@
-//! The QEMU process: started with the descriptors it inherits, watched, ended, reaped.
+//! QEMU's process: started with the descriptors that it inherits, ended, reaped.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::link::wait;
 
-/// How long a killed process may take to go. It takes longer only in an uninterruptible sleep.
+/// How long a killed process may take to end. It takes longer only in an uninterruptible sleep.
 const REAP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A child process that does not outlive this value.
@@ -26,7 +26,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts `command`, which inherits `descriptors` under their present numbers and nothing else. It gets a process group of
-    /// its own: a Ctrl-C is for its owner to handle.
+    /// its own, so that a Ctrl-C goes to its owner only.
     pub(crate) fn start(mut command: Command, descriptors: Vec<OwnedFd>) -> io::Result<Process> {
         command.process_group(0).preserved_fds(descriptors);
         let mut child = command.spawn()?;
@@ -67,7 +67,7 @@ impl Process {
         self.kill_after(Duration::ZERO)
     }
 
-    /// Gives it `grace` to end by itself, then as [`Process::end`].
+    /// Waits for `grace` until it ends by itself, then as [`Process::end`].
     pub(crate) fn kill_after(&mut self, grace: Duration) -> Option<ExitStatus> {
         if let Some(status) = self.wait_until(Instant::now() + grace) {
             return Some(status);
@@ -79,7 +79,7 @@ impl Process {
         if status.is_none() {
             tracing::warn!(
                 pid = self.id(),
-                "QEMU was killed and does not go; it is left behind"
+                "QEMU was killed and did not end in time; it is left behind"
             );
         }
         status

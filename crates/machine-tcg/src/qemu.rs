@@ -1,4 +1,4 @@
-//! Which QEMU is there, and is it good enough?
+//! The QEMU of this host: its version, and whether it can execute the machines.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::process::Process;
 /// The program where none is configured, looked up on the search path.
 pub(crate) const DEFAULT_PROGRAM: &str = "qemu-system-x86_64";
 
-/// The oldest version that will do. Before it, plugins cannot read registers (9.x: no control registers), and a busy
+/// The oldest version that can. Before it, plugins cannot read registers (9.x: no control registers), and a busy
 /// vCPU keeps the others waiting ten times longer.
 const OLDEST: (u32, u32) = (10, 0);
 
 /// How long `--help` may take, on a machine under load.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A QEMU that can execute our machines.
+/// A QEMU that can execute the machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Qemu {
     /// The program.
@@ -27,7 +27,7 @@ pub struct Qemu {
     pub version: String,
 }
 
-/// There is no QEMU that will do.
+/// There is no QEMU that can execute the machines.
 #[derive(Debug, thiserror::Error)]
 pub enum QemuError {
     /// The program is not there.
@@ -45,8 +45,8 @@ pub enum QemuError {
         #[source]
         source: io::Error,
     },
-    /// The program does not speak like QEMU.
-    #[error("{} --help says {answer:?}, which is not a QEMU's answer", program.display())]
+    /// The program is no QEMU.
+    #[error("{} --help prints {answer:?}: it is no QEMU; give the path of one", program.display())]
     NotQemu {
         /// The program.
         program: PathBuf,
@@ -143,9 +143,9 @@ mod tests {
         check(&HELP.replace("10.0.2", "7.2.19"), "cargo xtask setup");
         check(&HELP.replace("10.0.2", "9.2.1"), "version 9.2.1");
         check(&HELP.replace("-plugin", "-prom"), "without plugin support");
-        check("Usage: cat [FILE]", "not a QEMU's answer");
-        check("QEMU emulator version ", "not a QEMU's answer");
-        check("", "not a QEMU's answer");
+        check("Usage: cat [FILE]", "it is no QEMU");
+        check("QEMU emulator version ", "it is no QEMU");
+        check("", "it is no QEMU");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! QEMU's monitor protocol, as far as a machine needs it: a greeting before the first instruction, commands while it
-//! is saved or a fork comes up, and at the end the reason why the machine stopped.
+//! is saved or a fork starts, and at the end the reason of the shutdown.
 //!
-//! Nothing is sent while the guest runs: whatever stops it from outside perturbs a deterministic run.
+//! Nothing is sent while the guest runs: a stop from outside takes effect at an instant that depends on the host.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -18,15 +18,15 @@ use crate::link::wait;
 pub(crate) struct Qmp {
     stream: UnixStream,
     received: Vec<u8>,
-    /// Commands so far; each bears its number.
+    /// Commands so far; the number of each is its id.
     commands: u64,
 }
 
-/// A command that was not carried out.
+/// A command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum QmpError {
     /// The connection failed.
-    #[error("talk to QEMU's monitor ({command})")]
+    #[error("exchange messages with QEMU's monitor ({command})")]
     Connection {
         /// The command.
         command: &'static str,
@@ -34,7 +34,7 @@ pub enum QmpError {
         #[source]
         source: io::Error,
     },
-    /// QEMU said no.
+    /// QEMU returned an error.
     #[error("QEMU refused `{command}`: {reason}")]
     Refused {
         /// The command.
@@ -129,15 +129,15 @@ impl Qmp {
         }
     }
 
-    /// Why the machine stopped, in QEMU's words (`ShutdownCause`); `None` if it did not say.
+    /// QEMU's `ShutdownCause`; `None` if it was not reported.
     pub(crate) fn shutdown_reason(&mut self) -> Option<String> {
-        // Whatever could be read before an error still counts.
+        // Messages that were read before an error are used all the same.
         let _ = self.fill();
         let shutdown = self.messages().find(|message| message["event"] == "SHUTDOWN")?;
         Some(shutdown["data"]["reason"].as_str()?.to_owned())
     }
 
-    /// Takes what is there; false at the end of the stream.
+    /// Reads what has arrived; false at the end of the stream.
     fn fill(&mut self) -> io::Result<bool> {
         let mut chunk = [0; 4096];
         loop {
@@ -152,7 +152,7 @@ impl Qmp {
         }
     }
 
-    /// The messages so far, one a line; what does not parse is left out.
+    /// The messages so far, one a line, without those that do not parse.
     fn messages(&self) -> impl Iterator<Item = Value> {
         let lines = self.received.split(|byte| *byte == b'\n');
         lines.filter_map(|line| serde_json::from_slice(line).ok())

@@ -1,10 +1,11 @@
-//! Machines of other processes: their RAM can be read while they run, and they do not notice.
+//! Machines that other processes own: their RAM can be read while they run, and their guests do not notice.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-use guestmem::SharedRam;
+use guestmem::{PhysMem, SharedRam, SharedRamError};
+use machine::{RunningError, RunningMachine};
 
 use crate::config::ram_layout;
 
@@ -19,29 +20,29 @@ pub struct Running {
 
 /// The RAM of another process's machine cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum RunningError {
-    /// It went away, or belongs to another user.
-    #[error("open the RAM of the machine in process {pid}; has it ended, or does it belong to another user?")]
+pub enum MemoryError {
+    /// The file of the RAM cannot be opened.
+    #[error("open {}", path.display())]
     Open {
-        /// The process.
-        pid: u32,
+        /// The file.
+        path: PathBuf,
         /// The failed call.
         #[source]
         source: io::Error,
     },
-    /// It cannot be mapped.
-    #[error("map the RAM of the machine in process {pid}")]
+    /// The file cannot be mapped.
+    #[error("map {}", path.display())]
     Map {
-        /// The process.
-        pid: u32,
+        /// The file.
+        path: PathBuf,
         /// Why not.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: SharedRamError,
     },
 }
 
 impl Running {
-    /// All that this user can see, the oldest process ids first.
+    /// All machines that this user can see, the smallest process id first.
     pub fn all() -> Vec<Running> {
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let mut all: Vec<Running> = processes
@@ -52,9 +53,9 @@ impl Running {
         all
     }
 
-    /// The machine that this process executes; `None` if it is none of this rig's QEMU.
+    /// The machine that this process executes; `None` for a process that is no QEMU of this rig.
     pub fn of(pid: u32) -> Option<Running> {
-        // The owner has the RAM open, too, but no plugin on its command line.
+        // The owner has the RAM open, too, but its command line has no plugin.
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut words = line.split(|byte| *byte == 0);
         words.find(|word| *word == b"-plugin")?;
@@ -66,22 +67,35 @@ impl Running {
         Some(Running { pid, ram })
     }
 
-    /// Its RAM.
+    /// The guest's RAM.
     ///
     /// # Errors
-    /// [`RunningError`] when it went away meanwhile, or is another user's.
-    pub fn memory(&self) -> Result<SharedRam, RunningError> {
-        let pid = self.pid;
+    /// [`MemoryError`] when the process has ended meanwhile, or belongs to another user.
+    pub fn ram(&self) -> Result<SharedRam, MemoryError> {
+        let path = || self.ram.clone();
         let open = || -> io::Result<(File, u64)> {
             let file = File::options().read(true).write(true).open(&self.ram)?;
             let len = file.metadata()?.len();
             Ok((file, len))
         };
-        let (file, len) = open().map_err(|source| RunningError::Open { pid, source })?;
-        SharedRam::map(&file, ram_layout(len)).map_err(|error| RunningError::Map {
-            pid,
-            source: error.into(),
-        })
+        let (file, len) = open().map_err(|source| MemoryError::Open { path: path(), source })?;
+        SharedRam::map(&file, ram_layout(len)).map_err(|source| MemoryError::Map { path: path(), source })
+    }
+}
+
+impl RunningMachine for Running {
+    fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    fn memory(&self) -> Result<Box<dyn PhysMem>, RunningError> {
+        match self.ram() {
+            Ok(ram) => Ok(Box::new(ram)),
+            Err(error) => Err(RunningError {
+                pid: self.pid,
+                source: error.into(),
+            }),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a machine tells its owner.
+//! The events that a machine reports to its owner.
 
 use std::fmt;
 
@@ -6,13 +6,17 @@ use guestmem::GuestVirt;
 
 use crate::Registers;
 
-/// The name of a hook, given by [`crate::Machine::hook`].
+/// Names a hook; given by [`crate::Machine::hook`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HookId(pub u32);
 
-/// The name of a watch, given by [`crate::Machine::watch`].
+/// Names a watch; given by [`crate::Machine::watch`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WatchId(pub u32);
+
+/// A vCPU, numbered from 0 as the CPUs of [`spec::Topology`] are, which is how Linux numbers them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VcpuId(pub u32);
 
 /// A hook or a watch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,11 +37,11 @@ pub struct HookSpec {
 impl HookSpec {
     /// Report each time.
     pub const ALWAYS: HookSpec = HookSpec { every: 1 };
-    /// Count, and never stop the guest.
+    /// Count, and never freeze the guest.
     pub const COUNT: HookSpec = HookSpec { every: 0 };
 }
 
-/// What is watched, and when it is reported.
+/// Which bytes are watched, and which stores are reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatchSpec {
     /// How many bytes.
@@ -46,8 +50,8 @@ pub struct WatchSpec {
     pub when: When,
     /// Report every n-th such store (1 = always, 0 = never: it only counts).
     pub every: u64,
-    /// The value that is there now.
-    pub now: u64,
+    /// The current value of these bytes.
+    pub current: u64,
 }
 
 /// Bytes of a watched number.
@@ -61,7 +65,7 @@ pub enum Width {
 }
 
 impl Width {
-    /// That of a number of so many bytes.
+    /// The width of a number of this many bytes; `None` where no number has it.
     pub fn of(bytes: u64) -> Option<Width> {
         match bytes {
             1 => Some(Width::One),
@@ -72,7 +76,7 @@ impl Width {
         }
     }
 
-    /// In bytes.
+    /// The width in bytes.
     pub fn bytes(self) -> u64 {
         self as u64
     }
@@ -81,9 +85,9 @@ impl Width {
 /// What a store must have left behind for a watch to report it. Numbers are unsigned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// Anything, be it the same again.
+    /// Any value, the old one included.
     Stored,
-    /// Another value than before.
+    /// A value that differs from the old one.
     Changed,
     /// This value.
     Equal(u64),
@@ -91,20 +95,20 @@ pub enum When {
     AtLeast(u64),
     /// This value, or a smaller one.
     AtMost(u64),
-    /// Any of these bits, where none of them was set before.
+    /// Any of these bits is set, and none of them was before.
     BitsSet(u64),
 }
 
-/// Something happened. The doc of [`crate::Machine::next`] tells which of these freeze the machine.
+/// An event of a machine. The doc of [`crate::Machine::next`] says which of these freeze the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The guest has written this to its console since the last such event; what happened then comes next.
+    /// The guest has written this to its console since the last such event. The event that followed comes next.
     Console(Vec<u8>),
-    /// The agent asks; frozen until `resume`.
+    /// A program of the guest calls; frozen until `resume`.
     Call(Call),
     /// A hook's address was reached; frozen until `resume`.
     Hook(HookHit),
-    /// What is watched was stored to; frozen, with the store done, until `resume`.
+    /// The kernel has stored to a watched place; frozen after the store until `resume`.
     Watch(WatchHit),
     /// The machine has ended.
     Exit(ExitReason),
@@ -112,9 +116,12 @@ pub enum Event {
     Deadline,
 }
 
-/// The agent's request: a buffer in the calling process's address space.
+/// A request of a program of the guest: a buffer in the calling process's address space.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
+    /// The vCPU that called; `None` where the backend cannot know. (tcg with several vCPUs cannot: QEMU 10.0 passes a plugin
+    /// the number of another vCPU where all share a thread. [`Registers::per_cpu_base`] leads to the kernel's CPU there.)
+    pub vcpu: Option<VcpuId>,
     /// The registers at the call instruction.
     pub registers: Registers,
     /// Where the request frame lies, and where the answer goes.
@@ -128,6 +135,8 @@ pub struct Call {
 /// A hook's address was reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HookHit {
+    /// The vCPU that reached it; `None` where the backend cannot know, as in [`Call::vcpu`].
+    pub vcpu: Option<VcpuId>,
     /// Which hook.
     pub hook: HookId,
     /// How often the address was executed so far, this time included.
@@ -136,21 +145,22 @@ pub struct HookHit {
     pub registers: Registers,
 }
 
-/// What is watched was stored to.
+/// The kernel has stored to a watched place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WatchHit {
+    /// The vCPU that has stored; `None` where the backend cannot know, as in [`Call::vcpu`].
+    pub vcpu: Option<VcpuId>,
     /// Which watch.
     pub watch: WatchId,
     /// How often the condition held so far, this time included.
     pub hits: u64,
     /// The instruction that has stored.
     pub ip: GuestVirt,
-    /// The per-CPU base of the kernel on the vCPU that has stored ([`Registers::per_cpu_base`]); `None` where it cannot be
-    /// told.
+    /// The kernel's per-CPU base on the vCPU that has stored ([`Registers::per_cpu_base`]); `None` where no register held it.
     pub per_cpu_base: Option<GuestVirt>,
-    /// The value before, as far as stores and the owner have made it.
+    /// The value before the store.
     pub old: u64,
-    /// The value now.
+    /// The value after the store.
     pub new: u64,
 }
 
@@ -194,11 +204,11 @@ impl fmt::Display for ExitReason {
     }
 }
 
-/// The end of a machine.
+/// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExitReport {
     /// Why it ended.
     pub reason: ExitReason,
-    /// Everything it wrote to its console.
+    /// Everything that the guest wrote to its console.
     pub console: Vec<u8>,
 }

@@ -26,7 +26,7 @@ const MOVED_BY_KASLR: u64 = 0xffff_8000_0000_0000;
 const ALIGNMENT: u64 = 4;
 
 /// Symbols for which a warning is remembered. Beyond, none is given.
-const MOST_WARNED: usize = 1024;
+const MAX_WARNED: usize = 1024;
 
 /// The debug register of a user's watch: 1 to 3.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,7 +111,7 @@ impl Warned {
     /// Is it the first time for this symbol?
     fn first(&self, symbol: &str, link: u64) -> bool {
         let mut warned = locked(&self.0);
-        warned.len() < MOST_WARNED && warned.insert((symbol.to_owned(), link))
+        warned.len() < MAX_WARNED && warned.insert((symbol.to_owned(), link))
     }
 }
 

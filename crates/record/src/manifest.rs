@@ -1,5 +1,7 @@
 //! Which machine ran, to the last detail that can matter.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::{Deserialize, Serialize};
 use spec::Topology;
 
@@ -9,12 +11,12 @@ use spec::Topology;
 pub struct Manifest {
     /// The backend, as in `tcg`.
     pub backend: String,
-    /// The version of the program that executes the guest, as it prints it.
-    pub qemu: String,
-    /// The version of the recipe by which that program is started.
-    pub recipe: u32,
-    /// SHA-256 of the plugin in it.
-    pub plugin_sha256: String,
+    /// Name and version of the program or device that executes the guest.
+    #[serde(alias = "qemu")]
+    pub executor: String,
+    /// Whatever else of the backend decides an execution, by name. Empty in records of the format 1.3 and before.
+    #[serde(default)]
+    pub facts: BTreeMap<String, String>,
     /// The kernel's release, `uname -r`.
     pub kernel_release: String,
     /// The kernel's GNU build id in hex.
@@ -29,27 +31,23 @@ pub struct Manifest {
     pub topology: Topology,
     /// Guest RAM in MiB.
     pub memory_mib: u32,
-    /// An instruction takes 2^shift ns of guest time.
-    pub shift: u8,
     /// The seed of the boot, the same for every run.
     pub boot_seed: u64,
 }
 
 impl Manifest {
-    /// In what the other one differs: the field, its value here, its value there.
-    pub fn differences(&self, other: &Manifest) -> Vec<(&'static str, String, String)> {
+    /// How the two differ: each time the name of a field or fact, its value here, its value there.
+    pub fn differences(&self, other: &Manifest) -> Vec<(String, String, String)> {
         macro_rules! compared {
             ($($field:ident: $name:literal),+ $(,)?) => {{
                 // Without `..`: a new field must be named here, too.
-                let Manifest { $($field: _),+ } = self;
-                [$(($name, self.$field.to_string(), other.$field.to_string())),+]
+                let Manifest { facts: _, $($field: _),+ } = self;
+                [$(($name.to_owned(), self.$field.to_string(), other.$field.to_string())),+]
             }};
         }
-        compared! {
+        let fields = compared! {
             backend: "backend",
-            qemu: "QEMU",
-            recipe: "recipe",
-            plugin_sha256: "plugin",
+            executor: "executor",
             kernel_release: "kernel",
             kernel_build_id: "kernel build id",
             entry: "kernel entry",
@@ -57,12 +55,21 @@ impl Manifest {
             cmdline: "kernel command line",
             topology: "topology",
             memory_mib: "memory in MiB",
-            shift: "shift",
             boot_seed: "boot seed",
-        }
-        .into_iter()
-        .filter(|(_, here, there)| here != there)
-        .collect()
+        };
+        let names: BTreeSet<&String> = self.facts.keys().chain(other.facts.keys()).collect();
+        let facts = names.into_iter().map(|name| {
+            let value = |manifest: &Manifest| {
+                manifest
+                    .facts
+                    .get(name)
+                    .cloned()
+                    .unwrap_or_else(|| "none".to_owned())
+            };
+            (name.clone(), value(self), value(other))
+        });
+        let all = fields.into_iter().chain(facts);
+        all.filter(|(_, here, there)| here != there).collect()
     }
 }
 
@@ -70,13 +77,12 @@ impl Manifest {
 mod tests {
     use super::*;
 
-    #[test]
-    fn what_differs_is_named_with_both_values() {
-        let one = Manifest {
+    fn manifest() -> Manifest {
+        let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        Manifest {
             backend: "tcg".into(),
-            qemu: "10.0.2".into(),
-            recipe: 1,
-            plugin_sha256: "aa".into(),
+            executor: "QEMU 10.0.2".into(),
+            facts: [fact("recipe", "1"), fact("shift", "2")].into(),
             kernel_release: "7.2.13".into(),
             kernel_build_id: "01".into(),
             entry: "pvh".into(),
@@ -84,19 +90,54 @@ mod tests {
             cmdline: "quiet".into(),
             topology: "1n1l2c1t".parse().unwrap(),
             memory_mib: 512,
-            shift: 2,
             boot_seed: 1,
-        };
+        }
+    }
+
+    #[test]
+    fn what_differs_is_named_with_both_values() {
+        let one = manifest();
         assert_eq!(one.differences(&one), []);
-        let other = Manifest {
-            qemu: "10.1".into(),
-            shift: 3,
+        let mut other = Manifest {
+            executor: "QEMU 10.1".into(),
             ..one.clone()
         };
+        other.facts.insert("shift".to_owned(), "3".to_owned());
+        other.facts.remove("recipe");
         let expect = [
-            ("QEMU", "10.0.2".to_owned(), "10.1".to_owned()),
-            ("shift", "2".to_owned(), "3".to_owned()),
-        ];
+            ("executor", "QEMU 10.0.2", "QEMU 10.1"),
+            ("recipe", "1", "none"),
+            ("shift", "2", "3"),
+        ]
+        .map(|(name, here, there)| (name.to_owned(), here.to_owned(), there.to_owned()));
         assert_eq!(one.differences(&other), expect);
+    }
+
+    /// The key of a saved machine is made from these bytes.
+    #[test]
+    fn the_json_is_in_the_order_of_the_fields() {
+        let json = serde_json::to_string(&manifest()).unwrap();
+        let expect = concat!(
+            r#"{"backend":"tcg","executor":"QEMU 10.0.2","facts":{"recipe":"1","shift":"2"},"#,
+            r#""kernel_release":"7.2.13","kernel_build_id":"01","entry":"pvh","initrd_sha256":"bb","#,
+            r#""cmdline":"quiet","topology":"1n1l2c1t","memory_mib":512,"boot_seed":1}"#
+        );
+        assert_eq!(json, expect);
+    }
+
+    #[test]
+    fn a_manifest_of_the_format_1_3_is_read_without_its_facts() {
+        let json = concat!(
+            r#"{"backend":"tcg","qemu":"10.0.2","recipe":1,"plugin_sha256":"aa","#,
+            r#""kernel_release":"7.2.13","kernel_build_id":"01","entry":"pvh","initrd_sha256":"bb","#,
+            r#""cmdline":"quiet","topology":"1n1l2c1t","memory_mib":512,"shift":2,"boot_seed":1}"#
+        );
+        let read: Manifest = serde_json::from_str(json).unwrap();
+        let expect = Manifest {
+            executor: "10.0.2".into(),
+            facts: BTreeMap::new(),
+            ..manifest()
+        };
+        assert_eq!(read, expect);
     }
 }

@@ -47,21 +47,27 @@ pub enum RigError {
     /// The initial RAM disk could not be made.
     #[error(transparent)]
     Initrd(#[from] session::InitrdError),
-    /// There is no QEMU that will do.
+    /// The backend lacks an ability that the run needs.
     #[error(transparent)]
-    Qemu(#[from] machine_tcg::QemuError),
-    /// The machine could not be started.
-    #[error("start the machine")]
-    Launch(#[from] machine_tcg::LaunchError),
+    Lacks(#[from] machine::LacksAbility),
+    /// This host cannot execute machines of the backend.
+    #[error(transparent)]
+    Probe(#[from] machine::ProbeError),
+    /// The machine could not be booted.
+    #[error(transparent)]
+    Boot(#[from] machine::BootError),
     /// The booted machine could not be saved.
     #[error("save the booted machine; SCHEDRIG_SAVES names another directory for saved machines")]
     Save(#[source] machine::MachineError),
     /// The cache of saved machines failed.
     #[error(transparent)]
     Saves(#[from] saves::StoreError),
+    /// The saved machine could not be opened.
+    #[error(transparent)]
+    Open(#[from] machine::OpenError),
     /// The saved machine could not be forked.
-    #[error("fork the saved machine")]
-    Fork(#[from] machine_tcg::ForkError),
+    #[error(transparent)]
+    Fork(#[from] machine::ForkError),
     /// The record does not say enough, or not what is here.
     #[error(transparent)]
     Replay(#[from] crate::replay::CannotReplay),

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-use machine_tcg::{ForkError, Saved, TcgConfig, TcgMachine};
+use machine::{ForkError, Machine, SavedMachine};
 
-/// The forks of one machine that were made ahead, by seed.
+/// The forks of one saved machine that were made ahead, by seed.
 #[derive(Default)]
 pub(crate) struct ForkPool(Mutex<HashMap<u64, Fork>>);
 
 /// A fork that is being made, or waits to be asked for.
 struct Fork {
-    thread: JoinHandle<Result<TcgMachine, ForkError>>,
+    thread: JoinHandle<Result<Box<dyn Machine>, ForkError>>,
     _place: Place,
 }
 
@@ -23,9 +23,9 @@ struct Place;
 static PLACES_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 impl ForkPool {
-    /// The fork of that seed, if one was made. One that did not come up is none: made again by whoever asks, it tells
-    /// its error there.
-    pub(crate) fn take(&self, seed: u64) -> Option<TcgMachine> {
+    /// The fork of a seed, if one was made. `None` for one that did not come up: the caller makes it again and gets the
+    /// error.
+    pub(crate) fn take(&self, seed: u64) -> Option<Box<dyn Machine>> {
         let fork = self
             .0
             .lock()
@@ -34,8 +34,8 @@ impl ForkPool {
         fork.thread.join().ok()?.ok()
     }
 
-    /// Makes one in the background. Where there is one, or no place for one, nothing happens.
-    pub(crate) fn make(&self, seed: u64, config: TcgConfig, saved: Saved) {
+    /// Makes the fork of a seed in the background. Does nothing where there is one, or no place for one.
+    pub(crate) fn make(&self, seed: u64, saved: Arc<dyn SavedMachine>) {
         let mut forks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if forks.contains_key(&seed) {
             return;
@@ -43,7 +43,7 @@ impl ForkPool {
         let Some(place) = Place::take() else { return };
         let thread = thread::Builder::new()
             .name("fork-ahead".to_owned())
-            .spawn(move || TcgMachine::fork(&config, &saved));
+            .spawn(move || saved.fork(seed));
         match thread {
             Ok(thread) => drop(forks.insert(
                 seed,

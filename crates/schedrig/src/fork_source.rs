@@ -1,8 +1,8 @@
 //! The saved machine that runs are forks of: found, or booted and saved, once for each manifest in this process.
 //!
 //! ```text
-//! manifest ─► saves::Store ──found──────────────────────────► Saved ─► fork(seed), as often as wanted
-//!                  └──missing or damaged──► boot, save ──┘        └──► prepare(seed): one fork fork_pool
+//! manifest ─► saves::Store ──found────────────────────────► SavedMachine ─► fork(seed), as often as wanted
+//!                  └──missing or damaged──► boot, save ──┘              └──► prepare(seed): a fork in the pool
 //! ```
 //!
 //! The boot has one fixed seed: what differs between runs enters at the fork.
@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
-use machine::MachineError;
-use machine_tcg::{ForkError, LaunchError, Saved, SavedError, TcgConfig, TcgMachine};
+use machine::{
+    Backend, BootError, ForkError, Machine, MachineConfig, MachineError, OpenError, SavedMachine, Source,
+};
 use record::{End, Evidence, Manifest};
 use saves::{Entry, ObtainError, Store};
 use session::{Failed, GuestClock, Limits, Session};
@@ -25,40 +26,41 @@ use crate::{Progress, RigError};
 /// The seed of every boot.
 pub(crate) const BOOT_SEED: u64 = 1;
 
-/// How often a save that turns out damaged is made anew before the run gives up.
+/// How often a damaged save is made anew before the run fails.
 const ATTEMPTS: u32 = 3;
 
-/// A machine as it is when its agent says hello.
+/// A machine at its agent's first call.
 pub(crate) struct ForkSource {
-    config: TcgConfig,
+    backend: Arc<dyn Backend>,
+    config: MachineConfig,
     clock: Option<GuestClock>,
     manifest: Manifest,
     store: Store,
     state: Mutex<State>,
     fork_pool: ForkPool,
-    /// Forks that were asked for.
+    /// Forks that were requested.
     forks: AtomicU64,
 }
 
 /// What is known of it in this process.
 #[derive(Default)]
 struct State {
-    /// Its entry in the store, which nobody evicts as long as it is held, and itself.
-    saved: Option<(Entry, Saved)>,
-    /// It does not boot, by its own doing; this is what it left.
+    /// The save, and its entry in the store, which is not evicted as long as it is held.
+    saved: Option<(Entry, Arc<dyn SavedMachine>)>,
+    /// The evidence of a machine that does not boot by its own fault.
     dead: Option<Evidence>,
 }
 
-/// A fork, or what became of the boot.
+/// A fork, or the evidence of a boot that failed.
 pub(crate) enum Forked {
-    Machine(Box<TcgMachine>),
-    /// There is nothing to fork: the machine does not come up, and that is the run's evidence.
+    Machine(Box<dyn Machine>),
+    /// The machine does not boot; this is the run's evidence.
     Dead(Evidence),
 }
 
-/// What became of the one boot.
+/// The save, or the evidence of a boot that failed.
 enum Booted {
-    Saved(Entry, Saved),
+    Saved(Entry, Arc<dyn SavedMachine>),
     Dead(Evidence),
 }
 
@@ -66,7 +68,7 @@ enum Booted {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum MakeError {
     #[error(transparent)]
-    Launch(#[from] LaunchError),
+    Launch(#[from] BootError),
     #[error("boot the machine")]
     Boot(Box<Failed>),
     #[error(transparent)]
@@ -74,9 +76,10 @@ pub(crate) enum MakeError {
 }
 
 impl ForkSource {
-    /// The one of this manifest; the same for the whole process.
+    /// The fork source of a manifest; the same one in the whole process.
     pub(crate) fn of(
-        config: TcgConfig,
+        backend: &Arc<dyn Backend>,
+        config: MachineConfig,
         clock: Option<GuestClock>,
         manifest: Manifest,
         store: Store,
@@ -88,7 +91,8 @@ impl ForkSource {
         let mut fork_sources = lock(FORK_SOURCES.get_or_init(Mutex::default));
         let fork_source = fork_sources.entry(key).or_insert_with(|| {
             Arc::new(ForkSource {
-                config: TcgConfig {
+                backend: Arc::clone(backend),
+                config: MachineConfig {
                     seed: BOOT_SEED,
                     ..config
                 },
@@ -103,7 +107,7 @@ impl ForkSource {
         Ok(Arc::clone(fork_source))
     }
 
-    /// A new machine that stands where this one does.
+    /// A new machine at the agent's first call.
     pub(crate) fn fork(
         &self,
         seed: u64,
@@ -112,7 +116,7 @@ impl ForkSource {
     ) -> Result<Forked, RigError> {
         self.forks.fetch_add(1, Ordering::Relaxed);
         if let Some(machine) = self.fork_pool.take(seed) {
-            return Ok(Forked::Machine(Box::new(machine)));
+            return Ok(Forked::Machine(machine));
         }
         let mut attempt = 0;
         loop {
@@ -121,38 +125,37 @@ impl ForkSource {
                 Booted::Saved(entry, saved) => (entry, saved),
                 Booted::Dead(evidence) => return Ok(Forked::Dead(evidence)),
             };
-            match TcgMachine::fork(&self.seeded(seed), &saved) {
-                Ok(machine) => return Ok(Forked::Machine(Box::new(machine))),
-                Err(ForkError::Saved(damage)) if attempt < ATTEMPTS => self.discard(&entry, &damage)?,
+            match saved.fork(seed) {
+                Ok(machine) => return Ok(Forked::Machine(machine)),
+                Err(ForkError::Damaged(damage)) if attempt < ATTEMPTS => self.discard(&entry, &damage)?,
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// Makes sure of the save, or of the knowledge that there is none.
+    /// Boots and saves the machine if there is no save of it.
     pub(crate) fn ready(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
         self.saved(limits, progress).map(|_| ())
     }
 
-    /// How many forks were asked for in this process.
+    /// How many forks were requested in this process.
     pub(crate) fn forks(&self) -> u64 {
         self.forks.load(Ordering::Relaxed)
     }
 
-    /// Makes the fork of that seed in the background, to be there when it is asked for. Where there is no place for
-    /// it, or no saved machine yet, nothing happens.
+    /// Makes the fork of a seed in the background. Does nothing where there is no place for it, or no saved machine yet.
     pub(crate) fn prepare(&self, seed: u64) {
-        // Not waited for: who boots the machine holds it for seconds.
+        // Without waiting: the thread that boots the machine holds the lock for seconds.
         let saved = match self.state.try_lock() {
             Ok(state) => state.saved.clone(),
             Err(_) => None,
         };
         if let Some((_, saved)) = saved {
-            self.fork_pool.make(seed, self.seeded(seed), saved);
+            self.fork_pool.make(seed, saved);
         }
     }
 
-    /// The save, made if there is none. Who comes while it is made waits.
+    /// The save, made if there is none. Other threads wait while it is made.
     fn saved(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<Booted, RigError> {
         let mut state = lock(&self.state);
         if let Some(evidence) = &state.dead {
@@ -169,7 +172,7 @@ impl ForkSource {
             let entry = match self.store.obtain(&self.manifest, &mut tell, make) {
                 Ok(entry) => entry,
                 Err(ObtainError::Make(MakeError::Boot(failed))) => {
-                    // What the host or a limit did to one boot says nothing of the next.
+                    // What the host or a limit did to one boot says nothing about the next.
                     if matches!(
                         failed.evidence.end,
                         End::GuestPanic { .. } | End::GuestExited { .. }
@@ -182,44 +185,34 @@ impl ForkSource {
                 Err(ObtainError::Make(MakeError::Save(error))) => return Err(RigError::Save(error)),
                 Err(ObtainError::Store(error)) => return Err(error.into()),
             };
-            match Saved::open(&entry.directory) {
+            match self.backend.open(&self.config, &entry.directory) {
                 Ok(saved) => {
-                    state.saved = Some((entry.clone(), saved.clone()));
+                    state.saved = Some((entry.clone(), Arc::clone(&saved)));
                     return Ok(Booted::Saved(entry, saved));
                 }
-                Err(error) if attempt < ATTEMPTS => {
-                    tracing::warn!(%error, "a saved machine is made anew");
+                Err(OpenError::Damaged { source: damage, .. }) if attempt < ATTEMPTS => {
+                    tracing::warn!(%damage, "a saved machine is made anew");
                     self.store.discard(&entry)?;
                 }
-                Err(error) => return Err(ForkError::from(error).into()),
+                Err(error) => return Err(error.into()),
             }
         }
     }
 
     fn make(&self, directory: &Path, limits: Limits) -> Result<(), MakeError> {
         let began = Instant::now();
-        let machine = TcgMachine::launch(&self.config)?;
-        let (session, _hello) =
-            Session::start(Box::new(machine), self.clock, limits).map_err(MakeError::Boot)?;
+        let machine = self.backend.boot(&self.config)?;
+        let (session, _hello) = Session::start(machine, self.clock, limits).map_err(MakeError::Boot)?;
         session.save(directory)?;
         tracing::debug!(seconds = began.elapsed().as_secs_f64(), "booted and saved");
         Ok(())
     }
 
-    /// Forgets a save that cannot be used.
-    fn discard(&self, entry: &Entry, damage: &SavedError) -> Result<(), RigError> {
+    /// Discards a damaged save.
+    fn discard(&self, entry: &Entry, damage: &Source) -> Result<(), RigError> {
         tracing::warn!(%damage, "a saved machine is made anew");
         lock(&self.state).saved = None;
         Ok(self.store.discard(entry)?)
-    }
-
-    fn seeded(&self, seed: u64) -> TcgConfig {
-        TcgConfig {
-            seed,
-            // A fork has no use for it.
-            initrd: Vec::new(),
-            ..self.config.clone()
-        }
     }
 }
 

@@ -21,14 +21,16 @@
 //! Without a single check a run still fails on a scheduler that exits, a stall, a starved or lost worker, a
 //! kernel warning and a violated cpuset ([`record::Expectation::defaults`]).
 //!
-//! *Architecture invariant:* this crate chooses the backend and wires the parts together; what they do is theirs.
+//! *Architecture invariant:* this crate chooses the backend (in `backend.rs`, and nowhere else) and wires the parts
+//! together; what they do is theirs.
 //!
 //! ```text
-//! RunSpec ─► Setup: kernel (kstore), scheduler, saved machine (saves; booted where there is none)
+//! RunSpec ─► Setup: backend, kernel (kstore), scheduler, saved machine (saves; booted where there is none)
 //!              └─ run(seed) ─► fork ─► Session ─► body(&mut Rig) ─► Evidence ─► judge ─► Record on disk
 //! ```
 #![forbid(unsafe_code)]
 
+mod backend;
 mod checks;
 mod error;
 mod fork_pool;
@@ -45,13 +47,14 @@ mod setup;
 mod testing;
 mod work;
 
+pub use backend::backends;
 pub use checks::{fair, percent, share};
 pub use error::{BodyError, Outcome, RigError};
 pub use introspect::{Query, QueryError};
 pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
 pub use kstore::KernelRequest;
 pub use live::{LiveError, ask_running};
-pub use machine::{HookId, Instrument, WatchId, When};
+pub use machine::{Backend, HookId, Instrument, WatchId, When};
 pub use progress::Progress;
 pub use record::{
     CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Snapshot, Value,
@@ -59,11 +62,11 @@ pub use record::{
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};
-pub use run::{Keep, RunSpec, TimedQuery, default_records_dir, run};
+pub use run::{Keep, RunSpec, TimedQuery, default_records_dir};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
-pub use setup::{Finished, Setup};
+pub use setup::{Finished, Setup, run};
 pub use spec::{
     CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
 };

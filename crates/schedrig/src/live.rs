@@ -1,4 +1,4 @@
-//! Questions to a machine that another process runs.
+//! Queries to a machine that another process runs.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use introspect::kernel::VmCoreInfo;
 use introspect::{DebugInfo, GuestKernel, Hints, Placement, Query};
 use kimage::KernelImage;
 use kstore::Store;
-use machine_tcg::{Running, RunningError};
+use machine::{RunningError, RunningMachine};
 use record::Value;
 
-use crate::{BodyError, RigError};
+use crate::{BodyError, RigError, backends};
 
 /// A machine of another process cannot be looked at.
 #[derive(Debug, thiserror::Error)]
@@ -20,16 +20,16 @@ pub enum LiveError {
     /// There are several.
     #[error("several runs are in progress: give one of pid:{}", pids.iter().map(u32::to_string).collect::<Vec<_>>().join(", pid:"))]
     Several {
-        /// Their QEMU's processes.
+        /// The processes that execute them.
         pids: Vec<u32>,
     },
-    /// The process is something else.
-    #[error("process {pid} is no machine of this rig: give the process id of its QEMU, or `running`")]
+    /// The process executes no machine.
+    #[error("process {pid} executes no machine of this rig; give the process id of its QEMU, or `running`")]
     NotARun {
         /// The process.
         pid: u32,
     },
-    /// Its memory.
+    /// The memory cannot be read.
     #[error(transparent)]
     Memory(#[from] RunningError),
     /// It has not booted far enough.
@@ -54,25 +54,30 @@ pub enum LiveError {
 /// # Errors
 /// [`RigError::Live`] where there is no such machine or its kernel's file is not here, [`RigError::Kernel`].
 pub fn ask_running(pid: Option<u32>, query: &Query) -> Result<Value, RigError> {
+    let all = backends().into_iter().flat_map(|backend| backend.running());
     let running = match pid {
-        Some(pid) => Running::of(pid).ok_or(LiveError::NotARun { pid })?,
-        None => only(Running::all())?,
+        Some(pid) => all
+            .into_iter()
+            .find(|running| running.pid() == pid)
+            .ok_or(LiveError::NotARun { pid })?,
+        None => only(all.collect())?,
     };
     let memory = running.memory().map_err(LiveError::from)?;
-    let build_id = VmCoreInfo::find(&memory)
+    let build_id = VmCoreInfo::find(memory.as_ref())
         .find_map(|found| found.build_id().map(str::to_owned))
-        .ok_or(LiveError::Booting { pid: running.pid })?;
+        .ok_or(LiveError::Booting { pid: running.pid() })?;
     let info = debug_info(&build_id)?;
-    let place = Placement::find(&info, &memory, &Hints::default()).map_err(session::LookError::from)?;
-    Ok(query.answer(&GuestKernel::live(&info, &memory, place)))
+    let place =
+        Placement::find(&info, memory.as_ref(), &Hints::default()).map_err(session::LookError::from)?;
+    Ok(query.answer(&GuestKernel::live(&info, memory.as_ref(), place)))
 }
 
-fn only(mut all: Vec<Running>) -> Result<Running, LiveError> {
+fn only(mut all: Vec<Box<dyn RunningMachine>>) -> Result<Box<dyn RunningMachine>, LiveError> {
     match all.len() {
         0 => Err(LiveError::NoRun),
         1 => Ok(all.remove(0)),
         _ => Err(LiveError::Several {
-            pids: all.iter().map(|running| running.pid).collect(),
+            pids: all.iter().map(|running| running.pid()).collect(),
         }),
     }
 }

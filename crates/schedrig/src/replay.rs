@@ -8,11 +8,10 @@ use record::{HostProgram, KernelFacts, Record};
 use report::Difference;
 use session::{Limits, Program, ScriptPlayer, read_program};
 
-use crate::run::RunBody;
-use crate::run::TimedQuery;
+use crate::run::{RunBody, TimedQuery};
 use crate::scheduler::{self, SchedulerSpec};
 use crate::setup::{Finished, Setup};
-use crate::{Outcome, Progress, Rig, RigError, RunSpec};
+use crate::{Outcome, Progress, Rig, RigError, RunSpec, backend};
 
 /// What to use in place of what the record names.
 #[derive(Debug, Clone, Default)]
@@ -61,14 +60,14 @@ pub enum CannotReplay {
     #[error("this is not what the run was made with:{}", Listed(differences))]
     Mismatch {
         /// What, here, recorded.
-        differences: Vec<(&'static str, String, String)>,
+        differences: Vec<(String, String, String)>,
     },
     /// The script or its programs.
     #[error(transparent)]
     Script(#[from] session::ReplayError),
 }
 
-struct Listed<'d>(&'d [(&'static str, String, String)]);
+struct Listed<'d>(&'d [(String, String, String)]);
 
 impl fmt::Display for Listed<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -110,7 +109,8 @@ impl Replay {
             kernel,
             Limits::from_guest(&replay_inputs.limits),
         )?;
-        let setup = Setup::with_program(spec, program, progress)?;
+        let setup = Setup::on(backend::of_run(&spec), spec, program, progress)?;
+        setup.require_determinism("replay")?;
         let differences = setup.manifest().differences(&replay_inputs.manifest);
         if strict && !differences.is_empty() {
             return Err(CannotReplay::Mismatch { differences }.into());

@@ -60,7 +60,7 @@ fn hooks(sites: &Sites, recorder: &Arc<Mutex<CallRecorder>>) -> Vec<(GuestVirt, 
         let entered = Arc::clone(recorder);
         let act = HitAction::call(move |hit, kernel| {
             if let (Some(cpu), HitKind::Entered { registers, .. }) = (hit.cpu, &hit.what) {
-                let registers = std::array::from_fn(|n| registers.argument(n).unwrap_or(0));
+                let registers = registers.arguments();
                 let mut recorder = entered.lock().unwrap_or_else(PoisonError::into_inner);
                 recorder.entered(nth, hit.at, cpu, registers, kernel);
             }

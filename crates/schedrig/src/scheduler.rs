@@ -1,10 +1,14 @@
-//! Which scheduler: a program by name or path with arguments, or the kernel's own.
+//! The scheduler of a run: a program by name or path with arguments, or the kernel's own.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use record::SchedulerPlan;
+use session::Program;
+
 use crate::RigError;
+use crate::kernel::PreparedKernel;
 
 /// The word for the kernel's own scheduler.
 const EEVDF: &str = "eevdf";
@@ -27,6 +31,55 @@ pub enum SchedulerSpec {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a scheduler is `eevdf`, or a program's name or path with its arguments, and this text is empty")]
 pub struct SchedulerSpecError;
+
+/// A scheduler's program, read, and its description for the record.
+pub(crate) struct PreparedScheduler {
+    pub(crate) program: Program,
+    pub(crate) plan: SchedulerPlan,
+}
+
+impl SchedulerSpec {
+    /// Reads the program; `None` for the kernel's own scheduler.
+    pub(crate) fn read(&self) -> Result<Option<Program>, RigError> {
+        let SchedulerSpec::Program { program, .. } = self else {
+            return Ok(None);
+        };
+        let read = Program::read(&find(program)?);
+        read.map(Some).map_err(|error| RigError::Scheduler {
+            program: program.clone(),
+            source: error.into(),
+        })
+    }
+}
+
+impl PreparedScheduler {
+    /// The scheduler with its program, for a kernel that must have sched_ext.
+    pub(crate) fn prepare(
+        spec: &SchedulerSpec,
+        program: Option<Program>,
+        kernel: &PreparedKernel,
+    ) -> Result<Option<PreparedScheduler>, RigError> {
+        let (SchedulerSpec::Program { args, .. }, Some(program)) = (spec, program) else {
+            return Ok(None);
+        };
+        let files = &kernel.files;
+        files.require_sched_ext().map_err(|error| RigError::Kernel {
+            request: files.release.clone(),
+            source: error.into(),
+        })?;
+        let name = program.guest_path.rsplit('/').next().unwrap_or_default();
+        let plan = SchedulerPlan {
+            program: name.to_owned(),
+            args: args.clone(),
+            sha256: program
+                .files
+                .first()
+                .map(|file| file.sha256.clone())
+                .unwrap_or_default(),
+        };
+        Ok(Some(PreparedScheduler { program, plan }))
+    }
+}
 
 impl FromStr for SchedulerSpec {
     type Err = SchedulerSpecError;

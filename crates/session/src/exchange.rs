@@ -1,14 +1,12 @@
 //! One call's bytes: the request out of frozen guest memory, the answer into it.
 
-use guestmem::{AddressSpace, GuestVirt, VirtError};
+use guestmem::{GuestVirt, VirtError};
 use machine::{Call, Machine};
 use wire::frame::{HEADER_LEN, MAX_PAYLOAD};
 use wire::{Answer, MessageError, Request};
 
-/// A page of the guest has 2 to this power bytes.
-const PAGE_BITS: u32 = 12;
-/// The longest buffer of a program that is not trusted.
-const MOST_OWN: u64 = (HEADER_LEN + MAX_PAYLOAD) as u64;
+/// Bytes of the longest buffer of a program that is not trusted.
+const MAX_OWN: u64 = (HEADER_LEN + MAX_PAYLOAD) as u64;
 
 /// A call that could not be understood or answered.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +60,8 @@ pub(crate) fn frame(machine: &dyn Machine, call: &Call) -> Result<Vec<u8>, Excha
         return Err(ExchangeError::Length { len, capacity });
     }
     let mut bytes = vec![0; len as usize];
-    space(machine, call)
+    call.registers
+        .address_space(machine.memory())
         .read(call.buffer, &mut bytes)
         .map_err(|source| ExchangeError::Buffer {
             at: call.buffer,
@@ -72,23 +71,11 @@ pub(crate) fn frame(machine: &dyn Machine, call: &Call) -> Result<Vec<u8>, Excha
     Ok(bytes)
 }
 
-/// Is the buffer the calling program's own, at its beginning and at its end? A program that is not trusted may name any
-/// address.
+/// Whether the calling program itself may write to the first `len` bytes of its buffer. A program that is not trusted may
+/// name any address.
 pub(crate) fn is_callers_own(machine: &dyn Machine, call: &Call, len: u64) -> bool {
-    let is_own = |at: GuestVirt| {
-        let (cr3, levels) = (call.registers.cr3, call.registers.paging_levels());
-        guestmem::x86_64::is_writable_by_user(machine.memory(), cr3, levels, at)
-    };
-    let Some(last) = len
-        .checked_sub(1)
-        .and_then(|last| call.buffer.0.checked_add(last))
-    else {
-        return false;
-    };
-    let pages = (call.buffer.0 >> PAGE_BITS)..=(last >> PAGE_BITS);
-    len <= call.capacity
-        && len <= MOST_OWN
-        && pages.into_iter().all(|page| is_own(GuestVirt(page << PAGE_BITS)))
+    let space = call.registers.address_space(machine.memory());
+    len <= call.capacity && len <= MAX_OWN && space.is_writable_by_user(call.buffer, len)
 }
 
 /// Puts the answer where the guest finds it when it is resumed.
@@ -105,19 +92,12 @@ pub(crate) fn put(machine: &dyn Machine, call: &Call, bytes: &[u8]) -> Result<()
             capacity: call.capacity,
         });
     }
-    space(machine, call)
+    call.registers
+        .address_space(machine.memory())
         .write(call.buffer, bytes)
         .map_err(|source| ExchangeError::Buffer {
             at: call.buffer,
             len: bytes.len(),
             source,
         })
-}
-
-fn space<'m>(machine: &'m dyn Machine, call: &Call) -> AddressSpace<'m> {
-    AddressSpace::new(
-        machine.memory(),
-        call.registers.cr3,
-        call.registers.paging_levels(),
-    )
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use guestmem::{GuestVirt, PhysMem};
-use machine::{Call, HookSpec, Instrument, Machine, MachineError};
+use machine::{AddressSpaceId, Call, HookSpec, Instrument, Machine, MachineError};
 use observe::dispatch::Dispatcher;
 use record::{Event, EventKind, Evidence, GuestLimits, Step};
 use spec::{GuestTime, Nanos};
@@ -106,8 +106,8 @@ pub struct Session {
     /// Chunks of the file that is being read.
     file: Vec<u8>,
     calls: u64,
-    /// The agent's address space: nobody else speaks for it.
-    agent: Option<u64>,
+    /// The agent's address space: a call from another one is not the agent's.
+    agent: Option<AddressSpaceId>,
     /// Sorts what programs of the guest ask for; made when the first one does.
     dispatcher: Option<Dispatcher>,
     /// What programs have done that is bounded.

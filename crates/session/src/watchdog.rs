@@ -3,7 +3,7 @@
 //! A hook on the kernel's own tick (`update_process_times`, once per tick and busy CPU) reports every few
 //! hundred ticks; the session then reads `jiffies_64`. The guest's clock decides how long a command may take.
 
-use guestmem::{AddressSpace, GuestVirt, PhysMem, VirtError};
+use guestmem::{GuestVirt, PhysMem, VirtError};
 use kimage::Symbols;
 use machine::{HookId, HookSpec, Instrument, Machine, MachineError, Registers};
 use spec::{GuestTime, Nanos};
@@ -151,7 +151,7 @@ impl Clock {
     }
 
     fn ticked(&self, memory: &dyn PhysMem, registers: &Registers) -> Result<GuestTime, VirtError> {
-        let space = AddressSpace::new(memory, registers.cr3, registers.paging_levels());
+        let space = registers.address_space(memory);
         let jiffies = space.read_u64(self.clock.jiffies_64)?;
         Ok(self.clock.since_boot(jiffies))
     }

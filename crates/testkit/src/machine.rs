@@ -1,4 +1,4 @@
-//! A machine that plays a script: what its guest says, in which order, and what it was answered.
+//! A scripted machine: it reports the events of a list, and keeps the answers that its owner writes.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -6,19 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use guestmem::{GuestPhys, GuestVirt, PhysMem};
+use machine::registers::x86_64;
 use machine::{
-    Backend, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument, Machine,
-    MachineError, Registers, WatchId, WatchSpec,
+    Ability, BackendKind, Call, Caps, Event, ExitReason, ExitReport, HookHit, HookId, HookSpec, Instrument,
+    LacksAbility, Machine, MachineError, Offered, Registers, VcpuId, WatchId, WatchSpec,
 };
 
 use crate::FakeMemory;
 
-/// What happens next in the script.
+/// An event of the script.
 #[derive(Debug, Clone)]
 pub enum Step {
     /// The guest calls with these bytes in its buffer.
     Call(Vec<u8>),
-    /// The guest calls and names these lengths, whatever is in its buffer.
+    /// The guest calls and claims these lengths, whatever is in its buffer.
     CallWithLengths {
         /// The request's length.
         len: u64,
@@ -40,7 +41,7 @@ pub enum Step {
     Deadline,
 }
 
-/// A machine that plays a script. When the script is at its end, so is the machine: powered off.
+/// A machine that reports the events of a script; at the script's end it powers off.
 #[derive(Debug)]
 pub struct FakeMachine {
     memory: FakeMemory,
@@ -51,6 +52,15 @@ pub struct FakeMachine {
 }
 
 impl FakeMachine {
+    /// The abilities that the machine reports.
+    pub const CAPS: Caps = Caps {
+        backend: BackendKind::Fake,
+        deterministic: true,
+        max_hooks: None,
+        late_hooks: true,
+        max_watches: Some(0),
+        saves: false,
+    };
     /// Where the guest's buffer lies.
     pub const BUFFER: GuestPhys = GuestPhys(0x10_0000);
     /// Its length in bytes.
@@ -67,19 +77,16 @@ impl FakeMachine {
         }
     }
 
-    /// What the guest finds in its buffer after each call, in order; shared, so it outlives the machine.
+    /// The contents of the guest's buffer after each call, in order; shared, so it outlives the machine.
     pub fn answers(&self) -> Arc<Mutex<Vec<Vec<u8>>>> {
         Arc::clone(&self.answers)
     }
 
     fn call(&mut self, len: u64, capacity: u64) -> Event {
         self.frozen_in_call = true;
-        let registers = Registers {
-            cr3: FakeMemory::CR3,
-            ..Registers::default()
-        };
         Event::Call(Call {
-            registers,
+            vcpu: Some(VcpuId(0)),
+            registers: registers(),
             buffer: GuestVirt(FakeMachine::BUFFER.0),
             len,
             capacity,
@@ -89,14 +96,7 @@ impl FakeMachine {
 
 impl Machine for FakeMachine {
     fn caps(&self) -> Caps {
-        Caps {
-            backend: Backend::Fake,
-            deterministic: true,
-            max_hooks: None,
-            late_hooks: false,
-            max_watches: Some(0),
-            saves: false,
-        }
+        FakeMachine::CAPS
     }
 
     fn memory(&self) -> &dyn PhysMem {
@@ -107,11 +107,8 @@ impl Machine for FakeMachine {
         Ok(HookId(0))
     }
 
-    fn watch(&mut self, at: GuestVirt, _spec: WatchSpec) -> Result<WatchId, MachineError> {
-        Err(MachineError::Watch {
-            at,
-            reason: "a scripted machine stores nothing".to_owned(),
-        })
+    fn watch(&mut self, _at: GuestVirt, _spec: WatchSpec) -> Result<WatchId, MachineError> {
+        Err(lacks("a watch of a scripted machine", Ability::Watches(1)))
     }
 
     fn remove(&mut self, _which: Instrument) -> Result<(), MachineError> {
@@ -134,14 +131,11 @@ impl Machine for FakeMachine {
             Some(Step::Hook { at, word }) => {
                 let written = self.memory.write(at, &word.to_le_bytes());
                 written.map_err(|error| protocol(error.to_string()))?;
-                let registers = Registers {
-                    cr3: FakeMemory::CR3,
-                    ..Registers::default()
-                };
                 Event::Hook(HookHit {
+                    vcpu: Some(VcpuId(0)),
                     hook: HookId(0),
                     hits: 1,
-                    registers,
+                    registers: registers(),
                 })
             }
             Some(Step::Console(text)) => Event::Console(text.into_bytes()),
@@ -171,9 +165,7 @@ impl Machine for FakeMachine {
     }
 
     fn save(self: Box<Self>, _into: &Path) -> Result<(), MachineError> {
-        Err(MachineError::Save(
-            "a scripted machine has nothing to save".into(),
-        ))
+        Err(lacks("a save of a scripted machine", Ability::Saves))
     }
 
     fn kill(self: Box<Self>) -> ExitReport {
@@ -182,4 +174,21 @@ impl Machine for FakeMachine {
             console: self.console,
         }
     }
+}
+
+fn registers() -> Registers {
+    Registers::X86_64(x86_64::Registers {
+        cr3: FakeMemory::CR3,
+        ..x86_64::Registers::default()
+    })
+}
+
+fn lacks(operation: &'static str, needed: Ability) -> MachineError {
+    MachineError::Lacks(LacksAbility {
+        of: operation,
+        needed,
+        backend: BackendKind::Fake,
+        offered: Offered::Nothing,
+        otherwise: "a script has none",
+    })
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
+use schedrig::Backend;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -21,7 +22,7 @@ pub(crate) struct Doctor {
 /// One thing that was looked at.
 #[derive(Debug, Serialize)]
 struct Finding {
-    what: &'static str,
+    what: String,
     ok: bool,
     /// Without it no test runs.
     needed: bool,
@@ -32,7 +33,12 @@ struct Finding {
 }
 
 pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
-    let findings = [qemu(), clang(), kernels(), apt(), kvm()];
+    let backends = schedrig::backends();
+    let mut findings: Vec<Finding> = backends
+        .iter()
+        .map(|backend| executor(backend.as_ref()))
+        .collect();
+    findings.extend([clang(), kernels(), apt(), kvm()]);
     if doctor.json {
         println!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -54,29 +60,19 @@ pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
     Ok(if fatal { Exit::Unavailable } else { Exit::Pass })
 }
 
-fn qemu() -> Finding {
-    let what = "qemu";
-    match machine_tcg::Qemu::probe(None) {
-        Ok(qemu) => {
-            let found = format!("{} {}, with plugins", qemu.program.display(), qemu.version);
-            Finding {
-                what,
-                ok: true,
-                needed: true,
-                found,
-                fix: None,
-            }
-        }
-        Err(error) => {
-            let fix = Some("cargo xtask setup, or install QEMU 10.0 or later with plugins".to_owned());
-            Finding {
-                what,
-                ok: false,
-                needed: true,
-                found: error.to_string(),
-                fix,
-            }
-        }
+/// What executes a backend's machines.
+fn executor(backend: &dyn Backend) -> Finding {
+    let probed = backend.probe();
+    Finding {
+        what: backend.caps().backend.to_string(),
+        ok: probed.is_ok(),
+        needed: true,
+        // The error says what to install.
+        found: probed.map_or_else(
+            |error| error.to_string(),
+            |executor| format!("{} {}", executor.path.display(), executor.version),
+        ),
+        fix: None,
     }
 }
 
@@ -99,7 +95,7 @@ fn clang() -> Finding {
     });
     let found = found.unwrap_or_else(|| "none".to_owned());
     Finding {
-        what: "clang",
+        what: "clang".to_owned(),
         ok,
         needed: false,
         found,
@@ -108,7 +104,7 @@ fn clang() -> Finding {
 }
 
 fn kernels() -> Finding {
-    let what = "kernels";
+    let what = "kernels".to_owned();
     let fetch = format!("cargo schedrig kernel fetch {}", schedrig::DEFAULT_KERNEL);
     match kstore::Store::open_default().and_then(|store| store.list()) {
         Ok(entries) if entries.is_empty() => {
@@ -150,7 +146,7 @@ fn apt() -> Finding {
     };
     let fix = (!ok).then(|| "use `path:<vmlinuz or directory>` or `host`".to_owned());
     Finding {
-        what: "apt",
+        what: "apt".to_owned(),
         ok,
         needed: false,
         found: found.to_owned(),
@@ -160,7 +156,7 @@ fn apt() -> Finding {
 
 fn kvm() -> Finding {
     let finding = |ok, found: &str| Finding {
-        what: "kvm",
+        what: "kvm".to_owned(),
         ok,
         needed: false,
         found: found.to_owned(),

@@ -129,6 +129,9 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
     line.say(format!("{} under {}", run.topology, run.scheduler));
     let setup = Setup::new(spec, &mut |step| line.step(step));
     let finished = setup.and_then(|setup| {
+        if run.repeat.is_some() {
+            setup.require_determinism("--repeat")?;
+        }
         let first = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
         Ok((repeat(&setup, &scenario, run, &first.record, &line)?, first))
     });

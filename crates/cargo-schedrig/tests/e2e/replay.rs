@@ -114,16 +114,16 @@ fn a_failed_run_that_fails_the_same_way_again_is_identical() {
 fn a_record_of_another_qemu_is_refused_unless_told_to_go_on() {
     let stage = Stage::new();
     let record = recorded(&stage, &SMALL);
-    let here = read(&record)["remake"]["manifest"]["qemu"]
+    let here = read(&record)["remake"]["manifest"]["executor"]
         .as_str()
         .unwrap()
         .to_owned();
     let other = tampered(&stage, &record, |json| {
-        json["remake"]["manifest"]["qemu"] = "9.9.9 (from elsewhere)".into();
+        json["remake"]["manifest"]["executor"] = "9.9.9 (from elsewhere)".into();
     });
     let refused = replay(&stage, &other, &[]);
     assert_eq!(refused.code, Some(69), "{refused:?}");
-    let named = format!("QEMU: recorded 9.9.9 (from elsewhere), here {here}");
+    let named = format!("executor: recorded 9.9.9 (from elsewhere), here {here}");
     for expect in [&named, "--anyway"] {
         assert!(
             refused.stderr.contains(expect),

@@ -131,7 +131,7 @@ fn doctor_and_the_kernel_list_know_this_machine() {
             .as_array()
             .unwrap()
             .iter()
-            .any(|finding| finding["what"] == "qemu" && finding["ok"] == true)
+            .any(|finding| finding["what"] == "tcg" && finding["ok"] == true)
     );
     assert_eq!(stage.run(&["kernel", "fetch", "--if-missing"]).code, Some(0));
     let list = stage.run(&["kernel", "list", "--json"]);

@@ -1,7 +1,7 @@
 //! The addresses that a guest's program can write to, by its own page tables.
 
-use schedrig_guestmem::x86_64::{Levels, is_writable_by_user};
-use schedrig_guestmem::{GuestPhys, GuestVirt, PhysMem};
+use schedrig_guestmem::x86_64::Levels;
+use schedrig_guestmem::{AddressSpace, GuestPhys, GuestVirt, PhysMem};
 use testkit::SparseMemory;
 
 const CR3: u64 = 0x1000;
@@ -26,7 +26,7 @@ fn memory(bits: [u64; 4]) -> SparseMemory {
 }
 
 fn may(bits: [u64; 4]) -> bool {
-    is_writable_by_user(&memory(bits), CR3 | 0x18, Levels::Four, AT)
+    AddressSpace::new(&memory(bits), CR3 | 0x18, Levels::Four).is_writable_by_user(AT, 1)
 }
 
 #[test]
@@ -60,7 +60,25 @@ fn what_is_no_address_or_leads_out_of_ram_may_not_be_written() {
         GuestVirt(0),
         GuestVirt(u64::MAX),
     ] {
-        assert!(!is_writable_by_user(&memory, CR3, Levels::Four, at), "{at}");
+        let space = AddressSpace::new(&memory, CR3, Levels::Four);
+        assert!(!space.is_writable_by_user(at, 1), "{at}");
     }
-    assert!(!is_writable_by_user(&memory, 1 << 40, Levels::Four, AT));
+    assert!(!AddressSpace::new(&memory, 1 << 40, Levels::Four).is_writable_by_user(AT, 1));
+}
+
+#[test]
+fn every_page_of_a_range_must_be_the_programs() {
+    let memory = memory([ALL; 4]);
+    let space = AddressSpace::new(&memory, CR3, Levels::Four);
+    let rest = 0x1000 - (AT.0 & 0xfff);
+    assert!(space.is_writable_by_user(AT, rest));
+    assert!(
+        !space.is_writable_by_user(AT, rest + 1),
+        "the next page is not mapped"
+    );
+    memory.write_u64(GuestPhys(0x4000 + 16), 0x6000 | ALL).unwrap();
+    assert!(space.is_writable_by_user(AT, rest + 0x1000));
+    assert!(!space.is_writable_by_user(AT, rest + 0x1001));
+    assert!(!space.is_writable_by_user(AT, 0), "no byte is nobody's");
+    assert!(!space.is_writable_by_user(AT, u64::MAX), "the range wraps");
 }

@@ -12,6 +12,7 @@
 use std::fmt;
 
 use guestmem::{AddressSpace, GuestPhys, GuestVirt, Linear, MemError, PageTables, PhysMem, Search};
+use kimage::Arch;
 
 use super::vmcoreinfo::VmCoreInfo;
 use super::{placement_aarch64, placement_x86_64};
@@ -210,7 +211,7 @@ impl Placement {
                 let found = format!("{} (build id {id})", found.release());
                 return Err(not_found(info, Some(found)));
             }
-            if is_aarch64(info) {
+            if info.arch() == Arch::Aarch64 {
                 placement_aarch64::of_vmcoreinfo(info, &found)
             } else {
                 placement_x86_64::of_vmcoreinfo(info, mem, &found)
@@ -224,7 +225,7 @@ impl Placement {
     /// [`PlacementError::NotFound`] when nothing fits.
     pub fn of_banner(info: &DebugInfo, mem: &dyn PhysMem) -> Result<Placement, PlacementError> {
         let banner = symbol(info, "linux_banner")?;
-        let of_text = if is_aarch64(info) {
+        let of_text = if info.arch() == Arch::Aarch64 {
             placement_aarch64::of_text
         } else {
             placement_x86_64::of_text
@@ -291,11 +292,6 @@ impl Placement {
         }
         Ok(())
     }
-}
-
-/// Only these kernels have the variable.
-fn is_aarch64(info: &DebugInfo) -> bool {
-    info.symbols.get("kimage_voffset").is_some()
 }
 
 /// The link address of a symbol without which nothing goes.

@@ -1,15 +1,14 @@
-//! A saved machine on disk: what a fork begins with.
+//! A saved machine on disk, from which forks are made.
 //!
 //! ```text
 //! DIR/ram      the pages of guest RAM that are not zero, one after the other
 //! DIR/device   the vCPUs and devices, in QEMU's migration format
-//! DIR/state    where those pages belong, the call the machine stands in, its console so far,
-//!              and a checksum of everything: of each block of `ram`, of `device`, of itself
+//! DIR/state    the places of those pages, the call that the machine was saved in, its console up to then,
+//!              and checksums: of each block of `ram`, of `device`, of itself
 //! ```
 //!
-//! A save checks itself: whatever is changed, cut off or missing in one of the files is found before a guest runs
-//! from it, at the cost of one CRC32 over what is copied anyway. An open save keeps its files open, so it can be forked
-//! after they were removed.
+//! Every change to one of the files is detected before a guest executes, at the cost of one CRC32 over bytes that are copied
+//! anyway. An open save keeps its files open, so it can be forked after they were removed.
 
 mod ram;
 mod state;
@@ -27,7 +26,7 @@ use state::State;
 pub use take::SaveError;
 pub(crate) use take::{ignore_shared_ram, save};
 
-/// A saved machine, open. Cheap to clone; any number of forks can be made of it at the same time.
+/// An open save. Cheap to clone; any number of forks can be made of it at the same time.
 #[derive(Debug, Clone)]
 pub struct Saved(Arc<Files>);
 
@@ -39,7 +38,7 @@ struct Files {
     state: State,
 }
 
-/// A saved machine cannot be opened or its RAM not be copied.
+/// A saved machine cannot be opened, or its RAM cannot be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum SavedError {
     /// A file is missing or cannot be read.
@@ -51,7 +50,7 @@ pub enum SavedError {
         #[source]
         source: io::Error,
     },
-    /// A file is not what was saved.
+    /// A file differs from what was saved.
     #[error("{} of the saved machine is damaged: {what}; save it again", path.display())]
     Damaged {
         /// The file.
@@ -65,7 +64,7 @@ pub enum SavedError {
 }
 
 impl Saved {
-    /// Opens the save in `directory`. All but RAM is checked here, RAM whenever it is copied.
+    /// Opens the save in `directory`. RAM is checked whenever it is copied, everything else here.
     ///
     /// # Errors
     /// [`SavedError::Read`] and [`SavedError::Damaged`].
@@ -106,20 +105,20 @@ impl Saved {
             ram::CopyError::Read(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
                 read(self.file(RAM))(source)
             }
-            ram::CopyError::Read(_) => self.damaged(RAM, "it is shorter than it was".to_owned()),
+            ram::CopyError::Read(_) => self.damaged(RAM, "it is shorter than what was saved".to_owned()),
             ram::CopyError::Damaged { block } => {
-                self.damaged(RAM, format!("block {block} is not what was saved"))
+                self.damaged(RAM, format!("block {block} differs from what was saved"))
             }
             ram::CopyError::Write(source) => SavedError::Copy(source),
         })
     }
 
-    /// Vcpus and devices, in QEMU's format.
+    /// The vCPUs and devices, in QEMU's migration format.
     pub(crate) fn device(&self) -> &[u8] {
         &self.0.device
     }
 
-    /// Where that was read.
+    /// The file of [`Saved::device`].
     pub(crate) fn device_path(&self) -> PathBuf {
         self.file(DEVICE)
     }

@@ -1,6 +1,6 @@
 //! Guest RAM as a save keeps it: the pages that are not zero, packed, in blocks with a checksum each.
 //!
-//! A guest has touched a quarter of its RAM when it says hello, and a third of what it touched is zero again. So a fork
+//! At the agent's first call a guest has touched a quarter of its RAM, and a third of that is zero again. So a fork
 //! copies runs of pages out of a dense file into an empty memory file, block by block on all CPUs, each block checked
 //! while it is still in the cache.
 
@@ -19,10 +19,10 @@ const PAGE: usize = 4096;
 /// Pages that are checked and copied at a time: a block fits into a CPU's own cache.
 const BLOCK_PAGES: u64 = 64;
 
-/// More than a host has CPUs to spare for one copy: with more the memory is the limit.
+/// Threads of one copy: with more of them, memory bandwidth is the limit.
 const MAX_THREADS: usize = 4;
 
-/// Which pages of guest RAM are in the file, and what they must be.
+/// The pages of guest RAM that are in the file, and their checksums.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(super) struct Pages {
     /// Ascending, not adjacent.
@@ -59,8 +59,8 @@ impl Pages {
         self.runs.last().map_or(0, |run| run.before + run.pages)
     }
 
-    /// Does this describe a file of a guest with that much memory? What it says was checksummed, so this finds defects
-    /// of ours rather than damage.
+    /// Checks that this describes a file of a guest with that much memory; else returns what is wrong. The description has a
+    /// checksum of its own, so an error here is a defect of this crate rather than damage.
     pub(super) fn check(&self, memory_bytes: u64) -> Result<(), String> {
         let (mut page, mut before) = (0, 0u64);
         for run in &self.runs {
@@ -152,7 +152,7 @@ fn next_data(file: &File, at: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
     }
     let start = match seek(file, SeekFrom::Data(at)) {
         Ok(start) => start,
-        // There is no data any more.
+        // No data follows.
         Err(Errno::NXIO) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
@@ -188,7 +188,7 @@ impl Packer<'_> {
     }
 }
 
-/// Puts the pages of the packed file `from` where they belong in the empty memory file `to`, on several CPUs.
+/// Copies the pages of the packed file `from` to their places in the empty memory file `to`, on several CPUs.
 pub(super) fn copy(from: &File, pages: &Pages, to: &File) -> Result<(), CopyError> {
     let threads = thread::available_parallelism().map_or(1, |cpus| cpus.get().min(MAX_THREADS));
     let (next, failed) = (AtomicU64::new(0), AtomicBool::new(false));

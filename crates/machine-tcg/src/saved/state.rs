@@ -1,4 +1,4 @@
-//! The `state` file: small, and the key to the others.
+//! The `state` file: small, and needed to read the others.
 //!
 //! ```text
 //!  0  "SRSAVE"      6 bytes
@@ -17,16 +17,16 @@ const MAGIC: &[u8; 6] = b"SRSAVE";
 const VERSION: u16 = 2;
 const HEADER: usize = 16;
 
-/// What a save knows about itself.
+/// The description of a save.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
     /// Size of guest RAM, holes included.
     pub(super) memory_bytes: u64,
-    /// What of it is in `ram`.
+    /// Its pages that are in `ram`.
     pub(super) pages: Pages,
     device_len: u64,
     device_crc: u32,
-    /// Everything that the guest wrote to its console.
+    /// Everything that the guest wrote to its console up to the call.
     pub(super) console: Vec<u8>,
     registers: Values,
 }
@@ -50,7 +50,7 @@ impl State {
         }
     }
 
-    /// The file's bytes.
+    /// The bytes of the file.
     pub(super) fn encode(&self) -> Result<Vec<u8>, String> {
         let payload = postcard::to_stdvec(self).map_err(|error| error.to_string())?;
         let len = u32::try_from(payload.len()).map_err(|error| error.to_string())?;
@@ -62,7 +62,7 @@ impl State {
         Ok(bytes)
     }
 
-    /// The state in a file's bytes, or what is wrong with them.
+    /// The state in the bytes of a file, or what is wrong with them.
     pub(super) fn decode(bytes: &[u8]) -> Result<State, String> {
         let (header, payload) = bytes
             .split_at_checked(HEADER)
@@ -73,43 +73,41 @@ impl State {
             u64::from(word(header, 12)),
         ];
         if !header.starts_with(MAGIC) {
-            return Err("it does not begin as such a file does".to_owned());
+            return Err("it does not begin with SRSAVE".to_owned());
         }
         if version != u64::from(VERSION) {
-            return Err(format!(
-                "it has version {version}, and this program reads {VERSION}"
-            ));
+            return Err(format!("it has version {version}; this program reads {VERSION}"));
         }
         if payload.len() as u64 != len {
             return Err(format!(
-                "it has {} bytes after its header and says {len}",
+                "it has {} bytes after its header, which says {len}",
                 payload.len()
             ));
         }
         if u64::from(crc32fast::hash(payload)) != crc {
-            return Err("its checksum is another".to_owned());
+            return Err("its checksum differs".to_owned());
         }
         let state: State = postcard::from_bytes(payload).map_err(|error| error.to_string())?;
         state.pages.check(state.memory_bytes)?;
         Ok(state)
     }
 
-    /// Is this the device state that was saved?
+    /// Checks that this is the device state that was saved; else returns what is wrong.
     pub(super) fn check_device(&self, device: &[u8]) -> Result<(), String> {
         if device.len() as u64 != self.device_len {
             return Err(format!(
-                "it has {} bytes and had {}",
+                "it has {} bytes instead of {}",
                 device.len(),
                 self.device_len
             ));
         }
         if crc32fast::hash(device) != self.device_crc {
-            return Err("its checksum is another".to_owned());
+            return Err("its checksum differs".to_owned());
         }
         Ok(())
     }
 
-    /// The call that the machine stands in.
+    /// The call that the machine was saved in.
     pub(super) fn call(&self) -> Report {
         Report {
             cause: Cause::Call,

@@ -1,9 +1,9 @@
 //! Saving a machine that is frozen in a call.
 //!
-//! QEMU can be stopped from outside only somewhere; but with the vCPU held in a call, a `stop` that was asked for
-//! takes effect at the first moment after it, which is the same in every execution. So two saves of the same boot
-//! have the same RAM, byte for byte, however busy the host was (the device state differs in bytes that do not matter).
-//!
+//! A `stop` from outside takes effect at an instant that depends on the host. But if it is requested while the vCPU is held
+//! in a call, it takes effect at the first instant after the call, which is the same in every execution. So two saves of
+//! the same boot have the same RAM, byte for byte, however busy the host was (the device state differs in bytes that do not
+//! matter).
 
 use std::fs::{self, File};
 use std::io;
@@ -54,12 +54,12 @@ pub enum SaveError {
         /// QEMU's words.
         reason: String,
     },
-    /// What is known of the machine cannot be written down.
+    /// The description of the save cannot be encoded.
     #[error("describe the saved machine: {0}; this is a defect of schedrig")]
     Describe(String),
 }
 
-/// Without this RAM would be written into the state, too.
+/// Keeps RAM out of the device state.
 pub(crate) fn ignore_shared_ram() -> Value {
     json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": true }] })
 }
@@ -82,7 +82,7 @@ pub(crate) fn save(parts: &mut Parts, call: &Report, directory: &Path) -> Result
     let memory_bytes = parts
         .ram_file
         .metadata()
-        .map_err(file("look at the RAM of", directory))?
+        .map_err(file("read the size of the RAM of", directory))?
         .len();
     let state = State::new(memory_bytes, pages, &device, console, call);
     let path = directory.join(STATE);
@@ -105,8 +105,8 @@ fn migrate(parts: &mut Parts, path: &Path, deadline: Instant) -> Result<(), Save
     wait_for_migration(parts, path, deadline)
 }
 
-/// Waits until QEMU's main thread stands in the stop: it has told the vCPU to stop and waits for it, which is held in
-/// the call. Asked of the kernel, because QEMU does not tell.
+/// Waits until QEMU's main thread is in the stop: it has requested the vCPU to stop and waits for it, which is held in the
+/// call. QEMU does not report that, so the host's kernel is asked.
 fn wait_for_pending_stop(pid: u32, deadline: Instant) {
     /// `futex` in `arch/x86/entry/syscalls/syscall_64.tbl`: the main thread waits in `pause_all_vcpus`. Elsewhere it
     /// waits in `ppoll`.

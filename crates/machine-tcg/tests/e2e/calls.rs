@@ -3,14 +3,14 @@
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-use guestmem::{AddressSpace, GuestPhys, GuestVirt};
+use guestmem::{GuestPhys, GuestVirt};
 use kimage::KernelImage;
 use machine::{
-    Event, ExitReason, HookSpec, Instrument, Machine, MachineError, Registers, WatchSpec, When, Width,
+    Event, ExitReason, HookSpec, Instrument, Machine, MachineError, Registers, VcpuId, WatchSpec, When, Width,
 };
 
 use crate::program::Program;
-use crate::support::{config, console, kernel, launch, next, next_call};
+use crate::support::{config, console, kernel, launch, next, next_call, x86};
 use schedrig_machine_tcg::TcgMachine;
 
 #[test]
@@ -25,13 +25,10 @@ fn a_call_carries_a_request_and_its_answer() {
     let call = next_call(&mut machine);
     assert!(console(&machine).contains("init is up"), "{}", console(&machine));
     assert_eq!((call.len, call.capacity), (4, 16));
-    assert_eq!(call.registers.rdi, call.buffer.0);
-    assert_eq!(call.registers.rip, program.first_call());
-    let space = AddressSpace::new(
-        machine.memory(),
-        call.registers.cr3,
-        call.registers.paging_levels(),
-    );
+    assert_eq!(call.vcpu, Some(VcpuId(0)), "there is no other");
+    assert_eq!(x86(&call.registers).rdi, call.buffer.0);
+    assert_eq!(call.registers.instruction().0, program.first_call());
+    let space = call.registers.address_space(machine.memory());
     let mut request = [0; 4];
     space.read(call.buffer, &mut request).unwrap();
     assert_eq!(&request, b"ping");
@@ -83,12 +80,11 @@ fn memory_above_4_gib_is_where_the_layout_says() {
     let Some(kernel) = kernel() else { return };
     let program = Program::default().call_and_print(b"ping", 16).power_off();
     let mut configuration = config(kernel, "1n1l1c1t", &program);
-    configuration.memory_mib = 3072;
+    configuration.machine.memory_mib = 3072;
     let mut machine = TcgMachine::launch(&configuration).unwrap();
-    let registers = next_call(&mut machine).registers;
-    let levels = registers.paging_levels();
-    let buffer = GuestVirt(registers.rdi);
-    let space = AddressSpace::new(machine.memory(), registers.cr3, levels);
+    let call = next_call(&mut machine);
+    let buffer = call.buffer;
+    let space = call.registers.address_space(machine.memory());
     let leaf = space.translate(buffer).unwrap();
     assert!(
         leaf.at >= GuestPhys(1 << 32),
@@ -114,7 +110,7 @@ fn a_hook_reports_every_nth_execution_with_its_arguments() {
     loop {
         match next(&mut machine) {
             Event::Hook(hit) => {
-                assert_eq!(hit.registers.rip, at.0);
+                assert_eq!(hit.registers.instruction(), at);
                 assert_eq!(hit.registers.argument(1), Some(4), "rsi is the request's length");
                 seen.push((hit.hook, hit.hits));
             }
@@ -148,7 +144,7 @@ fn a_hook_at_a_kernel_symbol_has_the_functions_arguments() {
         panic!("no hook; console:\n{}", console(&machine));
     };
     assert_eq!((hit.hook, hit.hits), (hook, 1));
-    let space = AddressSpace::new(machine.memory(), hit.registers.cr3, hit.registers.paging_levels());
+    let space = hit.registers.address_space(machine.memory());
     // `di` is the 15th word of `struct pt_regs`: the system call's first argument, LINUX_REBOOT_MAGIC1.
     let pt_regs = hit.registers.argument(0).unwrap();
     assert_eq!(space.read_u64(GuestVirt(pt_regs + 14 * 8)).unwrap(), 0xfee1_dead);
@@ -175,8 +171,9 @@ fn a_hook_on_a_kernel_function_can_be_set_at_any_time_and_removed() {
         let Event::Hook(hit) = next(&mut machine) else {
             panic!("no hook; console:\n{}", console(&machine));
         };
-        assert_eq!((hit.hook, hit.hits, hit.registers.rip), (hook, hits, tick.0));
-        assert!(hit.registers.rsp >> 63 == 1, "the kernel's stack");
+        assert_eq!((hit.hook, hit.hits), (hook, hits));
+        assert_eq!(hit.registers.instruction(), tick);
+        assert!(x86(&hit.registers).rsp >> 63 == 1, "the kernel's stack");
     }
     let counts = |machine: &mut TcgMachine, hook| machine.hits(Instrument::Hook(hook)).unwrap();
     // Of two hooks at an address the first one that was set comes first.
@@ -191,7 +188,7 @@ fn a_hook_on_a_kernel_function_can_be_set_at_any_time_and_removed() {
 }
 
 #[test]
-fn a_watch_tells_who_stored_what_each_time_its_condition_holds() {
+fn a_watch_reports_the_store_each_time_its_condition_holds() {
     let Some(kernel) = kernel() else { return };
     let symbols = KernelImage::read(&kernel).unwrap().symbols().unwrap();
     let jiffies = GuestVirt(symbols.address_of("jiffies_64").unwrap());
@@ -199,8 +196,7 @@ fn a_watch_tells_who_stored_what_each_time_its_condition_holds() {
     let mut machine = launch(kernel, "1n1l2c1t", &program);
     let call = next_call(&mut machine);
     let now = |machine: &TcgMachine| {
-        let registers = &call.registers;
-        let space = AddressSpace::new(machine.memory(), registers.cr3, registers.paging_levels());
+        let space = call.registers.address_space(machine.memory());
         space.read_u64(jiffies).unwrap()
     };
     let first = now(&machine);
@@ -208,7 +204,7 @@ fn a_watch_tells_who_stored_what_each_time_its_condition_holds() {
         width: Width::Eight,
         when: When::Changed,
         every: 1,
-        now: first,
+        current: first,
     };
     let watch = machine.watch(jiffies, spec).unwrap();
     let later = machine
@@ -256,7 +252,7 @@ fn an_address_of_a_program_is_no_place_to_watch() {
         width: Width::One,
         when: When::Stored,
         every: 1,
-        now: 0,
+        current: 0,
     };
     for at in [0x40_0000, u64::MAX] {
         let error = machine.watch(GuestVirt(at), spec).unwrap_err();
@@ -289,8 +285,8 @@ fn the_same_seed_is_the_same_execution_under_host_load() {
     let run = |seed: u64, load: usize| {
         let _load = Load::start(load);
         let mut configuration = config(kernel.clone(), "1n2l2c1t", &program);
-        configuration.seed = seed;
-        "printk.time=1".clone_into(&mut configuration.cmdline);
+        configuration.machine.seed = seed;
+        "printk.time=1".clone_into(&mut configuration.machine.cmdline);
         execution(TcgMachine::launch(&configuration).unwrap())
     };
     let quiet = run(7, 0);
@@ -316,7 +312,7 @@ fn execution(mut machine: TcgMachine) -> Execution {
         match next(&mut machine) {
             Event::Call(call) => {
                 let registers = call.registers;
-                let space = AddressSpace::new(machine.memory(), registers.cr3, registers.paging_levels());
+                let space = registers.address_space(machine.memory());
                 calls.push((registers, space.read_u64(call.buffer).unwrap()));
                 machine.resume().unwrap();
             }

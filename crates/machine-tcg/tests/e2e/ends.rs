@@ -61,7 +61,7 @@ fn a_guest_that_never_answers_meets_the_deadline_and_can_be_killed() {
 }
 
 #[test]
-fn qemus_death_is_told_in_every_state() {
+fn qemus_death_is_reported_in_every_state() {
     let Some(kernel) = kernel() else { return };
     let program = Program::default().call_and_print(b"", 1).spin();
     let check = |running: bool| {
@@ -99,7 +99,7 @@ fn a_machine_that_qemu_refuses_does_not_launch() {
     let program = Program::default().spin();
     let check = |kernel: &Path, qemu: Option<&str>| {
         let mut configuration = config(kernel.to_owned(), "1n1l1c1t", &program);
-        configuration.qemu = qemu.map(Into::into);
+        configuration.options.qemu = qemu.map(Into::into);
         TcgMachine::launch(&configuration).unwrap_err()
     };
     let error = check(Path::new("/etc/passwd"), None);

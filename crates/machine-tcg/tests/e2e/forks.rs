@@ -4,12 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use guestmem::AddressSpace;
-use machine::{Call, Event, ExitReason, Machine, MachineError};
-use schedrig_machine_tcg::{ForkError, Saved, SavedError, TcgConfig, TcgMachine};
+use machine::{Backend, Call, Event, ExitReason, ForkError, Machine, MachineError, OpenError};
+use schedrig_machine_tcg::{Saved, SavedError, TcgBackend, TcgConfig, TcgForkError, TcgMachine, TcgOptions};
 
 use crate::program::Program;
-use crate::support::{config, console, kernel, launch, next, next_call};
+use crate::support::{PATIENCE, config, console, kernel, launch, next, next_call};
 
 /// Prints, calls once to be saved in, prints the answer, then calls with the time stamp counter, and ends.
 fn program() -> Program {
@@ -39,8 +38,7 @@ fn fork(config: &TcgConfig, saved: &Saved, call: &Call) -> Traces {
         call,
         "the fork begins in the original's call"
     );
-    let levels = call.registers.paging_levels();
-    let space = AddressSpace::new(machine.memory(), call.registers.cr3, levels);
+    let space = call.registers.address_space(machine.memory());
     let mut request = [0; 4];
     space.read(call.buffer, &mut request).unwrap();
     assert_eq!(&request, b"ping", "with what was in the buffer");
@@ -103,11 +101,11 @@ fn a_damaged_save_is_an_error_that_names_the_file() {
         for damaged in [flipped, bytes[..bytes.len() / 2].to_vec(), Vec::new()] {
             fs::write(path(name), &damaged).unwrap();
             let forked = Saved::open(directory.path())
-                .map_err(ForkError::from)
+                .map_err(TcgForkError::from)
                 .and_then(|saved| TcgMachine::fork(&config, &saved));
             let error = forked.err().unwrap();
             assert!(
-                matches!(error, ForkError::Saved(SavedError::Damaged { .. })),
+                matches!(error, TcgForkError::Saved(SavedError::Damaged { .. })),
                 "{error}"
             );
             assert!(
@@ -126,6 +124,50 @@ fn a_damaged_save_is_an_error_that_names_the_file() {
     // Whoever has it open has all of it.
     fork(&config, &saved, &call);
     assert!(started.elapsed() < Duration::from_secs(60));
+}
+
+/// What `schedrig` does with any backend: boot, save, open, fork; and damage of a save is told apart.
+#[test]
+fn the_backend_boots_saves_opens_and_forks() {
+    let Some(kernel) = kernel() else { return };
+    let config = config(kernel, "1n1l2c1t", &program()).machine;
+    let backend: &dyn Backend = &TcgBackend::new(TcgOptions::default());
+    let identity = backend.identity(&config).unwrap();
+    let facts: Vec<&str> = identity.facts.iter().map(|(name, _)| *name).collect();
+    assert_eq!(facts, ["recipe", "plugin", "shift"]);
+    assert_eq!(backend.probe().unwrap().version, identity.executor);
+
+    let directory = tempfile::tempdir().unwrap();
+    let mut machine = backend.boot(&config).unwrap();
+    machine.resume().unwrap();
+    let call = loop {
+        match machine.next(Instant::now() + PATIENCE).unwrap() {
+            Event::Console(_) => {}
+            Event::Call(call) => break call,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(
+        call.vcpu, None,
+        "one of two vCPUs, and QEMU does not report which"
+    );
+    assert!(backend.running().iter().any(|one| one.memory().is_ok()));
+    machine.save(directory.path()).unwrap();
+
+    let saved = backend.open(&config, directory.path()).unwrap();
+    let mut fork = saved.fork(9).unwrap();
+    fork.resume().unwrap();
+    assert!(matches!(fork.next(Instant::now()).unwrap(), Event::Console(_)));
+    assert_eq!(fork.next(Instant::now()).unwrap(), Event::Call(call));
+    fork.kill();
+
+    let ram = directory.path().join("ram");
+    fs::write(&ram, b"not RAM").unwrap();
+    let saved = backend.open(&config, directory.path()).unwrap();
+    assert!(matches!(saved.fork(9), Err(ForkError::Damaged(_))));
+    fs::remove_file(&ram).unwrap();
+    let opened = backend.open(&config, directory.path());
+    assert!(matches!(opened, Err(OpenError::Damaged { .. })), "{opened:?}");
 }
 
 #[test]

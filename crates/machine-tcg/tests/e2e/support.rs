@@ -4,15 +4,16 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use machine::{Call, Event, Machine};
-use schedrig_machine_tcg::{TcgConfig, TcgMachine};
+use machine::registers::x86_64;
+use machine::{Call, Event, Machine, MachineConfig, Registers};
+use schedrig_machine_tcg::{TcgConfig, TcgMachine, TcgOptions};
 
 use crate::program::Program;
 
 /// More host time than any of these runs takes on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(480);
 
-/// Words that shorten a boot and change nothing that is tested here.
+/// Kernel arguments that shorten a boot and change nothing that is tested here.
 const BOOT_TRIMS: &str =
     "quiet cryptomgr.notests mitigations=off random.trust_cpu=on tsc=reliable no_timer_check audit=0";
 
@@ -32,14 +33,15 @@ pub(crate) fn kernel() -> Option<PathBuf> {
 /// A machine of this shape whose init is `program`.
 pub(crate) fn config(kernel: PathBuf, topology: &str, program: &Program) -> TcgConfig {
     TcgConfig {
-        qemu: None,
-        topology: topology.parse().unwrap(),
-        memory_mib: 512,
-        kernel,
-        initrd: program.initramfs(),
-        cmdline: BOOT_TRIMS.to_owned(),
-        seed: 7,
-        shift: None,
+        machine: MachineConfig {
+            topology: topology.parse().unwrap(),
+            memory_mib: 512,
+            kernel,
+            initrd: program.initramfs(),
+            cmdline: BOOT_TRIMS.to_owned(),
+            seed: 7,
+        },
+        options: TcgOptions::default(),
     }
 }
 
@@ -65,6 +67,12 @@ pub(crate) fn next_call(machine: &mut TcgMachine) -> Call {
         Event::Call(call) => call,
         other => panic!("{other:?} instead of a call; console:\n{}", console(machine)),
     }
+}
+
+/// The registers of this backend's guests.
+pub(crate) fn x86(registers: &Registers) -> &x86_64::Registers {
+    let Registers::X86_64(registers) = registers;
+    registers
 }
 
 /// The console so far.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use guestmem::{AddressSpace, GuestVirt};
+use guestmem::GuestVirt;
 use kimage::KernelImage;
 use machine::{Event, ExitReason, HookSpec, Machine, Registers};
 use spec::Topology;
@@ -69,13 +69,10 @@ fn a_machine_with_64_cpus_boots() {
 fn set_timer_period(machine: &TcgMachine, lapic_timer_period: GuestVirt, at_start_kernel: &Registers) {
     /// QEMU's APIC timer runs at 1 GHz, and the tests' kernels have `CONFIG_HZ=250`.
     const NS_PER_JIFFY: u32 = 1_000_000_000 / 250;
-    AddressSpace::new(
-        machine.memory(),
-        at_start_kernel.cr3,
-        at_start_kernel.paging_levels(),
-    )
-    .write(lapic_timer_period, &NS_PER_JIFFY.to_le_bytes())
-    .unwrap();
+    let space = at_start_kernel.address_space(machine.memory());
+    space
+        .write(lapic_timer_period, &NS_PER_JIFFY.to_le_bytes())
+        .unwrap();
 }
 
 /// What sysfs has to say about `topology`: file by file.

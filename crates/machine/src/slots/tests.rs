@@ -165,7 +165,7 @@ fn warnings_are_the_processes_and_bounded() {
     assert!(!once(&Slots::default(), "of this test"));
     let warned = Warned::new();
     let count = (0..2000).filter(|number| warned.first("many", *number)).count();
-    assert_eq!(count, MOST_WARNED);
+    assert_eq!(count, MAX_WARNED);
 }
 
 /// B9: who sees that any is armed sees its request, and its tag.

@@ -104,8 +104,8 @@ fn what_is_not_here_as_it_was_is_said_before_any_machine_starts() {
     refuse(&without, "does not hold what it takes");
 
     let mut newer = record.clone();
-    newer.replay_inputs.as_mut().unwrap().manifest.qemu = "12.0.0".into();
-    refuse(&newer, "QEMU: recorded 12.0.0, here 10");
+    newer.replay_inputs.as_mut().unwrap().manifest.executor = "QEMU 12.0.0".into();
+    refuse(&newer, "executor: recorded QEMU 12.0.0, here QEMU 10");
     let anyway = ReplayOptions {
         anyway: true,
         ..ReplayOptions::default()

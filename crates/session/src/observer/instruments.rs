@@ -176,17 +176,18 @@ impl RawHit {
 
     /// Which of the kernel's CPUs it was.
     pub(crate) fn cpu(&self, kernel: &GuestKernel<'_>) -> Option<u32> {
-        let base = match self {
-            RawHit::Hook(hit) => hit.registers.per_cpu_base(),
-            RawHit::Watch(hit) => hit.per_cpu_base,
+        let (vcpu, base) = match self {
+            RawHit::Hook(hit) => (hit.vcpu, hit.registers.per_cpu_base()),
+            RawHit::Watch(hit) => (hit.vcpu, hit.per_cpu_base),
         };
-        kernel.cpu_of_base(base?)
+        let by_base = || kernel.cpu_of_base(base?);
+        vcpu.map(|vcpu| vcpu.0).or_else(by_base)
     }
 
     /// The first six arguments, of a call.
     pub(crate) fn arguments(&self) -> [u64; 6] {
         match self {
-            RawHit::Hook(hit) => std::array::from_fn(|n| hit.registers.argument(n).unwrap_or(0)),
+            RawHit::Hook(hit) => hit.registers.arguments(),
             RawHit::Watch(_) => [0; 6],
         }
     }

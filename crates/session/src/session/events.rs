@@ -8,7 +8,6 @@ use spec::{GuestTime, Nanos};
 use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
 
 use super::describe::{describe, describe_end, ended, machine_died, mismatch, show};
-use super::requests::address_space;
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
 use crate::exchange::{self, ExchangeError};
@@ -22,7 +21,10 @@ impl Session {
         let boot = self.limits.boot;
         match self.wait("the kernel boots", boot)? {
             Request::Hello(hello) if hello.protocol == PROTOCOL_VERSION => {
-                self.agent = self.pending.as_ref().map(|call| address_space(&call.registers));
+                self.agent = self
+                    .pending
+                    .as_ref()
+                    .map(|call| call.registers.address_space_id());
                 self.advance_clock(hello.at);
                 let (release, cpus) = (hello.release.clone(), hello.cpus);
                 self.happened(EventKind::Booted { release, cpus });

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use introspect::{DebugInfo, Function, GuestKernel, Query};
-use machine::{HookHit, HookId, HookSpec, Instrument, WatchId, WatchSpec, When, Width};
+use machine::{
+    Ability, HookHit, HookId, HookSpec, Instrument, MachineError, Requirement, WatchId, WatchSpec, When,
+    Width,
+};
 use observe::KernelVar;
 use record::{End, Snapshot, Step, Tag};
 use spec::{GuestTime, Nanos};
@@ -118,12 +121,13 @@ impl Session {
         when: When,
         act: HitAction,
     ) -> Result<WatchId, InstrumentError> {
-        let now = place.read(&self.kernel()?)?;
+        self.require("a watch", Ability::Watches(1))?;
+        let current = place.read(&self.kernel()?)?;
         let spec = WatchSpec {
             width: width(place),
             when,
             every: u64::from(!matches!(act, HitAction::Count)),
-            now,
+            current,
         };
         let watch = self.machine.watch(place.at, spec)?;
         let owner = Owner::User {
@@ -147,6 +151,7 @@ impl Session {
         only: HitFilter,
         act: HitAction,
     ) -> Result<HookId, InstrumentError> {
+        self.require("a hook", Ability::LateHooks)?;
         let found = Function::find(&self.kernel()?, function)?;
         if let HitFilter::Argument(wanted, _) = &only {
             let there = found.parameters(&self.kernel()?);
@@ -170,6 +175,16 @@ impl Session {
         };
         self.observer.instruments.add(Instrument::Hook(hook), owner);
         Ok(hook)
+    }
+
+    fn require(&self, of: &'static str, ability: Ability) -> Result<(), InstrumentError> {
+        let requirement = Requirement {
+            of,
+            ability,
+            otherwise: "choose another backend",
+        };
+        let required = self.machine.caps().require(&[requirement]);
+        Ok(required.map_err(MachineError::from)?)
     }
 
     /// How often a hook or a watch was hit.
@@ -228,7 +243,7 @@ impl Session {
                         width: width(&place),
                         when: FailureDetector::when(),
                         every: 1,
-                        now,
+                        current: now,
                     };
                     self.machine.watch(place.at, spec).map(Instrument::Watch)
                 }

@@ -3,7 +3,7 @@
 //! None of them is trusted: a buffer must be the caller's own, a frame is checked whole, what is asked for is bounded, and
 //! what is refused is counted. Nobody but the agent speaks for the agent.
 
-use machine::{Call, Registers, When};
+use machine::{Call, When};
 use observe::dispatch::{Action, Dispatcher, Disposition, Evidence, LinkedKernel, Setup};
 use observe::{KernelVar, STORED_EVENTS, USER_WATCHES};
 use record::{End, EventKind, Observation, Tag, Value};
@@ -20,9 +20,6 @@ use crate::observer::HitAction;
 /// Bytes of a payload that the record has.
 const MOST_PAYLOAD: usize = 4096;
 
-/// What CR3 says beside the address of the tables: which of the processor's caches are meant.
-const NOT_ADDRESS: u64 = 0xfff0_0000_0000_0fff;
-
 /// What programs of the guest have done that is bounded.
 #[derive(Debug, Default)]
 pub(super) struct ProgramQuota {
@@ -35,16 +32,11 @@ pub(super) struct ProgramQuota {
     unreadable: u64,
 }
 
-/// The page tables that these registers name: no two processes have the same.
-pub(super) fn address_space(registers: &Registers) -> u64 {
-    registers.cr3 & !NOT_ADDRESS
-}
-
 impl Session {
     /// Is it the agent that calls? Before it has said so nobody else is there.
     pub(super) fn is_agents(&self, call: &Call) -> bool {
         self.agent
-            .is_none_or(|agent| agent == address_space(&call.registers))
+            .is_none_or(|agent| agent == call.registers.address_space_id())
     }
 
     /// Answers a program, and lets the guest run on.
@@ -134,7 +126,7 @@ impl Session {
                 let text = info.symbols.address_of("_text")?;
                 Some(LinkedKernel {
                     text,
-                    arch: kimage::Arch::X86_64,
+                    arch: info.arch(),
                 })
             }),
             build_id: info.map(|info| info.build_id),

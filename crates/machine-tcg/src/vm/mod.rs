@@ -1,0 +1,198 @@
+//! [`TcgMachine`]: the `Machine` on top of a launched QEMU.
+//!
+//! `state` has its life, `events` what it reports, `instruments` its hooks and watches, `registers` their values' names.
+
+mod events;
+mod instruments;
+mod registers;
+mod state;
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+use guestmem::{GuestVirt, PageTables, PhysMem};
+use machine::{
+    BackendKind, Caps, Event, ExitReason, ExitReport, HookId, HookSpec, Instrument, Machine, MachineError,
+    VcpuId, WatchId, WatchSpec,
+};
+use tcg_channel::{Cause, Command, Report};
+
+use crate::fork::{self, ForkCost, TcgForkError};
+use crate::launch::{LaunchError, Parts, launch};
+use crate::saved::{self, SaveError, Saved};
+use crate::{TcgConfig, memfd};
+use instruments::Kind;
+use state::State;
+
+/// A machine that QEMU's translator executes: deterministic, with any number of hooks and watches.
+#[derive(Debug)]
+pub struct TcgMachine {
+    parts: Parts,
+    state: State,
+    /// The vCPU of every report; `None` where there are several, since QEMU 10.0 does not report which one it is.
+    only_vcpu: Option<VcpuId>,
+    /// What each index names, removed hooks and watches included.
+    instruments: Vec<Kind>,
+    /// Bytes of this machine's own console that were reported as events.
+    console_reported: u64,
+    /// Events that have happened and were not returned yet.
+    pending: VecDeque<Event>,
+    /// The report that froze the machine last.
+    last_report: Option<Report>,
+    /// The last page tables that were reported: the kernel's code is read by them.
+    page_tables: Option<PageTables>,
+    /// A fork's original, and what the fork took.
+    origin: Option<(Saved, ForkCost)>,
+}
+
+/// The abilities of every machine of this backend.
+pub(crate) const CAPS: Caps = Caps {
+    backend: BackendKind::Tcg,
+    deterministic: true,
+    max_hooks: None,
+    late_hooks: true,
+    max_watches: None,
+    saves: true,
+};
+
+impl TcgMachine {
+    /// Starts QEMU and returns when the machine is built and frozen before its first instruction (the firmware's).
+    ///
+    /// # Errors
+    /// [`LaunchError`].
+    pub fn launch(config: &TcgConfig) -> Result<TcgMachine, LaunchError> {
+        Ok(TcgMachine::new(config, launch(config)?, None))
+    }
+
+    /// A new machine at the instant at which `saved` was saved: frozen, and hooks can be set. Its first `resume` queues the
+    /// original's console and call as events, and executes nothing. `config` is the original's but for the seed, which
+    /// decides what the fork draws at random.
+    ///
+    /// # Errors
+    /// [`TcgForkError`].
+    pub fn fork(config: &TcgConfig, saved: &Saved) -> Result<TcgMachine, TcgForkError> {
+        let (parts, cost) = fork::fork(config, saved)?;
+        Ok(TcgMachine::new(config, parts, Some((saved.clone(), cost))))
+    }
+
+    fn new(config: &TcgConfig, parts: Parts, origin: Option<(Saved, ForkCost)>) -> TcgMachine {
+        TcgMachine {
+            parts,
+            state: State::New,
+            only_vcpu: (config.machine.topology.cpus() == 1).then_some(VcpuId(0)),
+            instruments: Vec::new(),
+            console_reported: 0,
+            pending: VecDeque::new(),
+            last_report: None,
+            page_tables: None,
+            origin,
+        }
+    }
+
+    /// What this fork took, in host time; `None` for a machine that was booted.
+    pub fn fork_cost(&self) -> Option<ForkCost> {
+        self.origin.as_ref().map(|(_, cost)| *cost)
+    }
+
+    /// QEMU's process id, to look at it with other tools.
+    pub fn pid(&self) -> u32 {
+        self.parts.process.id()
+    }
+
+    fn send(&self, command: Command) -> Result<(), MachineError> {
+        self.parts
+            .link
+            .send(command)
+            .map_err(channel_error("send a command"))
+    }
+
+    fn save_into(&mut self, directory: &Path) -> Result<(), SaveError> {
+        let refused = |found| Err(SaveError::State { found });
+        match (&self.state, self.last_report) {
+            (State::Frozen, _) if self.origin.is_some() => refused("a fork"),
+            (State::Frozen, Some(call)) if call.cause == Cause::Call && self.pending.is_empty() => {
+                saved::save(&mut self.parts, &call, directory)
+            }
+            _ => refused(self.state.name()),
+        }
+    }
+}
+
+impl Machine for TcgMachine {
+    fn caps(&self) -> Caps {
+        CAPS
+    }
+
+    fn memory(&self) -> &dyn PhysMem {
+        &self.parts.ram
+    }
+
+    fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {
+        self.set_hook(at, spec)
+    }
+
+    fn watch(&mut self, at: GuestVirt, spec: WatchSpec) -> Result<WatchId, MachineError> {
+        self.set_watch(at, spec)
+    }
+
+    fn remove(&mut self, which: Instrument) -> Result<(), MachineError> {
+        self.remove_instrument(which)
+    }
+
+    fn hits(&mut self, which: Instrument) -> Result<u64, MachineError> {
+        self.count(which)
+    }
+
+    fn next(&mut self, deadline: Instant) -> Result<Event, MachineError> {
+        self.next_event(deadline)
+    }
+
+    fn resume(&mut self) -> Result<(), MachineError> {
+        self.state.require_frozen("resume")?;
+        if !self.pending.is_empty() {
+            return Err(self.state.refuse("resume", "frozen, with all its events taken,"));
+        }
+        if matches!(self.state, State::New) && self.origin.is_some() {
+            return self.replay_origin();
+        }
+        self.send(Command::Resume)?;
+        self.state = State::Running;
+        Ok(())
+    }
+
+    fn console(&self) -> Result<Vec<u8>, MachineError> {
+        let inherited = self.origin.as_ref().map_or(&[][..], |(saved, _)| saved.console());
+        let own = memfd::content(&self.parts.console).map_err(MachineError::Console)?;
+        Ok([inherited, &own].concat())
+    }
+
+    fn save(mut self: Box<Self>, into: &Path) -> Result<(), MachineError> {
+        let saved = self.save_into(into);
+        self.parts.process.end();
+        saved.map_err(|error| MachineError::Save(Box::new(error)))
+    }
+
+    fn kill(mut self: Box<Self>) -> ExitReport {
+        let reason = match &self.state {
+            State::Ended(reason) => reason.clone(),
+            _ => match self.parts.process.ended() {
+                Ok(Some(status)) => self.end(Some(status)),
+                _ => {
+                    self.parts.process.end();
+                    ExitReason::Killed
+                }
+            },
+        };
+        let console = self.console().unwrap_or_else(|error| {
+            tracing::warn!(%error, "the console of a machine that has ended cannot be read");
+            Vec::new()
+        });
+        ExitReport { reason, console }
+    }
+}
+
+fn channel_error(doing: &'static str) -> impl Fn(io::Error) -> MachineError {
+    move |source| MachineError::Channel { doing, source }
+}

@@ -1,0 +1,152 @@
+//! One execution: the guest is prepared, the body runs, the evidence is taken.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use record::{Evidence, Expectation, Step};
+use session::{Observed, ScriptPlayer, Session, chain};
+
+use super::RunSpec;
+use crate::kernel::PreparedKernel;
+use crate::scheduler::PreparedScheduler;
+use crate::{Outcome, Rig};
+
+/// What decides the steps of a run.
+pub(crate) enum RunBody<'r, F> {
+    /// A test's code.
+    Test(F),
+    /// A record's script; the run is judged by the record's expectations.
+    Script(&'r ScriptPlayer, &'r [Expectation]),
+}
+
+/// What an execution left for the record.
+pub(crate) struct Executed {
+    pub(crate) evidence: Evidence,
+    pub(crate) expectations: Vec<Expectation>,
+    pub(crate) script: Vec<Step>,
+    pub(crate) observed: Observed,
+}
+
+impl Executed {
+    /// Of a machine that did not boot: its evidence, judged by the default expectations.
+    pub(crate) fn without_a_body(evidence: Evidence) -> Executed {
+        Executed {
+            evidence,
+            expectations: Expectation::defaults(),
+            script: Vec::new(),
+            observed: Observed::default(),
+        }
+    }
+}
+
+/// Prepares the guest, executes the body, and takes the evidence.
+pub(crate) fn execute<F>(
+    mut session: Session,
+    spec: &RunSpec,
+    seed: u64,
+    kernel: &Arc<PreparedKernel>,
+    scheduler: Option<&PreparedScheduler>,
+    body: RunBody<'_, F>,
+) -> Executed
+where
+    F: FnOnce(&mut Rig) -> Outcome,
+{
+    match kernel.debug_info() {
+        Ok(info) => {
+            session.set_debug_info(info);
+            if spec.monitor {
+                session.monitor();
+            }
+        }
+        // Every query will be answered with this error.
+        Err(error) => tracing::debug!(%error, "no debug info"),
+    }
+    let ready = prepare_guest(&mut session, seed, kernel, scheduler);
+    for query in &spec.queries {
+        if let Some(at) = query.at {
+            session.query_at(at, query.query.clone());
+        }
+    }
+    if let Err(error) = session.snapshots(spec.snapshots) {
+        tracing::warn!(%error, "no snapshots at times");
+    }
+    session.begin_script();
+    let (mut session, expectations) = match body {
+        RunBody::Test(body) => execute_test(session, spec, kernel, ready, body),
+        RunBody::Script(player, expectations) => {
+            // What went wrong before the body began made it give up, and that is the script's only step.
+            player.play(&mut session);
+            (session, expectations.to_vec())
+        }
+    };
+    let script = session.take_script();
+    for query in spec.queries.iter().filter(|query| query.at.is_none()) {
+        session.observe(&query.query);
+    }
+    if session.caught() == 0 {
+        // For the case that a check fails which nothing in the kernel has told of.
+        session.found("end", "a check failed: this is how the run ended".to_owned());
+    }
+    if session.scheduler_runs() {
+        // Its exit status is evidence; that it could not be stopped shows in the machine's end.
+        let _ = session.stop_scheduler();
+    }
+    let (evidence, observed) = session.finish_observed();
+    Executed {
+        evidence,
+        expectations,
+        script,
+        observed,
+    }
+}
+
+fn execute_test(
+    session: Session,
+    spec: &RunSpec,
+    kernel: &Arc<PreparedKernel>,
+    ready: Result<(), session::SessionError>,
+    body: impl FnOnce(&mut Rig) -> Outcome,
+) -> (Session, Vec<Expectation>) {
+    let mut rig = Rig::new(session, spec.topology, Arc::clone(kernel));
+    let outcome = match ready {
+        Err(error) => Err(error.into()),
+        Ok(()) => catch_unwind(AssertUnwindSafe(|| body(&mut rig)))
+            .unwrap_or_else(|panic| Err(panic_text(panic.as_ref()).into())),
+    };
+    let (mut session, overrides) = rig.into_parts();
+    if let Err(error) = outcome {
+        session.gave_up(chain(error.as_ref()));
+    }
+    (session, overrides.expectations())
+}
+
+fn prepare_guest(
+    session: &mut Session,
+    seed: u64,
+    kernel: &PreparedKernel,
+    scheduler: Option<&PreparedScheduler>,
+) -> Result<(), session::SessionError> {
+    session.seed(seed)?;
+    let Some(PreparedScheduler { program, plan }) = scheduler else {
+        return Ok(());
+    };
+    if let Some(config) = &kernel.config {
+        // libbpf resolves `__kconfig` externs from it.
+        session.put_file(
+            &format!("/boot/config-{}", kernel.files.release),
+            0o644,
+            config.as_bytes(),
+        )?;
+    }
+    session.put_program(program)?;
+    let argv = [vec![program.guest_path.clone()], plan.args.clone()].concat();
+    session.start_scheduler(argv)
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or(panic.downcast_ref::<&str>().copied());
+    format!("panicked: {}", text.unwrap_or("no message"))
+}

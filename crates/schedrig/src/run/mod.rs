@@ -1,0 +1,7 @@
+//! One run: its specification, and its execution.
+
+mod execute;
+mod spec;
+
+pub(crate) use execute::{Executed, RunBody, execute};
+pub use spec::{Keep, RunSpec, TimedQuery, default_records_dir};

@@ -1,0 +1,208 @@
+//! What a run is asked to be.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use etcetera::BaseStrategy as _;
+use introspect::Query;
+use machine::{Ability, Requirement};
+use session::Limits;
+use spec::{Nanos, Topology};
+
+use crate::kernel::DEFAULT_KERNEL;
+use crate::scheduler::SchedulerSpec;
+use crate::{KernelRequest, RigError};
+
+/// Everything that decides a run, and where its record goes.
+#[derive(Clone)]
+pub struct RunSpec {
+    /// The run's name, in the report and in the record's directory name.
+    pub name: String,
+    /// The machine's shape.
+    pub topology: Topology,
+    /// Guest RAM in MiB; `None` = by the number of CPUs.
+    pub memory_mib: Option<u32>,
+    /// Which kernel.
+    pub kernel: KernelRequest,
+    /// Which scheduler; a program is started before the body.
+    pub scheduler: SchedulerSpec,
+    /// The seed: another one gives another execution.
+    pub seed: u64,
+    /// An instruction takes 2^shift ns of guest time; `None` = by the number of CPUs. Only of the backend `tcg`.
+    pub shift: Option<u8>,
+    /// Kernel arguments beside the rig's own; later arguments win.
+    pub kernel_args: String,
+    /// How long things may take.
+    pub limits: Limits,
+    /// QEMU's program; `None` = on the search path. Only of the backend `tcg`.
+    pub qemu: Option<PathBuf>,
+    /// The directory in which the record is kept.
+    pub records: PathBuf,
+    /// Which records are kept.
+    pub keep: Keep,
+    /// The directory of saved machines; `None` = the user's cache.
+    pub saves: Option<PathBuf>,
+    /// From the second run of a machine in this process on, makes the next fork of the same seed while this run goes on.
+    /// Changes no result.
+    pub warm: bool,
+    /// Queries to the guest's kernel, and when each is answered.
+    pub queries: Vec<TimedQuery>,
+    /// Snapshots that are taken while the workers run for the first time, evenly over that time.
+    pub snapshots: usize,
+    /// Samples the runqueues, and judges the samples by [`Expectation::WorkConserving`] and [`Expectation::CpusAdvance`].
+    pub monitor: bool,
+    /// Executes a run that failed again, to record the calls that led to the failure.
+    pub auto_repro: bool,
+    /// The command that replays the run of a seed, for the report.
+    pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
+}
+
+/// A query to the guest's kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimedQuery {
+    /// How long the workers have run then, in all windows together; `None` = when the test's body is done.
+    pub at: Option<Nanos>,
+    /// The query.
+    pub query: Query,
+}
+
+/// Which records are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// All.
+    All,
+    /// Those of runs that did not pass and were not skipped.
+    Failures,
+    /// None.
+    None,
+}
+
+impl RunSpec {
+    /// A run with the defaults: the newest packaged kernel, EEVDF, seed 1.
+    pub fn new(name: &str, topology: Topology) -> Result<RunSpec, RigError> {
+        Ok(RunSpec {
+            name: name.to_owned(),
+            topology,
+            memory_mib: None,
+            kernel: DEFAULT_KERNEL
+                .parse()
+                .map_err(|source: kstore::RequestError| RigError::Kernel {
+                    request: DEFAULT_KERNEL.to_owned(),
+                    source: source.into(),
+                })?,
+            scheduler: SchedulerSpec::Eevdf,
+            seed: 1,
+            shift: None,
+            kernel_args: String::new(),
+            limits: Limits::default(),
+            qemu: None,
+            records: default_records_dir()?,
+            keep: Keep::All,
+            saves: None,
+            warm: false,
+            queries: Vec::new(),
+            snapshots: 0,
+            monitor: true,
+            auto_repro: true,
+            replay: Arc::new(|_| String::new()),
+        })
+    }
+
+    /// What this run requires of its backend, whatever its body does.
+    pub(crate) fn requirements(&self) -> Vec<Requirement> {
+        let mut requirements = vec![
+            Requirement {
+                of: "a run",
+                ability: Ability::Saves,
+                otherwise: "choose a backend that saves machines: every run is a fork of a saved one",
+            },
+            Requirement {
+                of: "the clock of the guest",
+                ability: Ability::Hooks(1),
+                otherwise: "choose a backend that has hooks",
+            },
+        ];
+        if self.snapshots > 0 {
+            requirements.push(Requirement {
+                of: "--snapshots",
+                ability: Ability::LateHooks,
+                otherwise: "leave it out, or choose another backend",
+            });
+        }
+        if self.auto_repro {
+            requirements.push(Requirement {
+                of: "auto-repro",
+                ability: Ability::Determinism,
+                otherwise: "give --no-auto-repro (`auto_repro = false`), or choose another backend",
+            });
+        }
+        requirements
+    }
+
+    /// RAM of the machine in MiB.
+    pub fn effective_memory_mib(&self) -> u32 {
+        // A kernel spends some MiB on each possible CPU: per-CPU areas, trace buffers, BPF allocator caches.
+        self.memory_mib.unwrap_or(512 + 8 * self.topology.cpus())
+    }
+}
+
+/// Where records are kept: `SCHEDRIG_RECORDS`, else `schedrig/records` in the XDG state directory.
+pub fn default_records_dir() -> Result<PathBuf, RigError> {
+    if let Some(directory) = std::env::var_os("SCHEDRIG_RECORDS") {
+        return Ok(directory.into());
+    }
+    let base = etcetera::choose_base_strategy().map_err(|_| RigError::NoHome)?;
+    let state = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Ok(state.join("schedrig").join("records"))
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::FakeBackend;
+
+    use super::*;
+
+    fn refused(caps: machine::Caps, change: impl FnOnce(&mut RunSpec)) -> Option<String> {
+        let mut spec = RunSpec::new("a-run", "1n1l2c1t".parse().unwrap()).unwrap();
+        change(&mut spec);
+        let required = caps.require(&spec.requirements());
+        required.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_run_requires_what_it_is_asked_for_and_no_more() {
+        use machine::Caps;
+        let all = FakeBackend::ALL;
+        let check = |caps: Caps, needs: &str, change: fn(&mut RunSpec), without: Option<fn(&mut RunSpec)>| {
+            assert_eq!(refused(all, change), None);
+            let error = refused(caps, change).unwrap();
+            assert!(error.starts_with(needs), "{error}");
+            if let Some(without) = without {
+                assert_eq!(refused(caps, without), None, "{needs}");
+            }
+        };
+        check(
+            Caps { saves: false, ..all },
+            "a run needs saved machines",
+            |_| {},
+            None,
+        );
+        let no_hooks = Caps {
+            max_hooks: Some(0),
+            ..all
+        };
+        check(no_hooks, "the clock of the guest needs a hook", |_| {}, None);
+        let no_late_hooks = Caps {
+            late_hooks: false,
+            ..all
+        };
+        let snapshots: fn(&mut RunSpec) = |spec| spec.snapshots = 3;
+        check(no_late_hooks, "--snapshots needs hooks", snapshots, Some(|_| {}));
+        let random = Caps {
+            deterministic: false,
+            ..all
+        };
+        let without: fn(&mut RunSpec) = |spec| spec.auto_repro = false;
+        check(random, "auto-repro needs a deterministic", |_| {}, Some(without));
+    }
+}

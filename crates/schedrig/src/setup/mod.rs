@@ -1,0 +1,216 @@
+//! What all runs of one specification share: backend, kernel, scheduler, and the saved machine that they fork.
+//!
+//! `manifest` says which machine that is, `execution` makes one run of it and its record.
+
+mod execution;
+mod manifest;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use machine::{Ability, Backend, Identity, MachineConfig, Requirement};
+use record::{Manifest, Record, Verdict};
+use session::Program;
+
+use crate::fork_source::{BOOT_SEED, ForkSource};
+use crate::kernel::PreparedKernel;
+use crate::run::{Keep, RunBody, RunSpec};
+use crate::scheduler::PreparedScheduler;
+use crate::{Outcome, Progress, Rig, RigError, backend};
+
+/// Runs of one specification, made ready once. Runs may be made from several threads at a time.
+pub struct Setup {
+    pub(crate) spec: RunSpec,
+    backend: Arc<dyn Backend>,
+    /// The backend's part of the manifest.
+    identity: Identity,
+    kernel: Arc<PreparedKernel>,
+    scheduler: Option<PreparedScheduler>,
+    manifest: Manifest,
+    fork_source: Arc<ForkSource>,
+}
+
+/// A run that is over.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its evidence and judgement.
+    pub record: Record,
+    /// The record's directory; `None` if it is not kept ([`RunSpec::keep`]).
+    pub place: Option<PathBuf>,
+}
+
+impl Setup {
+    /// Checks that the backend can do what is asked, and finds the kernel and the scheduler's program. Boots nothing yet.
+    ///
+    /// # Errors
+    /// [`RigError::Lacks`] where the backend cannot, before anything else; [`RigError`] for what is missing.
+    pub fn new(spec: RunSpec, progress: &mut dyn FnMut(Progress)) -> Result<Setup, RigError> {
+        let backend = backend::of_run(&spec);
+        Setup::on(backend, spec, None, progress)
+    }
+
+    /// The same on a backend of the caller's choice, and with the scheduler's program where it was read already.
+    pub(crate) fn on(
+        backend: Arc<dyn Backend>,
+        spec: RunSpec,
+        program: Option<Program>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Setup, RigError> {
+        backend.caps().require(&spec.requirements())?;
+        let program = match program {
+            Some(program) => Some(program),
+            None => spec.scheduler.read()?,
+        };
+        let kernel = PreparedKernel::resolve(&spec.kernel, &mut |step| progress(Progress::Kernel(step)))?;
+        let scheduler = PreparedScheduler::prepare(&spec.scheduler, program, &kernel)?;
+        let config = MachineConfig {
+            topology: spec.topology,
+            memory_mib: spec.effective_memory_mib(),
+            kernel: kernel.boot.clone(),
+            initrd: session::initrd()?,
+            cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
+            seed: BOOT_SEED,
+        };
+        let identity = backend.identity(&config)?;
+        let manifest = manifest::of(&identity, &config, &kernel);
+        let store = match &spec.saves {
+            Some(directory) => saves::Store::open(directory)?,
+            None => saves::Store::open_default()?,
+        };
+        let fork_source = ForkSource::of(&backend, config, kernel.clock, manifest.clone(), store)?;
+        Ok(Setup {
+            spec,
+            backend,
+            identity,
+            kernel,
+            scheduler,
+            manifest,
+            fork_source,
+        })
+    }
+
+    /// Checks that the backend makes the same execution each time, which `of` needs.
+    ///
+    /// # Errors
+    /// [`RigError::Lacks`].
+    pub fn require_determinism(&self, of: &'static str) -> Result<(), RigError> {
+        Ok(self.backend.caps().require(&[Requirement {
+            of,
+            ability: Ability::Determinism,
+            otherwise: "choose a deterministic backend",
+        }])?)
+    }
+
+    /// Everything that decides the machine up to the agent's first call.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Boots and saves the machine if there is no save of it; otherwise the first run does. A machine that does not boot is
+    /// no error here: it is the evidence of each run.
+    ///
+    /// # Errors
+    /// [`RigError`] where it cannot be saved.
+    pub fn ready(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
+        self.fork_source.ready(self.spec.limits, progress)
+    }
+
+    /// Makes the fork for a seed in the background. Changes no result. Does nothing before the first run.
+    pub fn prepare(&self, seed: u64) {
+        self.fork_source.prepare(seed);
+    }
+
+    /// Makes a run: forks the machine (which is booted first if there is no save of it), starts the scheduler, executes
+    /// `body`, judges, keeps the record. A body that fails or panics, a scheduler that does not start and a guest that dies
+    /// are evidence in the record. A run that failed is executed again, to record the calls that led to the failure
+    /// ([`RunSpec::auto_repro`]).
+    ///
+    /// # Errors
+    /// [`RigError`] where there is no run to judge, or its record cannot be kept.
+    pub fn run(
+        &self,
+        seed: u64,
+        progress: &mut dyn FnMut(Progress),
+        body: impl FnOnce(&mut Rig) -> Outcome,
+    ) -> Result<Finished, RigError> {
+        let (mut record, sites) = self.make(seed, progress, RunBody::Test(body), Vec::new())?;
+        if self.spec.auto_repro
+            && record.verdict() == Verdict::Fail
+            && let Some(sites) = sites
+        {
+            progress(Progress::Tracing);
+            record.repro = Some(self.trace(&record, &sites, progress));
+        }
+        self.keep(record)
+    }
+
+    /// Keeps the record, if [`RunSpec::keep`] says so.
+    pub(crate) fn keep(&self, record: Record) -> Result<Finished, RigError> {
+        let passed = record.verdict() <= Verdict::Pass;
+        let place = match self.spec.keep {
+            Keep::None => None,
+            Keep::Failures if passed => None,
+            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)?),
+        };
+        Ok(Finished { record, place })
+    }
+}
+
+/// Makes one run, as [`Setup::run`] does.
+///
+/// # Errors
+/// [`RigError`] where there is no run to judge, or its record cannot be kept.
+pub fn run(
+    spec: &RunSpec,
+    progress: &mut dyn FnMut(Progress),
+    body: impl FnOnce(&mut Rig) -> Outcome,
+) -> Result<Finished, RigError> {
+    Setup::new(spec.clone(), progress)?.run(spec.seed, progress, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use machine::{Caps, LacksAbility};
+    use testkit::FakeBackend;
+
+    use super::*;
+
+    /// A backend that cannot do what is asked is refused before a kernel is looked for, let alone a machine booted.
+    #[test]
+    fn a_backend_that_lacks_an_ability_is_refused_before_anything_starts() {
+        let check = |caps: Caps, change: fn(&mut RunSpec), needed: Ability| {
+            let mut spec = RunSpec::new("a-run", "1n1l2c1t".parse().unwrap()).unwrap();
+            spec.kernel = "path:/no/such/kernel".parse().unwrap();
+            change(&mut spec);
+            let backend = FakeBackend::new(caps, []);
+            let steps = Mutex::new(0);
+            let setup = Setup::on(Arc::new(backend.clone()), spec, None, &mut |_| {
+                *steps.lock().unwrap() += 1;
+            });
+            let Err(RigError::Lacks(LacksAbility { needed: found, .. })) = setup else {
+                panic!("{needed}: {:?}", setup.err());
+            };
+            assert_eq!(found, needed);
+            assert_eq!((backend.made(), steps.into_inner().unwrap()), (0, 0), "{needed}");
+        };
+        let all = FakeBackend::ALL;
+        check(Caps { saves: false, ..all }, |_| {}, Ability::Saves);
+        let caps = Caps {
+            deterministic: false,
+            ..all
+        };
+        check(caps, |_| {}, Ability::Determinism);
+        let caps = Caps {
+            late_hooks: false,
+            ..all
+        };
+        check(caps, |spec| spec.snapshots = 1, Ability::LateHooks);
+        let caps = Caps {
+            max_hooks: Some(0),
+            ..all
+        };
+        check(caps, |_| {}, Ability::Hooks(1));
+    }
+}
