@@ -5,9 +5,9 @@ use std::sync::Arc;
 use introspect::{DebugInfo, Function, GuestKernel, Query};
 use machine::{HookHit, HookId, HookSpec, Instrument, WatchId, WatchSpec, When, Width};
 use observe::KernelVar;
-use record::{End, Snapshot, Step, Tag};
+use record::{End, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
-use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest};
+use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
 use crate::observer::{
@@ -54,15 +54,12 @@ impl Session {
         self.observer.observe(self.machine.memory(), self.now, query);
     }
 
-    /// Reads or writes the guest's kernel as it stands now. What was done is told among the observations, and a write is a
-    /// step of the script.
+    /// Reads or writes the guest's kernel as it stands now, and adds what was done to the observations. A write of a test is
+    /// an op ([`Session::apply`]), so that a replay does it again; this is for reads.
     ///
     /// # Errors
     /// [`LookError`] where the kernel is not found; a batch that is refused is a reply.
     pub fn kernel_op(&mut self, request: &KernelOpRequest) -> Result<KernelOpReply, LookError> {
-        if request.direction == Direction::Write {
-            self.step(|| Step::WriteKernel { op: request.clone() });
-        }
         self.observer.kernel_op(self.machine.memory(), self.now, request)
     }
 
