@@ -315,6 +315,7 @@ mod tests {
         check("stop-scheduler", &[6]);
         check("run 300ns", &[7, 0xac, 0x02]);
         check("exec 300ns /s", &[8, 1, 2, b'/', b's', 0xac, 0x02]);
+        check("offline 3", &[12, 3, 0]);
     }
 
     #[test]

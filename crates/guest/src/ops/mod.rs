@@ -3,6 +3,7 @@
 //! A file has `carry_out(op, …)`, which gets what it needs from the [`Context`]. It knows neither the host nor the loop
 //! that called it: an outcome is a reply there, an error is one too.
 
+mod cpu;
 mod exec;
 mod file;
 mod make_cgroup;
@@ -29,6 +30,7 @@ pub(crate) fn carry_out(op: &Op, within: Nanos, context: &mut Context) -> Result
         Op::StopScheduler(_) => scheduler::stop(within, context),
         Op::RunFor(op) => run_for::carry_out(op, context),
         Op::Exec(op) => exec::carry_out(op, context),
+        Op::Cpu(op) => cpu::carry_out(op, context),
         Op::PutFile(_) | Op::PutProgram(_) | Op::WriteKernel(_) | Op::Note(_) | Op::BodyFailed(_) => {
             let op = op.name().to_owned();
             Err(OpError::ByHost { op }.into())

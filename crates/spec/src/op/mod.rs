@@ -16,6 +16,7 @@
 //! leaves.
 
 mod body_failed;
+mod cpu;
 mod error;
 mod exec;
 mod make_cgroup;
@@ -35,6 +36,7 @@ mod tests;
 mod write_kernel;
 
 pub use body_failed::BodyFailed;
+pub use cpu::Cpu;
 pub use error::{OpError, OpTextError};
 pub use exec::Exec;
 pub use make_cgroup::MakeCgroup;
@@ -77,4 +79,6 @@ table::ops! {
     Note = "note",
     /// Puts into the record that the test's body returned an error.
     BodyFailed = "body_failed" | "gave_up",
+    /// Takes a CPU offline, or brings it back online.
+    Cpu = "cpu",
 }

@@ -24,6 +24,8 @@ fn ops_read_as_they_show_themselves() {
         "run 1.5s",
         "exec 10s /bin/ls /data",
         "note key a value of words",
+        "offline 3",
+        "online 3",
     ] {
         assert_eq!(op(text).to_string(), text);
     }
@@ -73,7 +75,15 @@ fn an_op_is_checked_against_the_machine_before_it_is_sent() {
     check("cgroup a cpus=3-4", "has no CPU 4; it has the CPUs 0-3");
     check("cgroup a cpus=", "an empty list");
     check("spawn a spin 1 nice=20", "-20 to 19");
-    for text in ["cgroup a cpus=3", "spawn a spin 1 nice=-20", "run 1s"] {
+    check("offline 4", "has no CPU 4");
+    check("offline 0", "CPU 0 of an x86 machine cannot go offline");
+    for text in [
+        "cgroup a cpus=3",
+        "spawn a spin 1 nice=-20",
+        "run 1s",
+        "offline 3",
+        "online 0",
+    ] {
         assert_eq!(op(text).check(&machine), Ok(()), "{text}");
     }
     let read = KernelOpRequest::read("t", vec![Target::symbol("jiffies").u64(0)]);
@@ -102,6 +112,7 @@ fn the_spelling_in_a_record_is_pinned() {
         op("exec 1s /bin/ls"),
         r#"{"do":"exec","argv":["/bin/ls"],"within":1000000000}"#,
     );
+    check(op("offline 3"), r#"{"do":"cpu","cpu":3,"online":false}"#);
     check(op("note a b c"), r#"{"do":"note","key":"a","value":"b c"}"#);
     check(
         PutFile {
