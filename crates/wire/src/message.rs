@@ -316,6 +316,7 @@ mod tests {
         check("run 300ns", &[7, 0xac, 0x02]);
         check("exec 300ns /s", &[8, 1, 2, b'/', b's', 0xac, 0x02]);
         check("offline 3", &[12, 3, 0]);
+        check("write /a 5", &[13, 2, b'/', b'a', 1, b'5']);
     }
 
     #[test]

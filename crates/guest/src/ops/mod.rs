@@ -11,6 +11,7 @@ mod read_file;
 mod run_for;
 mod scheduler;
 mod spawn;
+mod write;
 mod write_chunk;
 
 use spec::{Nanos, Op, OpError, OpOutcome};
@@ -31,6 +32,7 @@ pub(crate) fn carry_out(op: &Op, within: Nanos, context: &mut Context) -> Result
         Op::RunFor(op) => run_for::carry_out(op, context),
         Op::Exec(op) => exec::carry_out(op, context),
         Op::Cpu(op) => cpu::carry_out(op, context),
+        Op::Write(op) => write::carry_out(op),
         Op::PutFile(_) | Op::PutProgram(_) | Op::WriteKernel(_) | Op::Note(_) | Op::BodyFailed(_) => {
             let op = op.name().to_owned();
             Err(OpError::ByHost { op }.into())

@@ -33,6 +33,7 @@ mod stop_scheduler;
 mod table;
 #[cfg(test)]
 mod tests;
+mod write;
 mod write_kernel;
 
 pub use body_failed::BodyFailed;
@@ -50,6 +51,7 @@ pub use run_for::RunFor;
 pub use spawn::Spawn;
 pub use start_scheduler::StartScheduler;
 pub use stop_scheduler::StopScheduler;
+pub use write::Write;
 pub use write_kernel::WriteKernel;
 
 // A row's place is the op's number on the wire, its literal the name in a record (older names after `|`). Add new rows
@@ -81,4 +83,6 @@ table::ops! {
     BodyFailed = "body_failed" | "gave_up",
     /// Takes a CPU offline, or brings it back online.
     Cpu = "cpu",
+    /// Writes a text to a cgroup or sysctl file.
+    Write = "write",
 }

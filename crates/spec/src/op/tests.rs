@@ -26,6 +26,7 @@ fn ops_read_as_they_show_themselves() {
         "note key a value of words",
         "offline 3",
         "online 3",
+        "write /sys/fs/cgroup/a/cpu.max 20000 100000",
     ] {
         assert_eq!(op(text).to_string(), text);
     }
@@ -63,6 +64,8 @@ fn what_is_wrong_with_an_ops_text_is_said() {
     check("cgroup a weight=0", "from 1 to 10000");
     check("cgroup a colour=red", "unknown option `colour=red`");
     check("exec 5s", "the program is missing");
+    check("write cpu.max 5", "`cpu.max` is not an absolute path");
+    check("write /cpu.max", "the text is missing");
 }
 
 #[test]
@@ -113,6 +116,7 @@ fn the_spelling_in_a_record_is_pinned() {
         r#"{"do":"exec","argv":["/bin/ls"],"within":1000000000}"#,
     );
     check(op("offline 3"), r#"{"do":"cpu","cpu":3,"online":false}"#);
+    check(op("write /a 5"), r#"{"do":"write","path":"/a","text":"5"}"#);
     check(op("note a b c"), r#"{"do":"note","key":"a","value":"b c"}"#);
     check(
         PutFile {
