@@ -6,7 +6,7 @@ use observe::dispatch::{Action, Bucket, Dispatcher, LinkedKernel, Setup};
 use schedrig_fuzz::{parts, plant};
 use spec::Nanos;
 use wire::kernel_op::{Direction, KernelOpRequest, MAX_TAG, Mode};
-use wire::{Answer, FrameKind};
+use wire::{Answer, FrameKind, KernelOpFrame as _};
 
 const MAX_FRAMES: usize = 16;
 const MAX_BYTES: usize = 4096;

@@ -17,7 +17,7 @@ use wire::frame;
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 use wire::phase::{ScenarioEnd, Stimulus};
 use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};
-use wire::{Answer, FrameKind, call};
+use wire::{Answer, FrameKind, KernelOpFrame as _, call};
 
 pub use door::{Door, TooLong};
 pub use wire::kernel_op;

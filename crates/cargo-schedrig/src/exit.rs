@@ -34,8 +34,8 @@ impl Exit {
                 RigError::Topology(_)
                 | RigError::GroupName(_)
                 | RigError::Weight(_)
-                | RigError::NoSuchCpus { .. }
-                | RigError::CpuSet(_)
+                | RigError::Op(_)
+                | RigError::Cpus(_)
                 | RigError::Lacks(_),
             ) => Exit::Usage,
             Some(

@@ -2,42 +2,41 @@
 
 use std::str::FromStr;
 
-use schedrig::{CpuSet, GroupName, Llc, Node, Topology, Weight, Work};
+use schedrig::op::Spawn;
+use schedrig::{Cpus, GroupName, OpError, Topology, Weight, Work, Workers};
+use spec::CgroupSpec;
 
 /// A cgroup with its workers, as `--group` describes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct GroupArg {
     pub(crate) name: GroupName,
-    pub(crate) work: Work,
-    pub(crate) count: u32,
-    pub(crate) cpus: Option<CpuChoice>,
-    pub(crate) weight: Weight,
-    pub(crate) nice: i8,
-}
-
-/// Where its cpuset lies.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum CpuChoice {
-    Llc(Llc),
-    Node(Node),
-    Set(CpuSet),
+    cpus: Option<Cpus>,
+    weight: Weight,
+    workers: Workers,
 }
 
 /// More workers in one group than any machine has use for.
 const MAX_WORKERS: u32 = 1_000;
 
-impl CpuChoice {
-    /// The CPUs on a machine of that shape, or what it lacks.
-    pub(crate) fn on(&self, topology: &Topology) -> Result<CpuSet, String> {
-        let (found, what) = match self {
-            CpuChoice::Llc(llc) => (topology.cpus_of_llc(*llc), format!("LLC {}", llc.0)),
-            CpuChoice::Node(node) => (topology.cpus_of_node(*node), format!("NUMA node {}", node.0)),
-            CpuChoice::Set(set) => {
-                let outside = set.difference(&topology.all_cpus());
-                (outside.is_empty().then(|| set.clone()), format!("CPU {outside}"))
-            }
-        };
-        found.ok_or_else(|| format!("the machine {topology} has no {what}"))
+impl GroupArg {
+    /// The cgroup on a machine of that shape.
+    ///
+    /// # Errors
+    /// [`OpError::NoSuchCpus`].
+    pub(crate) fn cgroup(&self, topology: &Topology) -> Result<CgroupSpec, OpError> {
+        Ok(CgroupSpec {
+            name: self.name.clone(),
+            cpus: self.cpus.as_ref().map(|cpus| cpus.on(topology)).transpose()?,
+            weight: self.weight,
+        })
+    }
+
+    /// The op that makes its workers.
+    pub(crate) fn spawn(&self) -> Spawn {
+        Spawn {
+            group: self.name.clone(),
+            workers: self.workers.clone(),
+        }
     }
 }
 
@@ -48,37 +47,27 @@ impl FromStr for GroupArg {
         let mut options = text.split(',');
         let head = options.next().unwrap_or_default();
         let (head, cpus) = match head.split_once('@') {
-            Some((head, cpus)) => (head, Some(cpu_choice(cpus)?)),
+            // Commas part the options, so a list is written with `+`.
+            Some((head, cpus)) => (head, Some(cpus.parse().map_err(in_words)?)),
             None => (head, None),
         };
         let [name, work, count] = head.split(':').collect::<Vec<_>>()[..] else {
             return Err("write NAME:WORK:COUNT[@CPUS][,weight=N][,nice=N], as in `a:spin:8@llc0`".to_owned());
         };
+        let work: Work = work.parse().map_err(in_words)?;
         let mut group = GroupArg {
-            name: name
-                .parse()
-                .map_err(|error: spec::GroupNameError| error.to_string())?,
-            // With its causes: the next step is in the last one.
-            work: work
-                .parse()
-                .map_err(|error: spec::WorkError| format!("{:#}", anyhow::Error::from(error)))?,
-            count: number(count, "workers", 1, MAX_WORKERS.into())? as u32,
+            name: name.parse().map_err(in_words)?,
             cpus,
             weight: Weight::DEFAULT,
-            nice: 0,
+            workers: Workers::new(work, number(count, "workers", 1, MAX_WORKERS.into())? as u32),
         };
         for option in options {
             match option.split_once('=') {
-                Some(("weight", weight)) => {
-                    let weight = number(weight, "weight", 1, 10_000)? as u32;
-                    group.weight = weight
-                        .try_into()
-                        .map_err(|error: spec::WeightError| error.to_string())?;
-                }
-                Some(("nice", nice)) => group.nice = number(nice, "nice", -20, 19)? as i8,
+                Some(("weight", weight)) => group.weight = weight.parse().map_err(in_words)?,
+                Some(("nice", nice)) => group.workers.nice = number(nice, "nice", -20, 19)? as i8,
                 _ => {
                     return Err(format!(
-                        "there is no group option `{option}`; there are `weight=N` and `nice=N`"
+                        "unknown group option `{option}`; options: `weight=N`, `nice=N`"
                     ));
                 }
             }
@@ -87,23 +76,9 @@ impl FromStr for GroupArg {
     }
 }
 
-fn cpu_choice(text: &str) -> Result<CpuChoice, String> {
-    let index = |number: &str| number.parse::<u32>().ok();
-    if let Some(llc) = text.strip_prefix("llc").and_then(index) {
-        Ok(CpuChoice::Llc(Llc(llc)))
-    } else if let Some(node) = text.strip_prefix("node").and_then(index) {
-        Ok(CpuChoice::Node(Node(node)))
-    } else {
-        // Commas part the options, so a list is written with `+`.
-        let set: CpuSet = text.replace('+', ",").parse().map_err(|error| {
-            format!("`{text}` are no CPUs ({error}); write `llc0`, `node1` or a list as in `0-2+5`")
-        })?;
-        if set.is_empty() {
-            Err("no CPUs after `@`".to_owned())
-        } else {
-            Ok(CpuChoice::Set(set))
-        }
-    }
+/// With its causes: the next step is in the last one.
+fn in_words(error: impl std::error::Error + Send + Sync + 'static) -> String {
+    format!("{:#}", anyhow::Error::from(error))
 }
 
 fn number(text: &str, what: &str, least: i64, most: i64) -> Result<i64, String> {
@@ -115,17 +90,31 @@ fn number(text: &str, what: &str, least: i64, most: i64) -> Result<i64, String> 
 mod tests {
     use super::*;
 
+    fn group(text: &str) -> GroupArg {
+        text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
     #[test]
     fn groups_read_in_all_their_parts() {
-        let group: GroupArg = "a:burst/4ms/1ms:8@llc1,weight=300,nice=-5".parse().unwrap();
-        assert_eq!(group.name.as_str(), "a");
-        assert_eq!(group.work, Work::BURST);
-        assert_eq!((group.count, group.weight.get(), group.nice), (8, 300, -5));
-        assert_eq!(group.cpus, Some(CpuChoice::Llc(Llc(1))));
-        let jittered: GroupArg = "c:burst/4ms/1ms/20%:8@llc1".parse().unwrap();
-        assert_eq!(jittered.work.to_string(), "burst/4ms/1ms/20%");
-        let plain: GroupArg = "b:spin:1@0-2+5".parse().unwrap();
-        assert_eq!(plain.cpus, Some(CpuChoice::Set("0-2,5".parse().unwrap())));
+        let shape: Topology = "1n2l4c1t".parse().unwrap();
+        let check = |text: &str, cgroup: &str, spawn: &str| {
+            let arg = group(text);
+            let group = arg.cgroup(&shape).unwrap();
+            assert_eq!(schedrig::op::MakeCgroup { group }.to_string(), cgroup);
+            assert_eq!(arg.spawn().to_string(), spawn);
+        };
+        check(
+            "a:burst/4ms/1ms:8@llc1,weight=300,nice=-5",
+            "cgroup a cpus=4-7 weight=300",
+            "spawn a burst/4ms/1ms 8 nice=-5",
+        );
+        check(
+            "c:burst/4ms/1ms/20%:8@node0",
+            "cgroup c cpus=0-7",
+            "spawn c burst/4ms/1ms/20% 8",
+        );
+        check("b:spin:1@0-2+5", "cgroup b cpus=0-2,5", "spawn b spin 1");
+        check("b:spin:1", "cgroup b", "spawn b spin 1");
     }
 
     #[test]
@@ -136,7 +125,7 @@ mod tests {
         };
         check("a", "NAME:WORK:COUNT");
         check("a/b:spin:1", "cannot name a group");
-        check("a:spun:1", "there is no work `spun`");
+        check("a:spun:1", "`spun`");
         check(
             "a:burst/4ms/1:2",
             "`1` is not a span of time; write a number and a unit",
@@ -147,25 +136,19 @@ mod tests {
         );
         check("a:spin:0", "from 1 to 1000");
         check("a:spin:1@moon", "`moon` are no CPUs");
+        check("a:spin:1@", "an empty list of CPUs");
         check("a:spin:1,weight=0", "from 1 to 10000");
-        check("a:spin:1,colour=red", "no group option `colour=red`");
+        check("a:spin:1,colour=red", "unknown group option `colour=red`");
     }
 
     #[test]
     fn cpus_that_the_machine_lacks_are_named() {
         let shape: Topology = "1n2l2c1t".parse().unwrap();
-        assert_eq!(CpuChoice::Llc(Llc(1)).on(&shape).unwrap().to_string(), "2-3");
-        assert!(
-            CpuChoice::Llc(Llc(2))
-                .on(&shape)
-                .unwrap_err()
-                .contains("no LLC 2")
-        );
-        assert!(
-            CpuChoice::Set("3-4".parse().unwrap())
-                .on(&shape)
-                .unwrap_err()
-                .contains("no CPU 4")
-        );
+        let check = |text: &str, expect: &str| {
+            let error = group(text).cgroup(&shape).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check("a:spin:1@llc2", "no LLC 2");
+        check("a:spin:1@3-4", "no CPU 4");
     }
 }

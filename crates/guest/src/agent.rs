@@ -1,72 +1,42 @@
 //! The agent's loop: a command, its outcome, the next command.
 
-use std::io;
-use std::path::PathBuf;
+use spec::{OpError, OpOutcome};
+use wire::{Answer, Command, Hello, PROTOCOL_VERSION, Reply, Request};
 
-use wire::{AgentError, Answer, Command, Hello, PROTOCOL_VERSION, Reply, Request};
-
-use crate::commands;
-use crate::door::{Door, DoorError};
+use crate::context::Context;
+use crate::door::DoorError;
 use crate::entropy;
 use crate::error::Failure;
-use crate::event_loop::EventLoop;
 use crate::fork;
+use crate::ops;
 use crate::ostime;
-use crate::workers::Workers;
-
-/// Where the kernel's directories are.
-#[derive(Debug)]
-pub(crate) struct Places {
-    /// The cgroup hierarchy's root.
-    pub(crate) cgroup: PathBuf,
-    /// What the kernel says about sched_ext.
-    pub(crate) sched_ext: PathBuf,
-    /// The kernel's random generator; `None` leaves it alone.
-    pub(crate) random: Option<PathBuf>,
-}
-
-impl Default for Places {
-    fn default() -> Places {
-        Places {
-            cgroup: "/sys/fs/cgroup".into(),
-            sched_ext: "/sys/kernel/sched_ext".into(),
-            random: Some("/dev/urandom".into()),
-        }
-    }
-}
 
 /// The most ended children that are reaped in a row.
 const MAX_ORPHANS_IN_A_ROW: u32 = 10_000;
 
-/// Everything the agent has.
+/// The agent: carries out what the host asks for, with what is in its context.
 pub(crate) struct Agent {
-    pub(crate) event_loop: EventLoop,
-    pub(crate) workers: Workers,
-    pub(crate) places: Places,
+    context: Context,
 }
 
 impl Agent {
-    /// An agent at `door`.
-    pub(crate) fn new(door: impl Door + 'static, places: Places) -> io::Result<Agent> {
-        Ok(Agent {
-            event_loop: EventLoop::new(door),
-            workers: Workers::new()?,
-            places,
-        })
+    /// An agent with that context.
+    pub(crate) fn new(context: Context) -> Agent {
+        Agent { context }
     }
 
     /// Says hello and carries out commands until the host wants the guest switched off, or is gone.
     pub(crate) fn serve(&mut self) -> Result<(), DoorError> {
         let mut request = Request::Hello(hello());
         loop {
-            let answer = match self.event_loop.say(&request) {
+            let answer = match self.context.event_loop.say(&request) {
                 // Each of these is one exchange with the host, which ends it if it has had enough.
                 Err(DoorError::NotUnderstood(error)) => {
-                    request = Request::Reply(Err(AgentError::NotUnderstood(error.to_string())));
+                    request = Request::Reply(Err(OpError::NotUnderstood(error.to_string())));
                     continue;
                 }
                 Err(error @ DoorError::TooLong { .. }) => {
-                    request = Request::Reply(Err(AgentError::State(format!("reply: {error}"))));
+                    request = Request::Reply(Err(OpError::State(format!("reply: {error}"))));
                     continue;
                 }
                 answer => answer?,
@@ -85,56 +55,43 @@ impl Agent {
     }
 
     /// A command's reply; an error where the host cannot be reached any more.
-    fn outcome(&mut self, command: Command) -> Result<Result<Reply, AgentError>, DoorError> {
+    fn outcome(&mut self, command: Command) -> Result<Reply, DoorError> {
         let outcome = match self.carry_out(command) {
-            Ok(reply) => Ok(reply),
-            Err(Failure::Agent(error)) => Err(error),
+            Ok(outcome) => Ok(outcome),
+            Err(Failure::Op(error)) => Err(error),
             Err(Failure::Door(error @ (DoorError::Refused(_) | DoorError::TooLong { .. }))) => {
-                Err(AgentError::State(format!("notice: {error}")))
+                Err(OpError::State(format!("notice: {error}")))
             }
             Err(Failure::Door(error)) => return Err(error),
         };
-        self.event_loop.poll_scheduler()?;
+        self.context.event_loop.poll_scheduler()?;
         self.reap();
         Ok(outcome)
     }
 
-    fn carry_out(&mut self, command: Command) -> Result<Reply, Failure> {
+    fn carry_out(&mut self, command: Command) -> Result<OpOutcome, Failure> {
         match command {
             Command::Seed { seed } => {
-                self.workers.seed(seed);
-                if let Some(random) = &self.places.random {
+                self.context.workers.seed(seed);
+                if let Some(random) = &self.context.places.random {
                     entropy::seed(random, seed)?;
                 }
-                Ok(Reply::Done)
+                Ok(OpOutcome::Done)
             }
-            Command::WriteFile {
+            Command::WriteChunk {
                 path,
                 mode,
                 offset,
                 bytes,
-            } => commands::files::write(&path, mode, offset, &bytes),
-            Command::ReadFile { path } => commands::files::read(self, &path),
-            Command::MakeCgroup(group) => commands::cgroup::make(self, &group),
-            Command::Spawn {
-                group,
-                work,
-                count,
-                nice,
-            } => commands::spawn::spawn(self, &group, &work, count, nice),
-            Command::StartScheduler { argv, attach_within } => {
-                commands::scheduler::start(self, &argv, attach_within)
-            }
-            Command::StopScheduler { within } => commands::scheduler::stop(self, within),
-            Command::RunFor { span } => commands::run::run_for(self, span),
-            Command::Exec { argv, within } => commands::exec::exec(self, &argv, within),
-            Command::PowerOff => Ok(Reply::Done),
+            } => ops::write_chunk(&path, mode, offset, &bytes),
+            Command::Do { op, within } => ops::carry_out(&op, within, &mut self.context),
+            Command::PowerOff => Ok(OpOutcome::Done),
         }
     }
 
     /// Reaps workers, and, as PID 1, everybody's orphans.
     fn reap(&mut self) {
-        self.workers.reap();
+        self.context.workers.reap();
         if !rustix::process::getpid().is_init() {
             return;
         }
@@ -142,7 +99,7 @@ impl Agent {
             let Some((pid, status)) = fork::reap_any() else {
                 break;
             };
-            self.workers.ended(pid, status);
+            self.context.workers.ended(pid, status);
         }
     }
 }

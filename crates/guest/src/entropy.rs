@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
-use wire::AgentError;
+use spec::OpError;
 
 use crate::error::system;
 
@@ -18,7 +18,7 @@ use crate::error::system;
 const RNDRESEEDCRNG: libc::Ioctl = 0x5207;
 
 /// Mixes the seed into the pool behind `device`, and has the generator begin anew from it.
-pub(crate) fn seed(device: &Path, seed: u64) -> Result<(), AgentError> {
+pub(crate) fn seed(device: &Path, seed: u64) -> Result<(), OpError> {
     let doing = |what| system(format!("{what} {}", device.display()));
     let mut file = OpenOptions::new()
         .write(true)

@@ -1,14 +1,14 @@
-//! The desk: the door, and the one place where the agent sleeps.
+//! The event loop: the door, and the one place where the agent sleeps.
 //!
-//! Whatever the agent waits for, the scheduler's program is watched too: its output and its end are told to
-//! the host at the instant at which they happen, before the reply of the command that was waiting.
+//! Whatever the agent waits for, it watches the scheduler's program too: its output and its end are reported to
+//! the host at the instant at which they happen, before the reply to the command that was waiting.
 
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use spec::{ExitStatus, GuestTime, Nanos};
-use wire::{AgentError, Answer, Notice, Request};
+use spec::{ExitStatus, GuestTime, Nanos, OpError};
+use wire::{Answer, Notice, Request};
 
 use crate::door::{Door, DoorError};
 use crate::error::{Failure, system};
@@ -26,7 +26,7 @@ const LOG_CHUNKS_IN_A_ROW: u32 = 16;
 /// How long a killed program may take to be gone.
 const KILL_GRACE: Nanos = Nanos::from_secs(5);
 
-/// The door and who is watched beside it.
+/// The door, and the scheduler's program that is watched beside it.
 pub(crate) struct EventLoop {
     door: Box<dyn Door>,
     /// The scheduler that was started last, until it was stopped.
@@ -46,7 +46,7 @@ pub(crate) enum Woken {
 }
 
 impl EventLoop {
-    /// A desk at `door`.
+    /// An event loop at `door`.
     pub(crate) fn new(door: impl Door + 'static) -> EventLoop {
         EventLoop {
             door: Box::new(door),
@@ -55,12 +55,12 @@ impl EventLoop {
         }
     }
 
-    /// Says something and returns the answer.
+    /// Sends a request and returns the answer.
     pub(crate) fn say(&mut self, request: &Request) -> Result<Answer, DoorError> {
         self.door.call(request)
     }
 
-    /// Tells news.
+    /// Reports an event.
     pub(crate) fn notice(&mut self, notice: Notice) -> Result<(), DoorError> {
         match self.door.call(&Request::Notice(notice))? {
             Answer::Ack => Ok(()),
@@ -72,7 +72,7 @@ impl EventLoop {
     }
 
     /// Sleeps until one of `fds` is readable, `until`, or the end of the scheduler's program, whichever is
-    /// first. Tells the scheduler's news meanwhile.
+    /// first. Reports the scheduler's events meanwhile.
     pub(crate) fn wait(&mut self, fds: &[BorrowedFd<'_>], until: GuestTime) -> Result<Woken, Failure> {
         loop {
             let (ready, news) = self.poll(fds, until)?;
@@ -93,7 +93,7 @@ impl EventLoop {
         self.wait(&[], until)
     }
 
-    /// Tells what the scheduler's program has written and whether it has ended. True: it has, just now.
+    /// Reports what the scheduler's program has written and whether it has ended. True: it has, just now.
     pub(crate) fn poll_scheduler(&mut self) -> Result<bool, DoorError> {
         let Some(scheduler) = self.running_scheduler() else {
             return Ok(false);
@@ -146,7 +146,7 @@ impl EventLoop {
             if self.wait(&[launched.exec.as_fd()], until)? == Woken::Deadline {
                 launched.kill();
                 let (program, what) = (launched.program, "start".to_owned());
-                return Err(AgentError::TimedOut {
+                return Err(OpError::TimedOut {
                     program,
                     what,
                     within,
@@ -162,7 +162,7 @@ impl EventLoop {
     }
 
     /// (one of `fds` is readable, something happened to the scheduler's program)
-    fn poll(&self, fds: &[BorrowedFd<'_>], until: GuestTime) -> Result<(bool, bool), AgentError> {
+    fn poll(&self, fds: &[BorrowedFd<'_>], until: GuestTime) -> Result<(bool, bool), OpError> {
         let scheduler = self.running_scheduler().into_iter();
         let mut polled: Vec<PollFd<'_>> = fds
             .iter()

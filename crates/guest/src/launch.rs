@@ -14,12 +14,11 @@ use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, setsid};
-use spec::ExitStatus;
+use spec::{ExitStatus, OpError};
 use wire::Stream;
 
 use crate::error::system;
 use crate::fork::{self, Forked};
-use wire::AgentError;
 
 /// What every program of a guest finds in its environment.
 const ENVIRONMENT: [(&str, &str); 3] = [
@@ -69,10 +68,10 @@ pub(crate) enum ReadOutcome {
 }
 
 /// Launches `argv` with both outputs in pipes, in a session of its own.
-pub(crate) fn launch(argv: &[String]) -> Result<Launched, AgentError> {
+pub(crate) fn launch(argv: &[String]) -> Result<Launched, OpError> {
     let program = argv
         .first()
-        .ok_or_else(|| AgentError::State("a program needs at least its path as argument".to_owned()))?;
+        .ok_or_else(|| OpError::State("a program needs at least its path as argument".to_owned()))?;
     let doing = || format!("launch {program}");
     let (out, out_writer) = pipe().map_err(system(doing()))?;
     let (err, err_writer) = pipe().map_err(system(doing()))?;
@@ -121,7 +120,7 @@ pub(crate) fn execute(argv: &[String], out: Stdio, err: Stdio) -> Result<Infalli
 
 impl Launched {
     /// Did the exec work? `None`: not known yet.
-    pub(crate) fn executed(&self) -> Option<Result<(), AgentError>> {
+    pub(crate) fn executed(&self) -> Option<Result<(), OpError>> {
         let mut errno = [0; 4];
         match rustix::io::read(&self.exec, &mut errno) {
             Ok(0) => Some(Ok(())),

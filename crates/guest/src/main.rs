@@ -1,14 +1,15 @@
 //! The agent: PID 1 of the guest, a static program, the same for all tests.
 //!
-//! It boots the guest's user space, says hello, and then carries out the host's commands one by one. Its only
-//! way to talk is the *call* ([`door`]): the machine stands still from the request until the answer, so
+//! It boots the guest's user space, says hello, and then carries out the host's commands one by one; most are ops
+//! ([`ops`]), which know nothing of the loop that calls them. Its only way to talk is the *call* ([`door`]): the machine stands still from the request until the answer, so
 //! between two commands no guest time passes.
 //!
 //! ```text
-//! main ── boot ──► Agent::serve ── Command ──► commands/*  ──►  Reply
-//!                       │                        │
-//!                     EventLoop: door + scheduler     Workers: workers (one process each, one shared slot each)
-//!                           the only sleeper
+//! main ── boot ──► Agent::serve ── Command ──► ops/*  ──►  Reply
+//!                     │                         │
+//!                     └──────── Context ────────┘
+//!                                  ├─ EventLoop: door + scheduler, the only sleeper
+//!                                  └─ Workers: one process each, one shared slot each
 //! ```
 //!
 //! One thread, SCHED_FIFO, no signals: everything that can happen is a file descriptor (pipes, pidfds) or a
@@ -17,14 +18,15 @@
 mod agent;
 mod asking;
 mod boot;
-mod commands;
 mod console;
+mod context;
 mod door;
 mod entropy;
 mod error;
 mod event_loop;
 mod fork;
 mod launch;
+mod ops;
 mod ostime;
 mod plan;
 mod proc;
@@ -36,7 +38,8 @@ mod workers;
 
 use std::process::ExitCode;
 
-use crate::agent::{Agent, Places};
+use crate::agent::Agent;
+use crate::context::{Context, Places};
 
 fn main() -> ExitCode {
     if !rustix::process::getpid().is_init() {
@@ -49,12 +52,14 @@ fn main() -> ExitCode {
     power_off()
 }
 
-/// From boot to the end that the host wants; or why it came to another one.
+/// From boot to the end that the host asks for; or why it ended otherwise.
 fn run() -> Result<(), String> {
     let door = boot::up().map_err(|error| console::chain(&error))?;
-    let agent = Agent::new(door, Places::default());
-    let mut agent = agent.map_err(|error| format!("map the workers' memory: {error}"))?;
-    agent.serve().map_err(|error| console::chain(&error))
+    let context = Context::new(door, Places::default());
+    let context = context.map_err(|error| format!("map the workers' memory: {error}"))?;
+    Agent::new(context)
+        .serve()
+        .map_err(|error| console::chain(&error))
 }
 
 fn power_off() -> ExitCode {

@@ -1,10 +1,10 @@
-//! The scheduler under test: its program, and the kernel's word on it.
+//! The scheduler under test: its program, and what the kernel reports of it.
 
 use std::path::Path;
 use std::{fs, io};
 
+use spec::op::SchedulerState;
 use spec::{ExitStatus, GuestTime};
-use wire::SchedulerState;
 
 use crate::launch::Launched;
 

@@ -1,4 +1,4 @@
-//! A scripted host: hands out commands, keeps what it is told.
+//! A scripted host: hands out commands, keeps what the agent reports.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -6,20 +6,22 @@ use std::fs;
 use std::path::Path;
 use std::rc::Rc;
 
-use spec::Nanos;
+use spec::op::Takes;
+use spec::{Nanos, Op};
 use tempfile::TempDir;
-use wire::{AgentError, Answer, Command, Notice, Reply, Request};
+use wire::{Answer, Command, Notice, Reply, Request};
 
-use crate::agent::{Agent, Places};
+use crate::agent::Agent;
+use crate::context::{Context, Places};
 use crate::door::{Door, DoorError};
 
 /// Longer than anything in a test takes on a loaded machine.
 pub(crate) const PATIENCE: Nanos = Nanos::from_secs(60);
 
-/// What the host was told.
+/// What the agent reported.
 #[derive(Default)]
 struct Told {
-    replies: Vec<Result<Reply, AgentError>>,
+    replies: Vec<Reply>,
     notices: Vec<Notice>,
     hellos: usize,
 }
@@ -83,10 +85,7 @@ impl Stage {
     }
 
     /// Carries the commands out, one after the other, and returns their replies and the notices.
-    pub(crate) fn play(
-        &self,
-        commands: impl IntoIterator<Item = Command>,
-    ) -> (Vec<Result<Reply, AgentError>>, Vec<Notice>) {
+    pub(crate) fn play(&self, commands: impl IntoIterator<Item = Command>) -> (Vec<Reply>, Vec<Notice>) {
         let told = Rc::new(RefCell::new(Told::default()));
         let host = Host {
             commands: commands.into_iter().collect(),
@@ -95,19 +94,37 @@ impl Stage {
         };
         let places = Places {
             cgroup: self.directory.path().join("cgroup"),
+            cpus: self.directory.path().join("cpu"),
             sched_ext: self.directory.path().join("sched_ext"),
             random: None,
         };
-        Agent::new(host, places).unwrap().serve().unwrap();
+        let context = Context::new(host, places).unwrap();
+        Agent::new(context).serve().unwrap();
         let told = told.take();
         assert_eq!(told.hellos, 1);
         (told.replies, told.notices)
     }
 
     /// The reply to one command.
-    pub(crate) fn reply(&self, command: Command) -> Result<Reply, AgentError> {
+    pub(crate) fn reply(&self, command: Command) -> Reply {
         self.play([command]).0.remove(0)
     }
+}
+
+/// The command that has the op carried out, with patience.
+pub(crate) fn does(op: impl Into<Op>) -> Command {
+    let op = op.into();
+    let within = match op.takes() {
+        Takes::Span(span) => span,
+        Takes::Nothing | Takes::SchedulerLimit => PATIENCE,
+    };
+    Command::Do { op, within }
+}
+
+/// The same with another limit.
+pub(crate) fn does_within(op: impl Into<Op>, within: Nanos) -> Command {
+    let op = op.into();
+    Command::Do { op, within }
 }
 
 /// `sh -c script`.

@@ -8,8 +8,7 @@ use std::{fs, os::unix::fs::OpenOptionsExt};
 use rustix::fs::{Access, access};
 use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use rustix::thread::{name as thread_name, set_name};
-use spec::{CpuSet, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId, WorkerReport};
-use wire::AgentError;
+use spec::{CpuSet, ExitStatus, GroupName, GuestTime, Nanos, OpError, Work, WorkerId, WorkerReport};
 use workload::{Arena, Random, Reading, Slot};
 
 use crate::error::system;
@@ -85,7 +84,7 @@ impl Workers {
         work: &Work,
         count: u32,
         nice: i8,
-    ) -> Result<Vec<(WorkerId, u32)>, AgentError> {
+    ) -> Result<Vec<(WorkerId, u32)>, OpError> {
         self.check(work, count)?;
         let first = self.workers.len();
         let index = self
@@ -208,20 +207,20 @@ impl Workers {
         }
     }
 
-    fn check(&self, work: &Work, count: u32) -> Result<(), AgentError> {
+    fn check(&self, work: &Work, count: u32) -> Result<(), OpError> {
         let free = self.arena.capacity() - self.workers.len();
         if count as usize > free {
-            return Err(AgentError::State(format!(
+            return Err(OpError::State(format!(
                 "{count} more workers are too many: a guest has at most {MAX_WORKERS}, and {free} are left"
             )));
         }
         match work {
-            Work::PingPong if !count.is_multiple_of(2) => Err(AgentError::State(format!(
+            Work::PingPong if !count.is_multiple_of(2) => Err(OpError::State(format!(
                 "ping-pong workers come in pairs, and {count} is odd; spawn an even number"
             ))),
             Work::Program { argv } => {
                 let program = argv.first().ok_or_else(|| {
-                    AgentError::State("a program needs at least its path as argument".to_owned())
+                    OpError::State("a program needs at least its path as argument".to_owned())
                 })?;
                 access(program.as_str(), Access::EXEC_OK).map_err(system(format!("execute {program}")))
             }
@@ -242,7 +241,7 @@ impl Workers {
         work: &Work,
         nth: u32,
         nice: i8,
-    ) -> Result<(), AgentError> {
+    ) -> Result<(), OpError> {
         let slot = self.workers.len();
         let doing = |what: &str| format!("{what} of worker {id}");
         let random = self.random_for(work);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use spec::{CgroupSpec, ExitStatus, GuestTime, WorkerId, WorkerReport};
+use spec::{CgroupSpec, ExitStatus, GuestTime, Op, WorkerId, WorkerReport};
 
 /// Everything observed in a run, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,6 +72,11 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// An op was applied that leaves no other evidence.
+    Applied {
+        /// Which.
+        op: Op,
+    },
     /// The test noted a value.
     Note {
         /// Its name.
@@ -113,6 +118,7 @@ impl fmt::Display for EventKind {
                 write!(f, "scheduler exited {asked}: {status}")
             }
             EventKind::SchedulerFailed { reason } => write!(f, "scheduler failed: {reason}"),
+            EventKind::Applied { op } => write!(f, "applied {op}"),
             EventKind::Note { key, value } => write!(f, "note {key} = {value}"),
             EventKind::Sent {
                 frame,

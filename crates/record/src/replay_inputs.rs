@@ -1,9 +1,10 @@
 //! What it takes to make a run again.
 
 use serde::{Deserialize, Serialize};
-use spec::Nanos;
+use spec::op::HostProgram;
+use spec::{Nanos, Op};
 
-use crate::{HostProgram, Manifest, Step};
+use crate::Manifest;
 
 /// With the plan, all that decides a run: made again from this, it is the same execution.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +15,9 @@ pub struct ReplayInputs {
     pub scheduler: Option<HostProgram>,
     /// How long things may take.
     pub limits: GuestLimits,
-    /// What the test did, once the scheduler was attached.
-    pub script: Vec<Step>,
+    /// The ops that the test applied, once the scheduler was attached: a test's body is code of the host, and nothing else
+    /// of it reaches the guest.
+    pub script: Vec<Op>,
 }
 
 /// How long things may take, in guest time.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spec::{GroupNameError, TopologyError, WeightError};
+use spec::{CpusError, GroupNameError, OpError, TopologyError, WeightError};
 
 /// What a test's body returns: any error ends the run as failed, with its text in the record.
 pub type Outcome = Result<(), BodyError>;
@@ -92,17 +92,12 @@ pub enum RigError {
     /// A weight is out of bounds.
     #[error(transparent)]
     Weight(#[from] WeightError),
-    /// A cpuset names what the machine does not have.
-    #[error("the machine {topology} has no {what}")]
-    NoSuchCpus {
-        /// Its shape.
-        topology: String,
-        /// What was asked for.
-        what: String,
-    },
-    /// A cpuset is not a list of CPUs.
+    /// An op does not fit the machine.
     #[error(transparent)]
-    CpuSet(#[from] spec::CpuSetError),
+    Op(#[from] OpError),
+    /// A text chooses no CPUs.
+    #[error(transparent)]
+    Cpus(#[from] CpusError),
     /// The guest's kernel cannot be looked at.
     #[error(transparent)]
     Look(#[from] session::LookError),

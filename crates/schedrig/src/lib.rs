@@ -67,11 +67,12 @@ pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
 pub use setup::{Finished, Setup, run};
+pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{
-    CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
+    CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Op, OpError,
+    OpOutcome, Topology, Weight, Work, WorkerReport, Workers, op,
 };
-pub use wire::kernel_op::{KernelOp, OpValue, Target};
-pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
+pub use work::{Burst, JitteredBurst, PingPong, Program, Spin};
 
 /// What a test file needs.
 pub mod prelude {

@@ -4,9 +4,10 @@ use std::fmt;
 use std::path::PathBuf;
 
 use kstore::{KernelRequest, Store};
-use record::{HostProgram, KernelFacts, Record};
+use record::{KernelFacts, Record};
 use report::Difference;
 use session::{Limits, Program, ScriptPlayer, read_program};
+use spec::op::HostProgram;
 
 use crate::run::{RunBody, TimedQuery};
 use crate::scheduler::{self, SchedulerSpec};

@@ -1,4 +1,4 @@
-//! The rig: what a test's body plays with.
+//! The rig: what a test's body works with.
 
 mod kernel;
 mod looking;
@@ -7,17 +7,24 @@ use std::sync::Arc;
 
 use introspect::GuestKernel;
 use record::{Expectation, Window};
-use session::{Program, Session};
+use session::{Program, Session, SessionError};
+use spec::op::{
+    Content, Exec, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
+    StopScheduler,
+};
 use spec::{
-    CgroupSpec, CpuSet, ExitStatus, GroupName, GuestTime, Llc, Nanos, Node, Topology, Weight, WorkerId,
+    CgroupSpec, Cpus, CpusError, ExitStatus, GroupName, GuestTime, Nanos, Op, OpOutcome, Topology, Weight,
+    WorkerId, Workers,
 };
 
 pub use kernel::KernelOps;
 
-use crate::work::Workers;
 use crate::{Outcome, PreparedKernel, RigError};
 
 /// A booted machine with its scheduler attached. Between two calls the guest stands still.
+///
+/// What changes the guest is an op ([`crate::op`]); [`Rig::apply`] takes any of them, and the methods of their names are
+/// short for it.
 pub struct Rig {
     session: Session,
     topology: Topology,
@@ -25,7 +32,7 @@ pub struct Rig {
     kernel: Arc<PreparedKernel>,
 }
 
-/// What the body wants the run to be judged by, beside the defaults.
+/// What the body wants the run to be judged by, in place of the defaults or beside them.
 #[derive(Debug, Default)]
 pub(crate) struct CheckOverrides {
     pub(crate) added: Vec<Expectation>,
@@ -79,7 +86,7 @@ impl Rig {
         self.topology
     }
 
-    /// The guest's time at the last event that told it.
+    /// The last guest time that the guest has reported.
     pub fn now(&self) -> GuestTime {
         self.session.now()
     }
@@ -99,6 +106,17 @@ impl Rig {
         Ok(self.session.kernel()?)
     }
 
+    /// Applies an op: `rig.apply(Exec { argv, within })?`. It is checked against the machine first, and noted in the record's
+    /// script, so that a replay applies it again.
+    ///
+    /// # Errors
+    /// [`RigError::Op`] for an op that does not fit the machine, [`RigError::Session`] for one that failed.
+    pub fn apply(&mut self, op: impl Into<Op>) -> Result<OpOutcome, RigError> {
+        let op = op.into();
+        op.check(&self.topology)?;
+        Ok(self.session.apply(&op)?)
+    }
+
     /// Begins a cgroup below the root.
     pub fn cgroup(&mut self, name: &str) -> GroupBuilder<'_> {
         GroupBuilder {
@@ -111,14 +129,21 @@ impl Rig {
 
     /// Makes workers in a group; they run from the next [`Rig::run_for`] on.
     pub fn spawn(&mut self, group: &Group, workers: &Workers) -> Result<Vec<WorkerId>, RigError> {
-        Ok(self
-            .session
-            .spawn(&group.name, &workers.work, workers.count, workers.nice)?)
+        let spawn = Spawn {
+            group: group.name.clone(),
+            workers: workers.clone(),
+        };
+        match self.apply(spawn)? {
+            OpOutcome::Spawned { workers } => Ok(workers.into_iter().map(|(id, _)| id).collect()),
+            other => Err(mismatch("spawn", &other)),
+        }
     }
 
     /// Lets the guest run for that much of its time. Ends early if the scheduler's program ends.
     pub fn run_for(&mut self, span: Nanos) -> Result<Window, RigError> {
-        Ok(self.session.run_for(span)?.clone())
+        let outcome = self.apply(RunFor { span })?;
+        let window = self.session.evidence().windows.last();
+        window.cloned().ok_or_else(|| mismatch("run_for", &outcome))
     }
 
     /// Holds the run to one more promise; judged from the record when the run is over.
@@ -139,7 +164,10 @@ impl Rig {
 
     /// Puts a value into the record.
     pub fn note(&mut self, key: &str, value: impl std::fmt::Display) {
-        self.session.note(key.to_owned(), value.to_string());
+        let (key, value) = (key.to_owned(), value.to_string());
+        if let Err(error) = self.apply(Note { key, value }) {
+            tracing::debug!(%error, "a note");
+        }
     }
 
     /// Puts a program of the host and its shared libraries into the guest; returns its path there.
@@ -149,24 +177,41 @@ impl Rig {
             program: path.display().to_string(),
             source: error.into(),
         })?;
-        self.session.put_program(&program)?;
-        Ok(program.guest_path)
+        let put = PutProgram {
+            program: program.sums(),
+        };
+        let guest_path = program.guest_path.clone();
+        self.session.supply(Arc::new(program));
+        self.apply(put)?;
+        Ok(guest_path)
     }
 
     /// Puts a file into the guest.
     pub fn put_file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> Result<(), RigError> {
-        Ok(self.session.put_file(path, mode, bytes)?)
+        let (path, content) = (path.to_owned(), Content::of(bytes));
+        self.apply(PutFile { path, mode, content }).map(drop)
     }
 
     /// Reads a file of the guest, whole; `/proc` and `/sys` too.
     pub fn read_file(&mut self, path: &str) -> Result<String, RigError> {
-        Ok(String::from_utf8_lossy(&self.session.read_file(path)?).into_owned())
+        let path = path.to_owned();
+        match self.apply(ReadFile { path })? {
+            OpOutcome::FileRead { bytes, .. } => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            other => Err(mismatch("read_file", &other)),
+        }
     }
 
     /// Runs a program of the guest to its end: status, standard output, standard error.
     pub fn exec(&mut self, argv: &[&str], within: Nanos) -> Result<(ExitStatus, Vec<u8>, Vec<u8>), RigError> {
         let argv = argv.iter().map(|arg| (*arg).to_owned()).collect();
-        Ok(self.session.exec(argv, within)?)
+        match self.apply(Exec { argv, within })? {
+            OpOutcome::Exited {
+                status,
+                stdout,
+                stderr,
+            } => Ok((status, stdout, stderr)),
+            other => Err(mismatch("exec", &other)),
+        }
     }
 
     /// Starts a scheduler's program that is in the guest ([`Rig::put_program`]) and waits until it is attached.
@@ -175,20 +220,23 @@ impl Rig {
             .chain(args.iter().copied())
             .map(str::to_owned)
             .collect();
-        Ok(self.session.start_scheduler(argv)?)
+        self.apply(StartScheduler { argv }).map(drop)
     }
 
     /// Asks the scheduler's program to end, and waits for it: the kernel's own scheduler takes over.
     pub fn stop_scheduler(&mut self) -> Result<ExitStatus, RigError> {
-        Ok(self.session.stop_scheduler()?)
+        match self.apply(StopScheduler)? {
+            OpOutcome::Stopped { status } => Ok(status),
+            other => Err(mismatch("stop_scheduler", &other)),
+        }
     }
 
-    /// Is a scheduler attached, as far as the rig was told?
+    /// Is a scheduler attached, as far as the guest has reported?
     pub fn scheduler_runs(&self) -> bool {
         self.session.scheduler_runs()
     }
 
-    /// The body's last word: everything else is judged from the record.
+    /// Ends the body: everything else is judged from the record.
     pub fn finish(&mut self) -> Outcome {
         Ok(())
     }
@@ -199,52 +247,19 @@ impl Rig {
 pub struct GroupBuilder<'r> {
     rig: &'r mut Rig,
     name: String,
-    cpus: Option<Cpus>,
+    cpus: Option<Result<Cpus, CpusError>>,
     weight: Option<u32>,
 }
 
-/// A choice of CPUs.
-#[derive(Debug, Clone)]
-pub enum Cpus {
-    /// Those of a last-level cache.
-    Llc(Llc),
-    /// Those of a NUMA node.
-    Node(Node),
-    /// These.
-    Set(CpuSet),
-    /// A cpulist, as in `0-2,5`.
-    List(String),
-}
-
-impl From<Llc> for Cpus {
-    fn from(llc: Llc) -> Cpus {
-        Cpus::Llc(llc)
-    }
-}
-
-impl From<Node> for Cpus {
-    fn from(node: Node) -> Cpus {
-        Cpus::Node(node)
-    }
-}
-
-impl From<CpuSet> for Cpus {
-    fn from(set: CpuSet) -> Cpus {
-        Cpus::Set(set)
-    }
-}
-
-impl From<&str> for Cpus {
-    fn from(list: &str) -> Cpus {
-        Cpus::List(list.to_owned())
-    }
-}
-
 impl GroupBuilder<'_> {
-    /// Confines it: `cpuset.cpus`.
-    pub fn cpus(self, cpus: impl Into<Cpus>) -> Self {
+    /// Confines it: `cpuset.cpus`, as `Llc(0)`, `Node(1)`, a [`spec::CpuSet`], or a text as in `"0-2,5"`.
+    pub fn cpus<C>(self, cpus: C) -> Self
+    where
+        C: TryInto<Cpus>,
+        CpusError: From<C::Error>,
+    {
         GroupBuilder {
-            cpus: Some(cpus.into()),
+            cpus: Some(cpus.try_into().map_err(CpusError::from)),
             ..self
         }
     }
@@ -278,44 +293,18 @@ impl<'r> GroupBuilder<'r> {
     fn make_in(self) -> Result<(Group, &'r mut Rig), RigError> {
         let name: GroupName = self.name.parse()?;
         let weight = self.weight.map_or(Ok(Weight::DEFAULT), Weight::try_from)?;
-        let cpus = self
-            .cpus
-            .map(|cpus| resolve(cpus, &self.rig.topology))
-            .transpose()?;
-        self.rig.session.make_cgroup(CgroupSpec {
+        let cpus = self.cpus.transpose()?;
+        let cpus = cpus.map(|cpus| cpus.on(&self.rig.topology)).transpose()?;
+        let group = CgroupSpec {
             name: name.clone(),
             cpus,
             weight,
-        })?;
+        };
+        self.rig.apply(MakeCgroup { group })?;
         Ok((Group { name }, self.rig))
     }
 }
 
-fn resolve(cpus: Cpus, topology: &Topology) -> Result<CpuSet, RigError> {
-    let missing = |what: String| RigError::NoSuchCpus {
-        topology: topology.to_string(),
-        what,
-    };
-    let set = match cpus {
-        Cpus::Llc(llc) => {
-            return topology
-                .cpus_of_llc(llc)
-                .ok_or_else(|| missing(format!("LLC {}", llc.0)));
-        }
-        Cpus::Node(node) => {
-            return topology
-                .cpus_of_node(node)
-                .ok_or_else(|| missing(format!("node {}", node.0)));
-        }
-        Cpus::Set(set) => set,
-        Cpus::List(list) => list.parse()?,
-    };
-    let outside = set.difference(&topology.all_cpus());
-    if set.is_empty() {
-        Err(missing("CPU in an empty list".to_owned()))
-    } else if outside.is_empty() {
-        Ok(set)
-    } else {
-        Err(missing(format!("CPU {outside}")))
-    }
+fn mismatch(asked: &str, outcome: &OpOutcome) -> RigError {
+    SessionError::mismatch(asked, outcome).into()
 }

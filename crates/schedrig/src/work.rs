@@ -1,6 +1,6 @@
 //! Work as a test writes it: `Spin.workers(8).nice(5)`.
 
-use spec::{Jitter, JitterError, Nanos, Work};
+use spec::{Jitter, JitterError, Nanos, Work, Workers};
 
 /// Computes without end.
 #[derive(Debug, Clone, Copy)]
@@ -57,27 +57,6 @@ pub struct PingPong;
 pub struct Program {
     /// Its path in the guest and its arguments.
     pub argv: Vec<String>,
-}
-
-/// A number of workers that do the same.
-#[derive(Debug, Clone)]
-pub struct Workers {
-    pub(crate) work: Work,
-    pub(crate) count: u32,
-    pub(crate) nice: i8,
-}
-
-impl Workers {
-    /// `count` workers that do `work`.
-    pub fn new(work: Work, count: u32) -> Workers {
-        Workers { work, count, nice: 0 }
-    }
-
-    /// Their nice value, -20 … 19.
-    #[must_use]
-    pub fn nice(self, nice: i8) -> Workers {
-        Workers { nice, ..self }
-    }
 }
 
 macro_rules! workers {

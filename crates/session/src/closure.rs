@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use disk::files::sha256;
-use record::{FileSum, HostProgram};
+use spec::op::{FileSum, HostProgram};
 
 /// A file for the guest.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,12 +8,12 @@
 //! commands looks at a frozen world:
 //!
 //! ```text
-//!            start                 command(…)
+//!            start                  apply(op)
 //!  (machine) ─────► frozen in call ──answer──► running ──► Reply ──► frozen in call …
 //!                                              │  ▲
 //!                                              │  └─ Ack ── Notice: into the evidence
 //!                                              ├─ hook on the tick: guest time; is it silent? is a query due?
-//!                                              └─ Exit, Deadline ──► over: every later command says why
+//!                                              └─ Exit, Deadline ──► over: every later op says why
 //! ```
 #![forbid(unsafe_code)]
 

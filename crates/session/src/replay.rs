@@ -1,27 +1,22 @@
-//! Playing a record's script: the steps that a test's body took once, taken again without it.
+//! Replaying a record's script: the ops that a test's body applied, applied again without it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use record::{HostProgram, Step};
+use spec::Op;
+use spec::op::{Content, HostProgram, PutFile, PutProgram};
 
 use crate::closure::{ClosureError, Program};
 use crate::session::Session;
 
-/// A script with all that it needs from the host, read before a machine starts.
+/// A script with the programs that it puts into the guest, read before a machine starts.
 #[derive(Debug)]
 pub struct ScriptPlayer {
-    script: Vec<(Step, StepInput)>,
+    ops: Vec<Op>,
+    programs: Vec<Arc<Program>>,
 }
 
-/// What a step brings from the host.
-#[derive(Debug)]
-enum StepInput {
-    None,
-    File(Vec<u8>),
-    Program(Box<Program>),
-}
-
-/// A script cannot be played on this host.
+/// A script cannot be replayed on this host.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// The record has not kept a file that the test put into its guest.
@@ -34,12 +29,6 @@ pub enum ReplayError {
         /// Size.
         bytes: u64,
     },
-    /// The record's content of a file is not readable.
-    #[error("the record's content of {path} is not hex")]
-    Content {
-        /// Path in the guest.
-        path: String,
-    },
     /// A program cannot be read.
     #[error("the program {}", path.display())]
     Program {
@@ -49,8 +38,8 @@ pub enum ReplayError {
         #[source]
         source: ClosureError,
     },
-    /// A program or one of its libraries is another than it was.
-    #[error("{file}, which {} needs, is not the one of the record (SHA-256 {now} now, {recorded} then)", program.display())]
+    /// A program or one of its libraries differs from the recorded one.
+    #[error("{file}, which {} needs, differs from the recorded one (SHA-256 {now}, recorded {recorded})", program.display())]
     Changed {
         /// The program's path on the host.
         program: PathBuf,
@@ -64,42 +53,51 @@ pub enum ReplayError {
 }
 
 impl ScriptPlayer {
-    /// Reads what the script needs; where `strict`, programs must be the recorded ones to the byte.
+    /// Reads the programs that the script needs; where `strict`, they must be the recorded ones to the byte.
     ///
     /// # Errors
-    /// [`ReplayError`], for the first step that cannot be played.
-    pub fn prepare(script: &[Step], strict: bool) -> Result<ScriptPlayer, ReplayError> {
-        let prepare = |step: &Step| {
-            let input = match step {
-                Step::PutFile { path, content, .. } => StepInput::File(match content {
-                    record::Content::Omitted { bytes } => {
-                        return Err(ReplayError::Omitted {
-                            path: path.clone(),
-                            bytes: *bytes,
-                        });
-                    }
-                    content => content
-                        .bytes()
-                        .ok_or_else(|| ReplayError::Content { path: path.clone() })?,
-                }),
-                Step::PutProgram { program } => {
-                    StepInput::Program(Box::new(read_program(program, None, strict)?))
-                }
-                _ => StepInput::None,
-            };
-            Ok((step.clone(), input))
+    /// [`ReplayError`], for the first op that cannot be applied.
+    pub fn prepare(script: &[Op], strict: bool) -> Result<ScriptPlayer, ReplayError> {
+        let mut player = ScriptPlayer {
+            ops: Vec::new(),
+            programs: Vec::new(),
         };
-        Ok(ScriptPlayer {
-            script: script.iter().map(prepare).collect::<Result<_, _>>()?,
-        })
+        for op in script {
+            let op = match op {
+                Op::PutFile(PutFile {
+                    path,
+                    content: Content::Omitted { bytes },
+                    ..
+                }) => {
+                    return Err(ReplayError::Omitted {
+                        path: path.clone(),
+                        bytes: *bytes,
+                    });
+                }
+                Op::PutProgram(put) => {
+                    let program = read_program(&put.program, None, strict)?;
+                    let put = PutProgram {
+                        program: program.sums(),
+                    };
+                    player.programs.push(Arc::new(program));
+                    put.into()
+                }
+                op => op.clone(),
+            };
+            player.ops.push(op);
+        }
+        Ok(player)
     }
 
-    /// Takes the steps. What a step answers was the body's business, which has already decided what comes next: so a
-    /// step that fails is no error here, it shows in the evidence.
+    /// Applies the ops. The test's body has seen what came of each, and decided then what comes next: so an op that fails
+    /// is no error here, it shows in the evidence.
     pub fn play(&self, session: &mut Session) {
-        for (step, input) in &self.script {
-            if let Err(error) = take(session, step, input) {
-                tracing::debug!(?step, %error, "a replayed step failed");
+        for program in &self.programs {
+            session.supply(Arc::clone(program));
+        }
+        for op in &self.ops {
+            if let Err(error) = session.apply(op) {
+                tracing::debug!(?op, %error, "a replayed op failed");
             }
         }
     }
@@ -130,8 +128,11 @@ pub fn read_program(
     }
 }
 
-/// The first file that is not as recorded. The program itself may have another name in the guest.
+/// The first file that is not as recorded, where sums were recorded.
 fn changed(recorded: &HostProgram, program: &Program) -> Option<ReplayError> {
+    if recorded.files.is_empty() {
+        return None;
+    }
     const MISSING: &str = "missing";
     let error = |file: &str, now: &str, recorded: &str| {
         Some(ReplayError::Changed {
@@ -157,58 +158,22 @@ fn changed(recorded: &HostProgram, program: &Program) -> Option<ReplayError> {
     error(&added.path, &added.sha256, MISSING)
 }
 
-fn take(session: &mut Session, step: &Step, input: &StepInput) -> Result<(), crate::SessionError> {
-    match (step.clone(), input) {
-        (Step::PutFile { path, mode, .. }, StepInput::File(bytes)) => session.put_file(&path, mode, bytes),
-        (Step::PutProgram { .. }, StepInput::Program(program)) => session.put_program(program),
-        (Step::PutFile { .. } | Step::PutProgram { .. }, _) => Ok(()),
-        (Step::ReadFile { path }, _) => session.read_file(&path).map(|_| ()),
-        (Step::MakeCgroup { group }, _) => session.make_cgroup(group),
-        (
-            Step::Spawn {
-                group,
-                work,
-                count,
-                nice,
-            },
-            _,
-        ) => session.spawn(&group, &work, count, nice).map(|_| ()),
-        (Step::StartScheduler { argv }, _) => session.start_scheduler(argv),
-        (Step::StopScheduler, _) => session.stop_scheduler().map(|_| ()),
-        (Step::RunFor { span }, _) => session.run_for(span).map(|_| ()),
-        (Step::Exec { argv, within }, _) => session.exec(argv, within).map(|_| ()),
-        (Step::WriteKernel { op }, _) => {
-            if let Err(error) = session.kernel_op(&op) {
-                tracing::debug!(%error, "a replayed kernel op failed");
-            }
-            Ok(())
-        }
-        (Step::Note { key, value }, _) => {
-            session.note(key, value);
-            Ok(())
-        }
-        (Step::GaveUp { reason }, _) => {
-            session.gave_up(reason);
-            Ok(())
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use record::{Content, FileSum};
-    use spec::Nanos;
+    use spec::op::FileSum;
 
     use super::*;
 
     #[test]
     fn a_file_that_the_record_has_not_kept_cannot_be_put_again() {
-        let step = Step::PutFile {
+        let put = PutFile {
             path: "/data".into(),
             mode: 0o644,
             content: Content::Omitted { bytes: 9 },
         };
-        let error = ScriptPlayer::prepare(&[step], true).unwrap_err().to_string();
+        let error = ScriptPlayer::prepare(&[put.into()], true)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("9 bytes") && error.contains("/data"), "{error}");
     }
 
@@ -224,7 +189,7 @@ mod tests {
         library.sha256 = "00".into();
         let error = read_program(&recorded, None, true).unwrap_err().to_string();
         assert!(
-            error.contains("libc.so.6") && error.contains("00 then"),
+            error.contains("libc.so.6") && error.contains("recorded 00"),
             "{error}"
         );
         assert!(
@@ -233,7 +198,7 @@ mod tests {
         );
         recorded.files.retain(|file| !file.path.contains("libc.so"));
         let error = read_program(&recorded, None, true).unwrap_err().to_string();
-        assert!(error.contains("missing then"), "{error}");
+        assert!(error.contains("recorded missing"), "{error}");
         recorded.files.push(FileSum {
             path: "/gone".into(),
             sha256: "11".into(),
@@ -244,9 +209,6 @@ mod tests {
 
     #[test]
     fn a_script_that_needs_nothing_is_ready() {
-        let step = Step::RunFor {
-            span: Nanos::from_secs(1),
-        };
-        assert!(ScriptPlayer::prepare(&[step], true).is_ok());
+        assert!(ScriptPlayer::prepare(&["run 1s".parse().unwrap()], true).is_ok());
     }
 }

@@ -1,26 +1,29 @@
 //! One run.
 //!
-//! `commands` asks the guest for things, `events` hears what it does meanwhile, `observing` looks at its kernel.
+//! `apply` has the guest do things, `events` handles what it does meanwhile, `observing` looks at its kernel.
 
-mod commands;
+mod apply;
 pub(crate) mod describe;
 mod events;
 mod observing;
 mod requests;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guestmem::{GuestVirt, PhysMem};
 use machine::{AddressSpaceId, Call, HookSpec, Instrument, Machine, MachineError};
 use observe::dispatch::Dispatcher;
-use record::{Event, EventKind, Evidence, GuestLimits, Step};
-use spec::{GuestTime, Nanos};
-use wire::{AgentError, Answer, Command, Hello};
+use record::{Event, EventKind, Evidence, GuestLimits};
+use spec::{GuestTime, Nanos, Op, OpError};
+use wire::{Answer, Command, Hello};
 
 use requests::ProgramQuota;
 
-use crate::observer::{HitAction, HitFilter, Observed, Observer, Owner};
+use crate::closure::Program;
+use crate::observer::{HitAction, HitFilter, LookError, Observed, Observer, Owner};
+use crate::replay::ReplayError;
 use crate::watchdog::{Clock, GuestClock};
 
 /// How long a run may take.
@@ -28,7 +31,7 @@ use crate::watchdog::{Clock, GuestClock};
 pub struct Limits {
     /// Guest time that the kernel may take from its first instruction to the agent's first call.
     pub boot: Nanos,
-    /// Guest time that a command may take beyond what it is told to take.
+    /// Guest time that an op may take beyond what it is meant to take.
     pub silence: Nanos,
     /// Host time for the whole run: the last resort.
     pub host: Duration,
@@ -68,29 +71,49 @@ impl Default for Limits {
     }
 }
 
-/// A command could not be carried out.
+/// An op could not be carried out.
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
-    /// The agent tried and failed.
+    /// It was refused, or it failed in the guest.
     #[error(transparent)]
-    Agent(#[from] AgentError),
-    /// The run is over, by this command or an earlier one.
+    Op(#[from] OpError),
+    /// The guest's kernel, which it writes to, is not found.
+    #[error(transparent)]
+    Kernel(#[from] LookError),
+    /// The program that it puts into the guest is not here as it should be.
+    #[error(transparent)]
+    Program(#[from] Box<ReplayError>),
+    /// The run is over, by this op or an earlier one.
     #[error("the run is over: {reason}")]
     Over {
         /// How it ended.
         reason: String,
     },
-    /// The agent replied with something that does not belong to the command.
-    #[error("the agent answered {command} with {reply}; this is a defect of schedrig")]
+    /// The agent replied with something that does not belong to what it was asked.
+    #[error("the agent answered {asked} with {reply}; this is a defect of schedrig")]
     Mismatch {
-        /// The command.
-        command: String,
+        /// What it was asked.
+        asked: String,
         /// The reply.
         reply: String,
     },
 }
 
-/// One run in progress. Between two commands the guest stands still.
+impl SessionError {
+    /// `reply` does not belong to what was `asked`.
+    pub fn mismatch(asked: &str, reply: &dyn std::fmt::Debug) -> SessionError {
+        let reply: String = format!("{reply:?}").chars().take(MAX_REPLY_SHOWN).collect();
+        SessionError::Mismatch {
+            asked: asked.to_owned(),
+            reply,
+        }
+    }
+}
+
+/// Characters of a wrong reply that an error shows.
+const MAX_REPLY_SHOWN: usize = 120;
+
+/// One run in progress. Between two ops the guest stands still.
 pub struct Session {
     machine: Box<dyn Machine>,
     evidence: Evidence,
@@ -99,12 +122,14 @@ pub struct Session {
     clock: Option<Clock>,
     limits: Limits,
     host_deadline: Instant,
-    /// The last guest time that was seen.
+    /// The last guest time that the guest has reported.
     now: GuestTime,
     scheduler: SchedulerLife,
     scheduler_log: Vec<u8>,
-    /// Chunks of the file that is being read.
+    /// Pieces of the file that is being read.
     file: Vec<u8>,
+    /// Programs whose contents are at hand for the ops that put them.
+    supplies: Vec<Arc<Program>>,
     calls: u64,
     /// The agent's address space: a call from another one is not the agent's.
     agent: Option<AddressSpaceId>,
@@ -112,8 +137,8 @@ pub struct Session {
     dispatcher: Option<Dispatcher>,
     /// What programs have done that is bounded.
     quota: ProgramQuota,
-    /// What was asked of this session since somebody wanted it noted.
-    script: Option<Vec<Step>>,
+    /// The ops since [`Session::begin_script`].
+    script: Option<Vec<Op>>,
     observer: Observer,
 }
 
@@ -153,6 +178,7 @@ impl Session {
             scheduler: SchedulerLife::None,
             scheduler_log: Vec::new(),
             file: Vec::new(),
+            supplies: Vec::new(),
             calls: 0,
             agent: None,
             dispatcher: None,
@@ -201,7 +227,7 @@ impl Session {
         self.machine.memory()
     }
 
-    /// The last guest time that the guest has told.
+    /// The last guest time that the guest has reported.
     pub fn now(&self) -> GuestTime {
         self.now
     }
@@ -224,24 +250,24 @@ impl Session {
         self.machine.save(into)
     }
 
-    /// From now on, notes what is asked of the guest.
+    /// Notes the ops from now on.
     pub fn begin_script(&mut self) {
         self.script = Some(Vec::new());
     }
 
-    /// What was noted so far; nothing is noted any more.
-    pub fn take_script(&mut self) -> Vec<Step> {
+    /// The ops that were noted; no more are.
+    pub fn take_script(&mut self) -> Vec<Op> {
         self.script.take().unwrap_or_default()
     }
 
-    /// Notes a step, however it comes out.
-    fn step(&mut self, step: impl FnOnce() -> Step) {
+    /// Notes an op, whatever comes of it.
+    fn note_in_script(&mut self, op: Op) {
         if let Some(script) = &mut self.script {
-            script.push(step());
+            script.push(op);
         }
     }
 
-    /// Adds a happening at the present guest time.
+    /// Adds an event at the present guest time to the evidence.
     pub fn happened(&mut self, what: EventKind) {
         self.evidence.events.push(Event { at: self.now, what });
     }

@@ -78,12 +78,14 @@ impl TryFrom<String> for GroupName {
 pub struct Weight(u32);
 
 /// A number that is not a weight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a weight is a number from 1 to 10000 (100 is the default), and {0} is not")]
-pub struct WeightError(pub u32);
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is no weight; write a number from 1 to 10000 (100 is the default)")]
+pub struct WeightError {
+    text: String,
+}
 
 impl Weight {
-    /// What a new cgroup has.
+    /// The weight of a new cgroup.
     pub const DEFAULT: Weight = Weight(100);
 
     /// The number.
@@ -111,8 +113,21 @@ impl TryFrom<u32> for Weight {
         if (1..=10_000).contains(&number) {
             Ok(Weight(number))
         } else {
-            Err(WeightError(number))
+            Err(WeightError {
+                text: number.to_string(),
+            })
         }
+    }
+}
+
+impl FromStr for Weight {
+    type Err = WeightError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = |_| WeightError {
+            text: text.to_owned(),
+        };
+        text.parse::<u32>().map_err(wrong).and_then(Weight::try_from)
     }
 }
 
@@ -133,5 +148,7 @@ mod tests {
         assert!(Weight::try_from(0).is_err());
         assert!(Weight::try_from(10_001).is_err());
         assert_eq!(Weight::try_from(10_000).unwrap().get(), 10_000);
+        assert_eq!("300".parse::<Weight>().unwrap().get(), 300);
+        assert!("heavy".parse::<Weight>().is_err());
     }
 }

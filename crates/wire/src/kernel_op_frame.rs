@@ -1,55 +1,49 @@
-//! Kernel ops in frames: a header and postcard, in one buffer (contracts B3, F14).
+//! Kernel ops in frames: a header and postcard, in one buffer (contracts B3, F14). The data is [`spec`]'s.
+
+use spec::kernel_op::{KernelOpReply, KernelOpRequest, MAX_REPLY};
 
 use crate::frame::Frame;
-use crate::kernel_op::{KernelOpReply, KernelOpRequest, MAX_REPLY};
 use crate::message::{framed, payload};
 use crate::{FrameKind, MessageError};
 
 /// The longest request, in bytes, as postcard: what a call's buffer has room for.
 pub const MAX_REQUEST: usize = MAX_REPLY;
 
-impl KernelOpRequest {
-    /// The request as a frame.
+/// A kernel op's message in a frame of its own.
+pub trait KernelOpFrame: Sized {
+    /// The message as a frame.
     ///
     /// # Errors
-    /// [`MessageError::Payload`] for one that is longer than [`MAX_REQUEST`].
-    pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
-        within(
-            framed(FrameKind::KernelOpRequest, self)?,
-            FrameKind::KernelOpRequest,
-        )
-    }
+    /// [`MessageError::Payload`] for one that is longer than [`MAX_REQUEST`]: answer such a request by a reply without
+    /// values.
+    fn encode(&self) -> Result<Vec<u8>, MessageError>;
 
-    /// The request in a checked frame.
+    /// The message in a checked frame.
     ///
     /// # Errors
-    /// [`MessageError::WrongWay`] for a frame of another kind, [`MessageError::Payload`] for one that is too long or is
-    /// no request.
-    pub fn decode(frame: Frame<'_>) -> Result<KernelOpRequest, MessageError> {
-        expected(frame, FrameKind::KernelOpRequest)?;
-        payload(frame)
-    }
+    /// [`MessageError::WrongWay`] for a frame of another kind, [`MessageError::Payload`] for one that is too long or holds
+    /// no such message.
+    fn decode(frame: Frame<'_>) -> Result<Self, MessageError>;
 }
 
-impl KernelOpReply {
-    /// The reply as a frame.
-    ///
-    /// # Errors
-    /// [`MessageError::Payload`] for one that is longer than [`MAX_REPLY`]: then say so by a reply without values.
-    pub fn encode(&self) -> Result<Vec<u8>, MessageError> {
-        within(framed(FrameKind::KernelOpReply, self)?, FrameKind::KernelOpReply)
-    }
+macro_rules! framed_as {
+    ($($message:ident),+) => {
+        $(
+            impl KernelOpFrame for $message {
+                fn encode(&self) -> Result<Vec<u8>, MessageError> {
+                    within(framed(FrameKind::$message, self)?, FrameKind::$message)
+                }
 
-    /// The reply in a checked frame.
-    ///
-    /// # Errors
-    /// [`MessageError::WrongWay`] for a frame of another kind, [`MessageError::Payload`] for one that is too long or is
-    /// no reply.
-    pub fn decode(frame: Frame<'_>) -> Result<KernelOpReply, MessageError> {
-        expected(frame, FrameKind::KernelOpReply)?;
-        payload(frame)
-    }
+                fn decode(frame: Frame<'_>) -> Result<$message, MessageError> {
+                    expected(frame, FrameKind::$message)?;
+                    payload(frame)
+                }
+            }
+        )+
+    };
 }
+
+framed_as!(KernelOpRequest, KernelOpReply);
 
 fn expected(frame: Frame<'_>, kind: FrameKind) -> Result<(), MessageError> {
     if frame.kind != kind {
@@ -75,9 +69,10 @@ fn short_enough(len: usize, kind: FrameKind) -> Result<(), MessageError> {
 mod tests {
     use proptest::prelude::*;
 
+    use spec::kernel_op::{Direction, KernelOp, Mode, OpValue, Target};
+
     use super::*;
     use crate::frame;
-    use crate::kernel_op::{Direction, KernelOp, Mode, OpValue, Target};
 
     fn request() -> KernelOpRequest {
         KernelOpRequest {

@@ -25,7 +25,6 @@ pub mod assembler;
 pub mod barrier;
 pub mod call;
 pub mod frame;
-pub mod kernel_op;
 mod kernel_op_frame;
 mod kind;
 mod message;
@@ -35,10 +34,8 @@ pub mod snapshot;
 pub mod text;
 
 pub use frame::{Frame, FrameError, Received};
-pub use kernel_op_frame::MAX_REQUEST;
+pub use kernel_op_frame::{KernelOpFrame, MAX_REQUEST};
 pub use kind::{FrameKind, Sender};
-pub use message::{
-    AgentError, Answer, Command, Hello, MessageError, Notice, PROTOCOL_VERSION, Reply, Request,
-    SchedulerState, Stream,
-};
+pub use message::{Answer, Command, Hello, MessageError, Notice, PROTOCOL_VERSION, Reply, Request, Stream};
 pub use payload::PayloadLength;
+pub use spec::kernel_op;

@@ -2,13 +2,13 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use spec::{CgroupSpec, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId, WorkerReport};
+use spec::{ExitStatus, GuestTime, Nanos, Op, OpError, OpOutcome};
 
 use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,10 +18,10 @@ pub enum Request {
     /// Something happened while it carried out a command.
     Notice(Notice),
     /// The last command's outcome.
-    Reply(Result<Reply, AgentError>),
+    Reply(Reply),
 }
 
-/// The agent's first words.
+/// The agent's first message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// The protocol the agent speaks.
@@ -34,7 +34,7 @@ pub struct Hello {
     pub at: GuestTime,
 }
 
-/// News, in the order in which it happened.
+/// Events, in the order in which they happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Notice {
     /// The scheduler's process wrote this.
@@ -55,7 +55,7 @@ pub enum Notice {
         /// The agent had asked it to.
         asked: bool,
     },
-    /// The next piece of the file that `Command::ReadFile` asked for.
+    /// The next piece of a file that is being read; the last one is in the reply.
     FileChunk {
         /// The piece.
         bytes: Vec<u8>,
@@ -74,7 +74,7 @@ pub enum Stream {
 /// What the host answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Noted, carry on.
+    /// Received, carry on.
     Ack,
     /// Do this.
     Command(Command),
@@ -85,7 +85,7 @@ pub enum Answer {
     },
 }
 
-/// What the agent can do. Each is answered by one [`Reply`].
+/// What the host has the agent do. Each is answered by one [`Reply`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Command {
     /// Sets the seed of the agent's random choices (worker start order and stagger, the generators of the workers with
@@ -94,8 +94,8 @@ pub enum Command {
         /// The seed.
         seed: u64,
     },
-    /// Writes a piece of a file; parents are made, offset 0 truncates.
-    WriteFile {
+    /// Writes a piece of a file; parents are made, offset 0 truncates. An op that puts files travels as these.
+    WriteChunk {
         /// Absolute path.
         path: String,
         /// Permission bits.
@@ -105,152 +105,31 @@ pub enum Command {
         /// The piece, at most [`crate::call::MAX_CHUNK`] bytes.
         bytes: Vec<u8>,
     },
-    /// Reads a file whole, as [`Notice::FileChunk`]s.
-    ReadFile {
-        /// Absolute path.
-        path: String,
-    },
-    /// Makes a cgroup below the root.
-    MakeCgroup(CgroupSpec),
-    /// Forks workers that wait at a gate until the next `RunFor`.
-    Spawn {
-        /// The group they live in.
-        group: GroupName,
-        /// What they do.
-        work: Work,
-        /// How many.
-        count: u32,
-        /// Their nice value.
-        nice: i8,
-    },
-    /// Starts a scheduler's program and waits until the kernel says that it is attached.
-    StartScheduler {
-        /// Path in the guest and arguments.
-        argv: Vec<String>,
-        /// How long it may take to attach.
-        attach_within: Nanos,
-    },
-    /// Asks the scheduler's program to end (SIGINT), then ends it.
-    StopScheduler {
-        /// How long it may take.
-        within: Nanos,
-    },
-    /// Opens the gate, lets the guest run, measures. Ends early if the scheduler's program ends.
-    RunFor {
-        /// How long.
-        span: Nanos,
-    },
-    /// Runs a program to its end.
-    Exec {
-        /// Path in the guest and arguments.
-        argv: Vec<String>,
-        /// How long it may take.
+    /// Carries an op out.
+    Do {
+        /// The op; none that the host carries out.
+        op: Op,
+        /// The guest time after which the agent gives up on a program that the op waits for.
         within: Nanos,
     },
     /// Switches the guest off; no reply.
     PowerOff,
 }
 
+impl Command {
+    /// What is being done meanwhile, as a clause: `the agent reads /proc/stat`.
+    pub fn describe(&self) -> String {
+        match self {
+            Command::Seed { .. } => "the agent is seeded".to_owned(),
+            Command::WriteChunk { path, .. } => format!("the agent writes {path}"),
+            Command::Do { op, .. } => op.describe(),
+            Command::PowerOff => "the guest powers off".to_owned(),
+        }
+    }
+}
+
 /// What came of a command.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Reply {
-    /// Done; nothing to tell.
-    Done,
-    /// `ReadFile`: all chunks were sent.
-    FileRead {
-        /// Bytes in all.
-        len: u64,
-    },
-    /// `Spawn`: who they are.
-    Spawned {
-        /// Names and process ids, in spawn order.
-        workers: Vec<(WorkerId, u32)>,
-    },
-    /// `StartScheduler`: attached.
-    SchedulerAttached {
-        /// Its process id.
-        pid: u32,
-        /// What `/sys/kernel/sched_ext/root/ops` says.
-        ops: String,
-        /// When it was seen.
-        at: GuestTime,
-    },
-    /// `StopScheduler`: how it ended.
-    SchedulerStopped {
-        /// How it ended.
-        status: ExitStatus,
-    },
-    /// `RunFor`: the window and what the workers did in it.
-    Ran {
-        /// When the gate opened or the window began.
-        from: GuestTime,
-        /// When it ended.
-        to: GuestTime,
-        /// Every worker spawned so far.
-        workers: Vec<WorkerReport>,
-        /// The kernel's word on sched_ext at the end; `None` where the kernel has none.
-        sched_ext: Option<SchedulerState>,
-    },
-    /// `Exec`: how the program ended.
-    Exited {
-        /// How it ended.
-        status: ExitStatus,
-        /// The first [`crate::call::MAX_CHUNK`] / 2 bytes of standard output.
-        stdout: Vec<u8>,
-        /// The same of standard error.
-        stderr: Vec<u8>,
-    },
-}
-
-/// `/sys/kernel/sched_ext` at an instant.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SchedulerState {
-    /// `state`: `enabled`, `disabled`, …
-    pub state: String,
-    /// `root/ops`, where a scheduler is attached.
-    pub ops: Option<String>,
-}
-
-/// A command failed in the guest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-pub enum AgentError {
-    /// A system call failed.
-    #[error("{doing}: {message} (errno {errno})")]
-    System {
-        /// What was being done, with its values.
-        doing: String,
-        /// The error number; 0 where there is none.
-        errno: i32,
-        /// Its text.
-        message: String,
-    },
-    /// A program ended before it had done what was waited for.
-    #[error("{program} ended at {at} before it attached: {status}")]
-    EndedEarly {
-        /// Its path.
-        program: String,
-        /// When.
-        at: GuestTime,
-        /// How.
-        status: ExitStatus,
-    },
-    /// A program did not do in time what was waited for, and was ended.
-    #[error("{program} did not {what} within {within}")]
-    TimedOut {
-        /// Its path.
-        program: String,
-        /// What was waited for.
-        what: String,
-        /// How long.
-        within: Nanos,
-    },
-    /// The command does not fit the agent's state.
-    #[error("{0}")]
-    State(String),
-    /// The agent could not decode the command.
-    #[error("the agent did not understand the host: {0}")]
-    NotUnderstood(String),
-}
+pub type Reply = Result<OpOutcome, OpError>;
 
 /// Bytes that are not a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -349,12 +228,11 @@ mod tests {
 
     use super::*;
 
-    fn spawn(work: &str) -> Answer {
-        Answer::Command(Command::Spawn {
-            group: "a".parse().unwrap(),
-            work: work.parse().unwrap(),
-            count: 2,
-            nice: -1,
+    /// An op as it is typed, in a command.
+    fn sends(op: &str) -> Answer {
+        Answer::Command(Command::Do {
+            op: op.parse().unwrap(),
+            within: Nanos(300),
         })
     }
 
@@ -376,13 +254,18 @@ mod tests {
             stream: Stream::Stderr,
             bytes: vec![0xff],
         }));
-        round_trip(&Request::Reply(Err(AgentError::State("no".into()))));
-        let answer = Answer::Command(Command::RunFor {
-            span: Nanos::from_secs(5),
-        });
-        assert_eq!(Answer::decode(&answer.encode().unwrap()).unwrap(), answer);
-        let answer = spawn("burst/300ns/7ns/20%");
-        assert_eq!(Answer::decode(&answer.encode().unwrap()).unwrap(), answer);
+        round_trip(&Request::Reply(Err(OpError::State("no".into()))));
+        round_trip(&Request::Reply(Ok(OpOutcome::Stopped {
+            status: ExitStatus::Signal(9),
+        })));
+        for op in [
+            "run 5s",
+            "spawn a burst/300ns/7ns/20% 2 nice=-1",
+            "stop-scheduler",
+        ] {
+            let answer = sends(op);
+            assert_eq!(Answer::decode(&answer.encode().unwrap()).unwrap(), answer);
+        }
     }
 
     /// The payload of each message that has shipped; a change here is a change of [`PROTOCOL_VERSION`].
@@ -398,20 +281,58 @@ mod tests {
         check(Answer::Ack, &[]);
         check(Answer::Refused { reason: "no".into() }, &[2, b'n', b'o']);
         check(Answer::Command(Command::Seed { seed: 7 }), &[0, 7]);
+        let chunk = Command::WriteChunk {
+            path: "/a".into(),
+            mode: 0o644,
+            offset: 300,
+            bytes: vec![0xff],
+        };
         check(
-            spawn("burst/300ns/7ns/20%"),
+            Answer::Command(chunk),
+            &[1, 2, b'/', b'a', 0xa4, 0x03, 0xac, 0x02, 1, 0xff],
+        );
+        check(Answer::Command(Command::PowerOff), &[3]);
+    }
+
+    /// The number and the fields of each op that is sent, as `Do` carries them: `[2, op…, within]`.
+    #[test]
+    fn op_bytes_are_pinned() {
+        let check = |op: &str, bytes: &[u8]| {
+            let payload = [&[2], bytes, &[0xac, 0x02]].concat();
+            assert_eq!(sends(op).encode().unwrap()[frame::HEADER_LEN..], payload, "{op}");
+        };
+        check("read /a", &[2, 2, b'/', b'a']);
+        check(
+            "cgroup a cpus=0-1 weight=300",
+            &[3, 1, b'a', 1, 3, b'0', b'-', b'1', 0xac, 0x02],
+        );
+        check(
+            "spawn a burst/300ns/7ns/20% 2 nice=-1",
             &[4, 1, b'a', 1, 0xac, 0x02, 7, 20, 2, 0xff],
         );
+        check("spawn a spin 2", &[4, 1, b'a', 0, 2, 0]);
+        check("start-scheduler /s", &[5, 1, 2, b'/', b's']);
+        check("stop-scheduler", &[6]);
+        check("run 300ns", &[7, 0xac, 0x02]);
+        check("exec 300ns /s", &[8, 1, 2, b'/', b's', 0xac, 0x02]);
+        check("offline 3", &[12, 3, 0]);
+        check("write /a 5", &[13, 2, b'/', b'a', 1, b'5']);
+    }
+
+    #[test]
+    fn outcome_bytes_are_pinned() {
+        let check = |outcome: OpOutcome, payload: &[u8]| {
+            let request = Request::Reply(Ok(outcome));
+            assert_eq!(request.encode().unwrap()[frame::HEADER_LEN..], *payload);
+        };
+        check(OpOutcome::Done, &[0, 0]);
+        let bytes = vec![0xff];
         check(
-            spawn("burst/300ns/7ns"),
-            &[4, 1, b'a', 1, 0xac, 0x02, 7, 0, 2, 0xff],
+            OpOutcome::FileRead { len: 300, bytes },
+            &[0, 1, 0xac, 0x02, 1, 0xff],
         );
-        check(spawn("spin"), &[4, 1, b'a', 0, 2, 0xff]);
-        check(
-            Answer::Command(Command::RunFor { span: Nanos(300) }),
-            &[7, 0xac, 0x02],
-        );
-        check(Answer::Command(Command::PowerOff), &[9]);
+        let status = ExitStatus::Code(1);
+        check(OpOutcome::Stopped { status }, &[0, 4, 0, 2]);
     }
 
     #[test]
@@ -426,12 +347,12 @@ mod tests {
     #[test]
     fn a_jitter_that_is_none_does_not_decode() {
         let decoded = |jitter: u8| {
-            let payload = [4, 1, b'a', 1, 0xac, 0x02, 7, jitter, 2, 0xff];
+            let payload = [2, 4, 1, b'a', 1, 0xac, 0x02, 7, jitter, 2, 0xff, 0xac, 0x02];
             let mut bytes = Vec::new();
             frame::encode(FrameKind::Command, &payload, &mut bytes).unwrap();
             Answer::decode(&bytes)
         };
-        assert_eq!(decoded(100), Ok(spawn("burst/300ns/7ns/100%")));
+        assert_eq!(decoded(100), Ok(sends("spawn a burst/300ns/7ns/100% 2 nice=-1")));
         assert!(matches!(decoded(101), Err(MessageError::Payload { .. })));
     }
 

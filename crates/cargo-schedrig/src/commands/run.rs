@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
+use schedrig::op::{Form, MakeCgroup, RunFor};
 use schedrig::{
-    CpuSet, Expectation, Finished, GroupName, KernelRequest, Nanos, Percent, Record, Rig, RigError, RunSpec,
-    SchedulerSpec, Setup, Topology, Weight, Workers,
+    Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError, RunSpec,
+    SchedulerSpec, Setup, Topology,
 };
+use spec::CgroupSpec;
 
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::GroupArg;
@@ -45,6 +47,9 @@ pub(crate) struct Run {
     )]
     groups: Vec<GroupArg>,
 
+    #[arg(long = "op", value_name = "OP", help = ops_help())]
+    ops: Vec<Op>,
+
     /// How long the workers run, in guest time.
     #[arg(long = "for", value_name = "TIME", default_value = "2s")]
     span: Nanos,
@@ -58,7 +63,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", default_value_t = 0)]
     snapshots: usize,
 
-    /// Do not execute a run that failed again to see the calls that led there.
+    /// Do not execute a run that failed a second time to trace the calls that led there.
     #[arg(long)]
     no_auto_repro: bool,
 
@@ -140,7 +145,7 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
     print(run, &finished)?;
     match other {
         Some((nth, difference)) => {
-            eprintln!("error: run {nth} of the same seed was another execution: {difference}");
+            eprintln!("error: run {nth} of the same seed is a different execution: {difference}");
             eprintln!("please report this: it is a defect of schedrig, or of its QEMU");
             Ok(Exit::Software)
         }
@@ -185,7 +190,7 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     }
     let host = &record.host;
     eprintln!(
-        "  host time {:.1} s, of it {:.2} s until the agent was there",
+        "  host time {:.1} s, of it {:.2} s until the agent's first call",
         host.seconds, host.boot_seconds
     );
     if let Some(times) = run.repeat {
@@ -199,85 +204,82 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
 
 /// What the arguments ask the guest to do. All that can be wrong with it is found before a machine starts.
 pub(crate) struct Scenario {
-    groups: Vec<Group>,
-    span: Nanos,
+    /// In this order: each cgroup with all of its workers, what `--op` asks for, the window.
+    ops: Vec<Op>,
+    groups: Vec<GroupName>,
     share: Option<Percent>,
     fair: Option<Percent>,
     starvation_limit: Nanos,
 }
 
-/// A cgroup and everything that is spawned in it.
-struct Group {
-    name: GroupName,
-    cpus: Option<CpuSet>,
-    weight: Weight,
-    workers: Vec<Workers>,
-}
-
 impl Scenario {
     /// The scenario of these arguments: the groups in order, the workers of one name together.
     pub(crate) fn of(run: &Run) -> anyhow::Result<Scenario> {
-        let mut groups: Vec<Group> = Vec::new();
-        for group in &run.groups {
-            let cpus = group.cpus.as_ref().map(|cpus| cpus.on(&run.topology)).transpose();
-            let cpus = cpus.map_err(|what| Usage(format!("--group {}: {what}", group.name)))?;
-            let workers = Workers::new(group.work.clone(), group.count).nice(group.nice);
-            match groups.iter_mut().find(|earlier| earlier.name == group.name) {
-                None => groups.push(Group {
-                    name: group.name.clone(),
-                    cpus,
-                    weight: group.weight,
-                    workers: vec![workers],
-                }),
-                Some(earlier) if earlier.cpus == cpus && earlier.weight == group.weight => {
-                    earlier.workers.push(workers);
-                }
+        let mut groups: Vec<(CgroupSpec, Vec<Op>)> = Vec::new();
+        for arg in &run.groups {
+            let wrong = |what: &dyn std::fmt::Display| Usage(format!("--group {}: {what}", arg.name));
+            let cgroup = arg.cgroup(&run.topology).map_err(|error| wrong(&error))?;
+            let spawn = arg.spawn().into();
+            match groups.iter_mut().find(|(earlier, _)| earlier.name == arg.name) {
+                None => groups.push((cgroup, vec![spawn])),
+                Some((earlier, workers)) if *earlier == cgroup => workers.push(spawn),
                 Some(_) => {
-                    let name = &group.name;
-                    return Err(Usage(format!(
-                        "group {name} is given twice with another cpuset or weight"
-                    ))
-                    .into());
+                    return Err(wrong(&"given twice with another cpuset or weight").into());
                 }
             }
         }
+        let names = groups.iter().map(|(group, _)| group.name.clone()).collect();
+        let mut ops = Vec::new();
+        for (group, workers) in groups {
+            ops.push(MakeCgroup { group }.into());
+            ops.extend(workers);
+        }
+        ops.extend(run.ops.iter().cloned());
+        for op in &ops {
+            op.check(&run.topology)
+                .map_err(|error| Usage(format!("--op '{op}': {error}")))?;
+        }
+        ops.push(RunFor { span: run.span }.into());
         Ok(Scenario {
-            groups,
-            span: run.span,
+            ops,
+            groups: names,
             share: run.share,
             fair: run.fair,
             starvation_limit: run.starvation_limit,
         })
     }
 
-    /// Plays it.
+    /// Applies its ops; what it is judged by does not depend on what comes of them.
     pub(crate) fn play(&self, rig: &mut Rig) -> schedrig::Outcome {
         let limit = self.starvation_limit;
         rig.instead(Expectation::NoStall { limit });
         rig.instead(Expectation::NoStarvation { limit });
-        let mut made = Vec::new();
-        for group in &self.groups {
-            let mut builder = rig.cgroup(group.name.as_str()).weight(group.weight.get());
-            if let Some(cpus) = &group.cpus {
-                builder = builder.cpus(cpus.clone());
-            }
-            let cgroup = builder.make()?;
-            for workers in &group.workers {
-                rig.spawn(&cgroup, workers)?;
-            }
-            made.push(cgroup);
-        }
         if let Some(within) = self.share {
-            rig.check(schedrig::share(&made.iter().collect::<Vec<_>>()).within(within))?;
+            let groups = self.groups.clone();
+            rig.check(Expectation::GroupShare { groups, within })?;
         }
-        if let Some(within) = self.fair {
-            for group in &made {
-                rig.check(schedrig::fair(group).within(within))?;
+        for group in &self.groups {
+            if let Some(within) = self.fair {
+                let group = group.clone();
+                rig.check(Expectation::WorkerShare { group, within })?;
             }
         }
-        rig.run_for(self.span)?;
+        for op in &self.ops {
+            rig.apply(op.clone())?;
+        }
         rig.finish()
     }
+}
+
+/// The help of `--op`: every op that can be typed.
+fn ops_help() -> String {
+    let width = Op::forms().map(|form| form.usage.len()).max().unwrap_or_default();
+    let mut help =
+        "Apply an op when the groups are made, before the workers run; may be given several times".to_owned();
+    for Form { usage, help: what } in Op::forms() {
+        help += &format!("\n  {usage:width$}  {what}");
+    }
+    help
 }
 
 impl Run {

@@ -8,7 +8,7 @@ use wire::frame::{self, Frame, FrameError, Received};
 use wire::kernel_op::{KernelOpRequest, MAX_TAG};
 use wire::phase::{self, KernelAddresses, Progress, Stage, Stimulus};
 use wire::snapshot::SnapshotRequest;
-use wire::{FrameKind, PayloadLength, Sender, text};
+use wire::{FrameKind, KernelOpFrame as _, PayloadLength, Sender, text};
 
 use super::counts::count;
 use super::lifecycle::same_kernel;

@@ -1,13 +1,15 @@
 //! What a test's body can do to its guest's kernel.
 
-use wire::kernel_op::{KernelOp, KernelOpReply, KernelOpRequest, MAX_TAG, Mode, OpValue, Target};
+use spec::OpOutcome;
+use spec::kernel_op::{Direction, KernelOp, KernelOpReply, KernelOpRequest, MAX_TAG, Mode, OpValue, Target};
+use spec::op::WriteKernel;
 
 use super::Rig;
 use crate::RigError;
 
 /// Reads and writes of the guest's kernel, each place checked before it is touched.
 ///
-/// A write changes the execution. It is part of what the test did, and is made again when the record is replayed.
+/// A write changes the execution: it is an op ([`WriteKernel`]), and applied again when the record is replayed.
 pub struct KernelOps<'r> {
     rig: &'r mut Rig,
     tag: String,
@@ -26,10 +28,10 @@ impl Rig {
 }
 
 impl KernelOps<'_> {
-    /// What the record calls them; at most 256 bytes of it.
+    /// Names them in the record; at most 256 bytes of the tag are kept.
     #[must_use]
     pub fn tagged(self, tag: &str) -> Self {
-        let tag = wire::text::cut(tag, MAX_TAG).to_owned();
+        let tag = spec::text::cut(tag, MAX_TAG).to_owned();
         KernelOps { tag, ..self }
     }
 
@@ -90,7 +92,13 @@ impl KernelOps<'_> {
             mode: self.mode,
             ..request
         };
-        let reply = self.rig.session.kernel_op(&request)?;
+        let reply = match request.direction {
+            Direction::Read => self.rig.session.kernel_op(&request)?,
+            Direction::Write => match self.rig.apply(WriteKernel { op: request })? {
+                OpOutcome::KernelOp(reply) => reply,
+                other => return Err(super::mismatch("write_kernel", &other)),
+            },
+        };
         if reply.success {
             Ok(reply)
         } else {

@@ -3,8 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use record::{Evidence, Expectation, Step};
+use record::{Evidence, Expectation};
 use session::{Observed, ScriptPlayer, Session, chain};
+use spec::Op;
+use spec::op::{BodyFailed, Content, PutFile, PutProgram, StartScheduler, StopScheduler};
 
 use super::RunSpec;
 use crate::kernel::PreparedKernel;
@@ -23,7 +25,7 @@ pub(crate) enum RunBody<'r, F> {
 pub(crate) struct Executed {
     pub(crate) evidence: Evidence,
     pub(crate) expectations: Vec<Expectation>,
-    pub(crate) script: Vec<Step>,
+    pub(crate) script: Vec<Op>,
     pub(crate) observed: Observed,
 }
 
@@ -89,7 +91,7 @@ where
     }
     if session.scheduler_runs() {
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
-        let _ = session.stop_scheduler();
+        let _ = session.apply(&StopScheduler.into());
     }
     let (evidence, observed) = session.finish_observed();
     Executed {
@@ -115,7 +117,10 @@ fn execute_test(
     };
     let (mut session, overrides) = rig.into_parts();
     if let Err(error) = outcome {
-        session.gave_up(chain(error.as_ref()));
+        let reason = chain(error.as_ref());
+        if let Err(error) = session.apply(&BodyFailed { reason }.into()) {
+            tracing::debug!(%error, "the body's error");
+        }
     }
     (session, overrides.expectations())
 }
@@ -132,15 +137,20 @@ fn prepare_guest(
     };
     if let Some(config) = &kernel.config {
         // libbpf resolves `__kconfig` externs from it.
-        session.put_file(
-            &format!("/boot/config-{}", kernel.files.release),
-            0o644,
-            config.as_bytes(),
-        )?;
+        let put = PutFile {
+            path: format!("/boot/config-{}", kernel.files.release),
+            mode: 0o644,
+            content: Content::of(config.as_bytes()),
+        };
+        session.apply(&put.into())?;
     }
-    session.put_program(program)?;
+    session.supply(Arc::new(program.clone()));
+    let put = PutProgram {
+        program: program.sums(),
+    };
+    session.apply(&put.into())?;
     let argv = [vec![program.guest_path.clone()], plan.args.clone()].concat();
-    session.start_scheduler(argv)
+    session.apply(&StartScheduler { argv }.into()).map(drop)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

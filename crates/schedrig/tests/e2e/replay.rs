@@ -1,8 +1,8 @@
 //! A recorded run again, without the test that made it.
 
-use record::{Content, Step};
+use schedrig::op::{Content, PutFile};
 use schedrig::prelude::*;
-use schedrig::{Record, Replay, ReplayOptions, Replayed, RigError, Verdict};
+use schedrig::{Op, Record, Replay, ReplayOptions, Replayed, RigError, Verdict};
 
 use crate::stage::{STANDARD, play, spec};
 
@@ -76,11 +76,11 @@ fn what_the_body_put_into_the_guest_is_put_again_from_the_record() {
         .script
         .iter_mut()
         .find_map(|step| match step {
-            Step::PutFile { path, content, .. } if path == "/dev/kmsg" => Some(content),
+            Op::PutFile(PutFile { path, content, .. }) if path == "/dev/kmsg" => Some(content),
             _ => None,
         });
     let content = step.unwrap();
-    assert_eq!(content.bytes().as_deref(), Some(TO_CONSOLE));
+    assert_eq!(content.bytes(), Some(TO_CONSOLE));
     *content = Content::of(b"<2>put \xff there\n");
     let other = replay(&record, &ReplayOptions::default()).unwrap();
     let difference = other.difference.unwrap();

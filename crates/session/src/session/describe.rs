@@ -1,10 +1,8 @@
-//! A run's ends and commands, in words.
+//! How a run ended, in words; and what the guest writes, as text.
 
 use machine::{ExitReason, MachineError};
 use record::End;
-use wire::Command;
 
-use super::SessionError;
 use crate::chain::chain;
 
 pub(super) fn ended(reason: ExitReason, doing: &str) -> End {
@@ -26,41 +24,16 @@ pub(super) fn machine_died(error: &MachineError) -> End {
 pub(super) fn describe_end(end: &End) -> String {
     match end {
         End::PoweredOff => "the guest was switched off".to_owned(),
-        End::GuestExited { during } => format!("the guest went away {during}"),
+        End::GuestExited { during } => format!("the guest shut down unexpectedly, {during}"),
         End::Stopped { during } => format!("the run was stopped as asked, {during}"),
         End::GuestPanic { message } => format!("the guest kernel panicked: {message}"),
-        End::GuestSilent { during } => format!("the guest fell silent: {during}"),
+        End::GuestSilent { during } => format!("the guest made no call: {during}"),
         End::MachineDied { reason } => reason.clone(),
         End::HostDeadline { during } => format!("the host-time limit passed {during}"),
     }
 }
 
-pub(super) fn describe(command: &Command) -> String {
-    match command {
-        Command::Seed { .. } => "the agent is seeded".to_owned(),
-        Command::WriteFile { path, .. } => format!("the agent writes {path}"),
-        Command::ReadFile { path } => format!("the agent reads {path}"),
-        Command::MakeCgroup(group) => format!("the agent makes cgroup {}", group.name),
-        Command::Spawn {
-            group, work, count, ..
-        } => format!("the agent makes {count} {work} workers in {group}"),
-        Command::StartScheduler { argv, .. } => format!("the agent starts {}", argv.join(" ")),
-        Command::StopScheduler { .. } => "the agent stops the scheduler".to_owned(),
-        Command::RunFor { span } => format!("the workers run for {span}"),
-        Command::Exec { argv, .. } => format!("the agent runs {}", argv.join(" ")),
-        Command::PowerOff => "the guest powers off".to_owned(),
-    }
-}
-
-pub(super) fn mismatch(command: &str, reply: &dyn std::fmt::Debug) -> SessionError {
-    let reply: String = format!("{reply:?}").chars().take(120).collect();
-    SessionError::Mismatch {
-        command: command.to_owned(),
-        reply,
-    }
-}
-
-/// For whoever looks on: `SCHEDRIG_LOG=schedrig::console=info`.
+/// Shows the console to a user who asked for it: `SCHEDRIG_LOG=schedrig::console=info`.
 pub(super) fn show(console: &[u8]) {
     for line in text(console).lines() {
         tracing::info!(target: "schedrig::console", "{line}");

@@ -1,13 +1,13 @@
-//! What the guest does between two commands: the owner loop.
+//! What the guest does between two commands: the owner loop handles it.
 
 use std::time::Instant;
 
 use machine::{Event as MachineEvent, ExitReason};
 use record::{End, EventKind};
-use spec::{GuestTime, Nanos};
-use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Reply, Request};
+use spec::{GuestTime, Nanos, OpOutcome};
+use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Request};
 
-use super::describe::{describe, describe_end, ended, machine_died, mismatch, show};
+use super::describe::{describe_end, ended, machine_died, show};
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
 use crate::exchange::{self, ExchangeError};
@@ -36,27 +36,19 @@ impl Session {
                     hello.protocol
                 ),
             })),
-            other => Err(mismatch("boot", &other)),
+            other => Err(SessionError::mismatch("boot", &other)),
         }
     }
 
-    pub(super) fn done(&mut self, command: Command) -> Result<(), SessionError> {
-        let name = describe(&command);
-        match self.command(command, Nanos::ZERO)? {
-            Reply::Done => Ok(()),
-            reply => Err(mismatch(&name, &reply)),
-        }
-    }
-
-    /// Answers the pending call with the command, and waits for its reply; `takes` is the guest time that the
+    /// Answers the pending call with the command, and waits for its outcome; `takes` is the guest time that the
     /// command itself is meant to take.
-    pub(super) fn command(&mut self, command: Command, takes: Nanos) -> Result<Reply, SessionError> {
-        let doing = describe(&command);
+    pub(super) fn command(&mut self, command: Command, takes: Nanos) -> Result<OpOutcome, SessionError> {
+        let doing = command.describe();
         self.answer(&Answer::Command(command))?;
         let patience = Nanos(takes.0.saturating_add(self.limits.silence.0));
         match self.wait(&doing, patience)? {
             Request::Reply(reply) => Ok(reply?),
-            other => Err(mismatch(&doing, &other)),
+            other => Err(SessionError::mismatch(&doing, &other)),
         }
     }
 

@@ -8,9 +8,9 @@ use machine::{
     Width,
 };
 use observe::KernelVar;
-use record::{End, Snapshot, Step, Tag};
+use record::{End, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
-use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest};
+use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
 use crate::observer::{
@@ -57,15 +57,12 @@ impl Session {
         self.observer.observe(self.machine.memory(), self.now, query);
     }
 
-    /// Reads or writes the guest's kernel as it stands now. What was done is told among the observations, and a write is a
-    /// step of the script.
+    /// Reads or writes the guest's kernel as it stands now, and adds what was done to the observations. A write of a test is
+    /// an op ([`Session::apply`]), so that a replay does it again; this is for reads.
     ///
     /// # Errors
     /// [`LookError`] where the kernel is not found; a batch that is refused is a reply.
     pub fn kernel_op(&mut self, request: &KernelOpRequest) -> Result<KernelOpReply, LookError> {
-        if request.direction == Direction::Write {
-            self.step(|| Step::WriteKernel { op: request.clone() });
-        }
         self.observer.kernel_op(self.machine.memory(), self.now, request)
     }
 

@@ -8,6 +8,7 @@ use observe::dispatch::{Action, Dispatcher, Disposition, Evidence, LinkedKernel,
 use observe::{KernelVar, STORED_EVENTS, USER_WATCHES};
 use record::{End, EventKind, Observation, Tag, Value};
 use spec::GuestTime;
+use wire::KernelOpFrame as _;
 use wire::barrier;
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};

@@ -3,9 +3,10 @@ use std::sync::Arc;
 use guestmem::{GuestPhys, GuestVirt};
 use machine::ExitReason;
 use record::End;
-use spec::{CgroupSpec, ExitStatus, GroupName, Work, WorkerReport};
+use spec::op::{BodyFailed, Content, HostProgram, PutFile, PutProgram, SchedulerState};
+use spec::{ExitStatus, OpOutcome, WorkerReport};
 use testkit::{FakeMachine, Step};
-use wire::{Notice, PROTOCOL_VERSION, Reply, Request, SchedulerState};
+use wire::{Notice, PROTOCOL_VERSION, Request};
 
 use super::*;
 
@@ -27,8 +28,21 @@ fn hello() -> Step {
     says(&Request::Hello(hello))
 }
 
-fn replies(reply: Reply) -> Step {
-    says(&Request::Reply(Ok(reply)))
+fn replies(outcome: OpOutcome) -> Step {
+    says(&Request::Reply(Ok(outcome)))
+}
+
+fn op(text: &str) -> Op {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The commands that were answered, in order.
+fn commands(answers: &std::sync::Mutex<Vec<Vec<u8>>>) -> Vec<Command> {
+    let command = |bytes: &Vec<u8>| match Answer::decode(bytes).unwrap() {
+        Answer::Command(command) => Some(command),
+        _ => None,
+    };
+    answers.lock().unwrap().iter().filter_map(command).collect()
 }
 
 fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
@@ -36,7 +50,7 @@ fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
         state: "disabled".into(),
         ops: None,
     });
-    replies(Reply::Ran {
+    replies(OpOutcome::Ran {
         from: at(1),
         to: at(to),
         workers,
@@ -59,28 +73,28 @@ fn a_run_is_commands_and_windows_and_ends_powered_off() {
 "
         .into(),
     );
-    let (mut session, answers) = start(vec![console, hello(), replies(Reply::Done), ran(3, Vec::new())]);
+    let (mut session, answers) = start(vec![
+        console,
+        hello(),
+        replies(OpOutcome::Done),
+        ran(3, Vec::new()),
+    ]);
     session.seed(7).unwrap();
-    assert_eq!(session.run_for(Nanos::from_secs(2)).unwrap().to, at(3));
+    assert!(matches!(session.apply(&op("run 2s")), Ok(OpOutcome::Ran { to, .. }) if to == at(3)));
     assert_eq!(session.now(), at(3));
     let evidence = session.finish();
     assert_eq!(evidence.end, End::PoweredOff);
     assert_eq!(evidence.console, "boot\n");
     assert_eq!(evidence.windows.len(), 1);
-    let commands: Vec<Answer> = answers
-        .lock()
-        .unwrap()
-        .iter()
-        .map(|bytes| Answer::decode(bytes).unwrap())
-        .collect();
     let expected = [
         Command::Seed { seed: 7 },
-        Command::RunFor {
-            span: Nanos::from_secs(2),
+        Command::Do {
+            op: op("run 2s"),
+            within: Nanos::from_secs(2),
         },
         Command::PowerOff,
     ];
-    assert_eq!(commands, expected.map(Answer::Command));
+    assert_eq!(commands(&answers), expected);
 }
 
 #[test]
@@ -97,7 +111,7 @@ fn notices_become_evidence_in_order() {
         status: ExitStatus::Code(1),
         asked: false,
     };
-    let attached = Reply::SchedulerAttached {
+    let attached = OpOutcome::Attached {
         pid: 9,
         ops: "baton".into(),
         at: at(1),
@@ -111,9 +125,10 @@ fn notices_become_evidence_in_order() {
         ran(4, Vec::new()),
     ];
     let (mut session, _) = start(script);
-    session.start_scheduler(vec!["/s".into()]).unwrap();
+    session.apply(&op("start-scheduler /s")).unwrap();
     assert!(session.scheduler_runs());
-    assert!(session.run_for(Nanos::from_secs(5)).unwrap().under_scheduler);
+    session.apply(&op("run 5s")).unwrap();
+    assert!(session.evidence().windows[0].under_scheduler);
     assert!(!session.scheduler_runs());
     let evidence = session.finish();
     assert_eq!(evidence.scheduler_log, "up\noops \u{fffd}");
@@ -127,13 +142,13 @@ fn notices_become_evidence_in_order() {
 
 #[test]
 fn a_request_that_cannot_be_understood_is_refused_with_the_reason_and_counted() {
-    let mut damaged = Request::Reply(Ok(Reply::Done)).encode().unwrap();
+    let mut damaged = Request::Reply(Ok(OpOutcome::Done)).encode().unwrap();
     damaged[4] ^= 1;
     let endless = Step::CallWithLengths {
         len: u64::MAX,
         capacity: u64::MAX,
     };
-    let script = vec![hello(), Step::Call(damaged), endless, replies(Reply::Done)];
+    let script = vec![hello(), Step::Call(damaged), endless, replies(OpOutcome::Done)];
     let (mut session, answers) = start(script);
     session.seed(1).unwrap();
     let evidence = session.finish();
@@ -148,20 +163,20 @@ fn a_request_that_cannot_be_understood_is_refused_with_the_reason_and_counted() 
 }
 
 #[test]
-fn a_guest_that_dies_ends_the_run_and_every_later_command_says_so() {
+fn a_guest_that_dies_ends_the_run_and_every_later_op_says_so() {
     let died = ExitReason::Died {
         status: "signal 9".into(),
         stderr: String::new(),
     };
     let (mut session, _) = start(vec![hello(), Step::Exit(died)]);
     assert!(matches!(session.seed(1), Err(SessionError::Over { .. })));
-    let again = session.run_for(Nanos::from_secs(1)).unwrap_err().to_string();
+    let again = session.apply(&op("run 1s")).unwrap_err().to_string();
     assert!(again.contains("signal 9"), "{again}");
     assert!(matches!(session.finish().end, End::MachineDied { .. }));
 }
 
 #[test]
-fn a_panic_at_boot_is_told_apart_from_a_guest_that_leaves() {
+fn a_panic_at_boot_is_told_from_a_guest_that_shuts_down() {
     let boot = |reason| {
         let machine = FakeMachine::new([Step::Exit(reason)], "panic\n");
         let failed = Session::start(Box::new(machine), None, Limits::default())
@@ -193,7 +208,7 @@ fn a_guest_that_makes_no_call_is_found_silent_by_its_own_clock() {
         hello(),
         jiffies(20),
         jiffies(40),
-        replies(Reply::Done),
+        replies(OpOutcome::Done),
     ];
     let machine = FakeMachine::new(script, "");
     let started = Session::start(Box::new(machine), Some(clock), Limits::default());
@@ -238,66 +253,168 @@ fn a_file_is_put_in_pieces_that_fit_and_read_back_whole() {
     let chunk = |byte: u8| says(&Request::Notice(Notice::FileChunk { bytes: vec![byte; 3] }));
     let script = vec![
         hello(),
-        replies(Reply::Done),
-        replies(Reply::Done),
+        replies(OpOutcome::Done),
+        replies(OpOutcome::Done),
         chunk(1),
         chunk(2),
-        replies(Reply::FileRead { len: 6 }),
+        replies(OpOutcome::FileRead {
+            len: 7,
+            bytes: vec![3],
+        }),
     ];
     let (mut session, answers) = start(script);
-    session.put_file("/x", 0o644, &vec![7; piece + 1]).unwrap();
-    assert_eq!(session.read_file("/y").unwrap(), [1, 1, 1, 2, 2, 2]);
-    let second = Answer::decode(&answers.lock().unwrap()[1]).unwrap();
-    let expected = Command::WriteFile {
+    session.apply(&put("/x", &vec![7; piece + 1])).unwrap();
+    let read = session.apply(&op("read /y")).unwrap();
+    let bytes = vec![1, 1, 1, 2, 2, 2, 3];
+    assert_eq!(read, OpOutcome::FileRead { len: 7, bytes });
+    let expected = Command::WriteChunk {
         path: "/x".into(),
-        mode: 0o644,
+        mode: 0o600,
         offset: piece as u64,
         bytes: vec![7],
     };
-    assert_eq!(second, Answer::Command(expected));
+    assert_eq!(commands(&answers)[1], expected);
 }
 
 #[test]
 fn a_file_that_lacks_a_piece_is_an_error_not_a_shorter_file() {
     let chunk = says(&Request::Notice(Notice::FileChunk { bytes: vec![1; 3] }));
-    let (mut session, _) = start(vec![hello(), chunk, replies(Reply::FileRead { len: 6 })]);
-    assert!(matches!(
-        session.read_file("/y"),
-        Err(SessionError::Mismatch { .. })
-    ));
+    let (len, bytes) = (6, vec![2; 2]);
+    let (mut session, _) = start(vec![hello(), chunk, replies(OpOutcome::FileRead { len, bytes })]);
+    let error = session.apply(&op("read /y")).unwrap_err();
+    assert!(error.to_string().contains("5 of 6 bytes"), "{error}");
+}
+
+fn put(path: &str, bytes: &[u8]) -> Op {
+    let (path, mode) = (path.to_owned(), 0o600);
+    let content = Content::of(bytes);
+    PutFile { path, mode, content }.into()
+}
+
+/// One op of each kind that a session treats in its own way, and the guest's replies to all of them.
+fn everything() -> (Vec<Op>, Vec<Step>) {
+    let reason = "tired".to_owned();
+    let ops = vec![
+        put("/data", b"\xff"),
+        put("/empty", b""),
+        op("cgroup a weight=200"),
+        op("spawn a spin 2 nice=5"),
+        op("exec 1s /bin/true"),
+        op("run 2s"),
+        op("note key value"),
+        BodyFailed { reason }.into(),
+    ];
+    let id = spec::WorkerId {
+        group: "a".parse().unwrap(),
+        index: 0,
+    };
+    let exited = OpOutcome::Exited {
+        status: ExitStatus::Code(0),
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
+    let replies = vec![
+        hello(),
+        replies(OpOutcome::Done),
+        replies(OpOutcome::Done),
+        replies(OpOutcome::Done),
+        replies(OpOutcome::Done),
+        replies(OpOutcome::Spawned {
+            workers: vec![(id, 100)],
+        }),
+        replies(exited),
+        ran(3, Vec::new()),
+    ];
+    (ops, replies)
+}
+
+#[test]
+fn each_op_leaves_its_evidence() {
+    let (ops, replies) = everything();
+    let (mut session, _) = start(replies);
+    session.seed(7).unwrap();
+    for op in &ops {
+        session.apply(op).unwrap();
+    }
+    let evidence = session.finish();
+    assert_eq!(evidence.groups[0].weight.get(), 200);
+    assert_eq!(evidence.windows.len(), 1);
+    let events: Vec<String> = evidence
+        .events
+        .iter()
+        .map(|event| event.what.to_string())
+        .collect();
+    assert_eq!(
+        events,
+        [
+            "booted 7.2 on 2 CPUs",
+            "spawned a/0 (pid 100), nice 5: spin",
+            "note key = value",
+            "the test's body failed: tired",
+        ]
+    );
 }
 
 #[test]
 fn a_script_that_was_noted_asks_the_guest_the_same_again() {
-    let group: GroupName = "a".parse().unwrap();
-    let spawned = || replies(Reply::Spawned { workers: Vec::new() });
-    let done = || replies(Reply::Done);
-    let replies = || vec![hello(), done(), done(), done(), spawned(), ran(3, Vec::new())];
-    let (mut session, asked) = start(replies());
+    let (ops, replies) = everything();
+    let (mut session, asked) = start(replies);
     session.seed(7).unwrap();
     session.begin_script();
-    session.put_file("/data", 0o600, b"\xff").unwrap();
-    let cgroup = CgroupSpec {
-        name: group.clone(),
-        cpus: None,
-        weight: spec::Weight::DEFAULT,
-    };
-    session.make_cgroup(cgroup).unwrap();
-    session.spawn(&group, &Work::Spin, 2, 0).unwrap();
-    session.run_for(Nanos::from_secs(2)).unwrap();
-    session.note("key".into(), "value".into());
-    session.gave_up("tired".into());
+    for op in &ops {
+        session.apply(op).unwrap();
+    }
     let script = session.take_script();
-    assert_eq!(script.len(), 6, "the seed came before");
+    assert_eq!(script, ops, "the seed came before");
     let evidence = session.finish();
 
-    let (mut session, again) = start(replies());
+    let (mut session, again) = start(everything().1);
     session.seed(7).unwrap();
     crate::ScriptPlayer::prepare(&script, true)
         .unwrap()
         .play(&mut session);
     assert_eq!(session.finish(), evidence);
     assert_eq!(*again.lock().unwrap(), *asked.lock().unwrap());
+}
+
+#[test]
+fn a_script_keeps_no_contents_that_are_too_long_for_a_record() {
+    let long = vec![0; 2 << 20];
+    let pieces = long.len().div_ceil(wire::call::MAX_CHUNK);
+    let mut script = vec![hello()];
+    script.extend((0..pieces).map(|_| replies(OpOutcome::Done)));
+    let (mut session, _) = start(script);
+    session.begin_script();
+    session.apply(&put("/long", &long)).unwrap();
+    let bytes = long.len() as u64;
+    assert!(matches!(
+        &session.take_script()[..],
+        [Op::PutFile(PutFile { content, .. })] if *content == Content::Omitted { bytes }
+    ));
+}
+
+#[test]
+fn a_program_is_noted_by_the_sums_of_what_was_put() {
+    let program = Program::read(Path::new("/bin/ls")).unwrap();
+    let sums = program.sums();
+    let pieces = |file: &crate::GuestFile| file.bytes.len().div_ceil(wire::call::MAX_CHUNK).max(1);
+    let pieces: usize = program.files.iter().map(pieces).sum();
+    let check = |wanted: HostProgram, supply: bool| {
+        let mut script = vec![hello()];
+        script.extend((0..pieces).map(|_| replies(OpOutcome::Done)));
+        let (mut session, _) = start(script);
+        session.begin_script();
+        if supply {
+            session.supply(Arc::new(program.clone()));
+        }
+        session.apply(&PutProgram { program: wanted }.into()).unwrap();
+        let program = sums.clone();
+        assert_eq!(session.take_script(), [PutProgram { program }.into()]);
+    };
+    check(sums.clone(), true);
+    check(sums.clone(), false);
+    let (path, files) = ("/bin/ls".to_owned(), Vec::new());
+    check(HostProgram { path, files }, false);
 }
 
 /// A28: while the kernel is not found, a kernel op is answered at once, to be asked again; nobody waits.

@@ -1,6 +1,7 @@
 use kimage::Arch;
 use proptest::prelude::*;
 use spec::GuestTime;
+use wire::KernelOpFrame as _;
 use wire::kernel_op::{Direction, Mode};
 use wire::phase::ScenarioEnd;
 use wire::snapshot::{SnapshotKind, SnapshotReply};
@@ -406,7 +407,7 @@ fn a_program_cannot_speak_for_the_host_or_the_agent() {
         outcome: Ok(()),
     };
     refused(&mut door, &reply.frame().unwrap());
-    let request = Request::Reply(Ok(wire::Reply::Done));
+    let request = Request::Reply(Ok(spec::OpOutcome::Done));
     refused(&mut door, &request.encode().unwrap());
     assert_eq!(kept(&door), []);
 }

@@ -1,12 +1,12 @@
-//! `StartScheduler`, `StopScheduler`.
+//! [`StartScheduler`] and [`spec::op::StopScheduler`].
 
 use std::path::Path;
 
 use rustix::process::Signal;
-use spec::{ExitStatus, GuestTime, Nanos};
-use wire::{AgentError, Reply, SchedulerState};
+use spec::op::{SchedulerState, StartScheduler};
+use spec::{ExitStatus, GuestTime, Nanos, OpError, OpOutcome};
 
-use crate::agent::Agent;
+use crate::context::Context;
 use crate::error::{Failure, system};
 use crate::event_loop::EventLoop;
 use crate::ostime;
@@ -14,29 +14,29 @@ use crate::scheduler::{self, Life, Scheduler};
 
 /// The state of a kernel that runs a sched_ext scheduler (`scx_enable_state_str` in kernel/sched/ext.c).
 const ENABLED: &str = "enabled";
-/// And of one that runs none.
+/// The state of one that runs none.
 const DISABLED: &str = "disabled";
 
 /// How often the kernel is asked: it has no file that could be waited for.
 const LOOK: Nanos = Nanos::from_millis(10);
 
 /// Starts the program and waits until the kernel has enabled its scheduler.
-pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<Reply, Failure> {
+pub(super) fn start(op: &StartScheduler, within: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
     let until = ostime::after(ostime::now(), within);
-    let directory = agent.places.sched_ext.clone();
-    check_free(&agent.event_loop, &directory)?;
-    let process = agent.event_loop.launch(argv, within)?;
+    let directory = context.places.sched_ext.clone();
+    check_free(&context.event_loop, &directory)?;
+    let process = context.event_loop.launch(&op.argv, within)?;
     let pid = process.pid.as_raw_nonzero().get().cast_unsigned();
     let program = process.program.clone();
-    agent.event_loop.scheduler = Some(Scheduler {
+    context.event_loop.scheduler = Some(Scheduler {
         process,
         life: Life::Attaching,
     });
     loop {
         let kernel = state(&directory)?;
-        if let Some(Life::Ended { status, at }) = life(&agent.event_loop) {
-            agent.event_loop.scheduler = None;
-            return Err(AgentError::EndedEarly { program, at, status }.into());
+        if let Some(Life::Ended { status, at }) = life(&context.event_loop) {
+            context.event_loop.scheduler = None;
+            return Err(OpError::EndedEarly { program, at, status }.into());
         }
         if let Some(SchedulerState {
             state,
@@ -44,41 +44,41 @@ pub(crate) fn start(agent: &mut Agent, argv: &[String], within: Nanos) -> Result
         }) = kernel
             && state == ENABLED
         {
-            set_life(&mut agent.event_loop, Life::Attached);
+            set_life(&mut context.event_loop, Life::Attached);
             let at = ostime::now();
-            return Ok(Reply::SchedulerAttached { pid, ops, at });
+            return Ok(OpOutcome::Attached { pid, ops, at });
         }
         if ostime::now() >= until {
-            agent.event_loop.kill_scheduler()?;
-            agent.event_loop.scheduler = None;
+            context.event_loop.kill_scheduler()?;
+            context.event_loop.scheduler = None;
             let what = "attach".to_owned();
-            return Err(AgentError::TimedOut {
+            return Err(OpError::TimedOut {
                 program,
                 what,
                 within,
             }
             .into());
         }
-        look_again(&mut agent.event_loop, until)?;
+        look_again(&mut context.event_loop, until)?;
     }
 }
 
 /// Asks the program to end as a user does, with SIGINT; kills it where it does not.
-pub(crate) fn stop(agent: &mut Agent, within: Nanos) -> Result<Reply, Failure> {
+pub(super) fn stop(within: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
     let until = ostime::after(ostime::now(), within);
-    let directory = agent.places.sched_ext.clone();
-    let status = end(&mut agent.event_loop, until, within)?;
+    let directory = context.places.sched_ext.clone();
+    let status = end(&mut context.event_loop, until, within)?;
     // The program's end detaches its scheduler; the kernel may take a moment to switch every task back.
     while state(&directory)?.is_some_and(|kernel| kernel.state != DISABLED) && ostime::now() < until {
-        look_again(&mut agent.event_loop, until)?;
+        look_again(&mut context.event_loop, until)?;
     }
-    agent.event_loop.scheduler = None;
-    Ok(Reply::SchedulerStopped { status })
+    context.event_loop.scheduler = None;
+    Ok(OpOutcome::Stopped { status })
 }
 
 fn end(event_loop: &mut EventLoop, until: GuestTime, within: Nanos) -> Result<ExitStatus, Failure> {
     let Some(scheduler) = &mut event_loop.scheduler else {
-        return Err(AgentError::State("no scheduler was started".to_owned()).into());
+        return Err(OpError::State("no scheduler was started".to_owned()).into());
     };
     if let Life::Ended { status, .. } = scheduler.life {
         return Ok(status);
@@ -91,7 +91,7 @@ fn end(event_loop: &mut EventLoop, until: GuestTime, within: Nanos) -> Result<Ex
     }
     event_loop.kill_scheduler()?.ok_or_else(|| {
         let what = "end, not even when it was killed,".to_owned();
-        AgentError::TimedOut {
+        OpError::TimedOut {
             program,
             what,
             within,
@@ -100,20 +100,20 @@ fn end(event_loop: &mut EventLoop, until: GuestTime, within: Nanos) -> Result<Ex
     })
 }
 
-fn check_free(event_loop: &EventLoop, directory: &Path) -> Result<(), AgentError> {
+fn check_free(event_loop: &EventLoop, directory: &Path) -> Result<(), OpError> {
     if matches!(
         life(event_loop),
         Some(Life::Attaching | Life::Attached | Life::Asked)
     ) {
-        return Err(AgentError::State(
+        return Err(OpError::State(
             "a scheduler's program still runs; stop it before the next one".to_owned(),
         ));
     }
     match state(directory)? {
-        None => Err(AgentError::State(
+        None => Err(OpError::State(
             "this kernel has no sched_ext (CONFIG_SCHED_CLASS_EXT); take another kernel".to_owned(),
         )),
-        Some(kernel) if kernel.state == ENABLED => Err(AgentError::State(format!(
+        Some(kernel) if kernel.state == ENABLED => Err(OpError::State(format!(
             "the kernel runs the scheduler `{}` already; stop it before the next one",
             kernel.ops.unwrap_or_default()
         ))),
@@ -121,7 +121,7 @@ fn check_free(event_loop: &EventLoop, directory: &Path) -> Result<(), AgentError
     }
 }
 
-fn state(directory: &Path) -> Result<Option<SchedulerState>, AgentError> {
+fn state(directory: &Path) -> Result<Option<SchedulerState>, OpError> {
     scheduler::state(directory).map_err(system("read the state of sched_ext"))
 }
 
@@ -142,10 +142,11 @@ fn look_again(event_loop: &mut EventLoop, until: GuestTime) -> Result<(), Failur
 
 #[cfg(test)]
 mod tests {
+    use spec::op::{RunFor, StopScheduler};
     use wire::{Command, Notice};
 
     use super::*;
-    use crate::testing::{PATIENCE, Stage, shell};
+    use crate::testing::{PATIENCE, Stage, does, does_within, shell};
 
     /// Attaches, as far as the stage's kernel tells, writes, and does `then`.
     fn scheduler(stage: &Stage, then: &str) -> Vec<String> {
@@ -163,14 +164,11 @@ mod tests {
     }
 
     fn start(argv: Vec<String>) -> Command {
-        Command::StartScheduler {
-            argv,
-            attach_within: PATIENCE,
-        }
+        does(StartScheduler { argv })
     }
 
     fn stop(within: Nanos) -> Command {
-        Command::StopScheduler { within }
+        does_within(StopScheduler, within)
     }
 
     fn log(notices: &[Notice]) -> String {
@@ -192,13 +190,13 @@ mod tests {
         let span = Nanos::from_millis(50);
         let (replies, notices) = stage.play([
             start(argv.clone()),
-            Command::RunFor { span },
+            does(RunFor { span }),
             start(argv),
             stop(PATIENCE),
             stop(PATIENCE),
         ]);
         assert!(
-            matches!(&replies[0], Ok(Reply::SchedulerAttached { ops, .. }) if ops == "baton"),
+            matches!(&replies[0], Ok(OpOutcome::Attached { ops, .. }) if ops == "baton"),
             "{replies:?}"
         );
         let expect = SchedulerState {
@@ -206,13 +204,13 @@ mod tests {
             ops: Some("baton".to_owned()),
         };
         assert!(
-            matches!(&replies[1], Ok(Reply::Ran { sched_ext: Some(state), .. }) if *state == expect),
+            matches!(&replies[1], Ok(OpOutcome::Ran { sched_ext: Some(state), .. }) if *state == expect),
             "{replies:?}"
         );
-        assert!(matches!(&replies[2], Err(AgentError::State(text)) if text.contains("still runs")));
+        assert!(matches!(&replies[2], Err(OpError::State(text)) if text.contains("still runs")));
         let status = ExitStatus::Code(3);
-        assert_eq!(replies[3], Ok(Reply::SchedulerStopped { status }));
-        assert!(matches!(&replies[4], Err(AgentError::State(_))));
+        assert_eq!(replies[3], Ok(OpOutcome::Stopped { status }));
+        assert!(matches!(&replies[4], Err(OpError::State(_))));
         assert_eq!(log(&notices), "hello\nbye\n[exit code 3, asked: true]\n");
     }
 
@@ -220,25 +218,24 @@ mod tests {
     fn a_window_ends_with_the_schedulers_program() {
         let stage = stage();
         let argv = scheduler(&stage, "sleep 0.3; echo error >&2; detach; exit 1");
-        let (replies, notices) =
-            stage.play([start(argv), Command::RunFor { span: PATIENCE }, stop(PATIENCE)]);
-        let Ok(Reply::Ran { from, to, .. }) = &replies[1] else {
+        let (replies, notices) = stage.play([start(argv), does(RunFor { span: PATIENCE }), stop(PATIENCE)]);
+        let Ok(OpOutcome::Ran { from, to, .. }) = &replies[1] else {
             panic!("{replies:?}")
         };
         assert!(to.since(*from) < PATIENCE);
         let status = ExitStatus::Code(1);
-        assert_eq!(replies[2], Ok(Reply::SchedulerStopped { status }));
+        assert_eq!(replies[2], Ok(OpOutcome::Stopped { status }));
         assert_eq!(log(&notices), "hello\nerror\n[exit code 1, asked: false]\n");
     }
 
     #[test]
-    fn a_program_that_ends_before_it_attaches_is_told_with_its_log_before() {
+    fn a_program_that_ends_before_it_attaches_is_reported_after_its_log() {
         let stage = stage();
         let (replies, notices) = stage.play([start(shell("echo no such flag >&2; exit 2"))]);
         assert!(
             matches!(
                 replies[0],
-                Err(AgentError::EndedEarly {
+                Err(OpError::EndedEarly {
                     status: ExitStatus::Code(2),
                     ..
                 })
@@ -254,12 +251,12 @@ mod tests {
         let attach_within = Nanos::from_millis(100);
         let argv = shell("trap '' INT TERM; while :; do sleep 1; done");
         let (replies, _) = stage.play([
-            Command::StartScheduler { argv, attach_within },
+            does_within(StartScheduler { argv }, attach_within),
             start(shell("exit 0")),
         ]);
         let error = replies[0].clone().unwrap_err().to_string();
         assert_eq!(error, "/bin/sh did not attach within 100ms");
-        assert!(matches!(replies[1], Err(AgentError::EndedEarly { .. })));
+        assert!(matches!(replies[1], Err(OpError::EndedEarly { .. })));
     }
 
     #[test]
@@ -268,7 +265,7 @@ mod tests {
         let argv = scheduler(&stage, "trap '' INT; while :; do sleep 1; done");
         let (replies, _) = stage.play([start(argv), stop(Nanos::from_millis(100))]);
         let status = ExitStatus::Signal(9);
-        assert_eq!(replies[1], Ok(Reply::SchedulerStopped { status }));
+        assert_eq!(replies[1], Ok(OpOutcome::Stopped { status }));
     }
 
     #[test]
@@ -279,12 +276,9 @@ mod tests {
             "trap 'exit 0' INT; while :; do echo yyyyyyyyyyyyyyyy; done",
         );
         let span = Nanos::from_millis(200);
-        let (replies, notices) = stage.play([
-            start(argv),
-            Command::RunFor { span },
-            stop(Nanos::from_millis(500)),
-        ]);
-        let Ok(Reply::Ran { from, to, .. }) = &replies[1] else {
+        let (replies, notices) =
+            stage.play([start(argv), does(RunFor { span }), stop(Nanos::from_millis(500))]);
+        let Ok(OpOutcome::Ran { from, to, .. }) = &replies[1] else {
             panic!("{replies:?}")
         };
         assert!(to.since(*from) >= span && to.since(*from) < PATIENCE);

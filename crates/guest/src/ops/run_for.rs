@@ -1,33 +1,34 @@
-//! `RunFor`: a window.
+//! [`RunFor`]: a window.
 
-use spec::{GuestTime, Nanos};
-use wire::Reply;
+use spec::op::RunFor;
+use spec::{GuestTime, OpOutcome};
 
-use crate::agent::Agent;
+use crate::context::Context;
 use crate::error::{Failure, system};
 use crate::event_loop::Woken;
 use crate::{ostime, scheduler};
 
-/// Starts who waits, lets `span` pass, and reports. Ends early if the scheduler's program ends.
-pub(crate) fn run_for(agent: &mut Agent, span: Nanos) -> Result<Reply, Failure> {
-    let starts = agent.workers.plan_starts(span);
-    let from = agent.workers.begin_window();
+/// Starts the workers that wait, lets `span` pass, and reports. Ends early if the scheduler's program ends.
+pub(super) fn carry_out(op: &RunFor, context: &mut Context) -> Result<OpOutcome, Failure> {
+    let span = op.span;
+    let starts = context.workers.plan_starts(span);
+    let from = context.workers.begin_window();
     let mut woken = Woken::Deadline;
     for start in starts {
-        woken = sleep_until(agent, ostime::after(from, start.offset))?;
+        woken = sleep_until(context, ostime::after(from, start.offset))?;
         if woken == Woken::SchedulerEnded {
             break;
         }
-        agent.workers.start(start.worker, ostime::now());
+        context.workers.start(start.worker, ostime::now());
     }
     if woken != Woken::SchedulerEnded {
-        sleep_until(agent, ostime::after(from, span))?;
+        sleep_until(context, ostime::after(from, span))?;
     }
     let to = ostime::now();
-    let workers = agent.workers.reports(to);
+    let workers = context.workers.reports(to);
     let sched_ext =
-        scheduler::state(&agent.places.sched_ext).map_err(system("read the state of sched_ext"))?;
-    Ok(Reply::Ran {
+        scheduler::state(&context.places.sched_ext).map_err(system("read the state of sched_ext"))?;
+    Ok(OpOutcome::Ran {
         from,
         to,
         workers,
@@ -35,25 +36,22 @@ pub(crate) fn run_for(agent: &mut Agent, span: Nanos) -> Result<Reply, Failure> 
     })
 }
 
-fn sleep_until(agent: &mut Agent, until: GuestTime) -> Result<Woken, Failure> {
+fn sleep_until(context: &mut Context, until: GuestTime) -> Result<Woken, Failure> {
     if ostime::now() >= until {
         return Ok(Woken::Deadline);
     }
-    agent.event_loop.sleep(until)
+    context.event_loop.sleep(until)
 }
 
 #[cfg(test)]
 mod tests {
-    use spec::{ExitStatus, GroupName, Work, WorkerReport};
-    use wire::{AgentError, Command};
+    use spec::op::{Exec, Spawn};
+    use spec::{ExitStatus, Nanos, Work, WorkerReport, Workers};
+    use wire::{Command, Reply};
 
-    use crate::testing::{PATIENCE, Stage, shell};
+    use crate::testing::{PATIENCE, Stage, does, shell};
 
     use super::*;
-
-    fn group() -> GroupName {
-        "g".parse().unwrap()
-    }
 
     /// A stage with a directory that takes process ids as a cgroup does.
     fn stage() -> Stage {
@@ -63,23 +61,25 @@ mod tests {
     }
 
     fn spawn(work: Work, count: u32) -> Command {
-        Command::Spawn {
-            group: group(),
-            work,
-            count,
-            nice: 1,
-        }
+        spawn_in("g", work, count)
+    }
+
+    fn spawn_in(group: &str, work: Work, count: u32) -> Command {
+        does(Spawn {
+            group: group.parse().unwrap(),
+            workers: Workers::new(work, count).nice(1),
+        })
     }
 
     fn run(millis: u64) -> Command {
-        Command::RunFor {
+        does(RunFor {
             span: Nanos::from_millis(millis),
-        }
+        })
     }
 
-    fn workers(reply: &Result<Reply, AgentError>) -> &[WorkerReport] {
+    fn workers(reply: &Reply) -> &[WorkerReport] {
         match reply {
-            Ok(Reply::Ran { workers, .. }) => workers,
+            Ok(OpOutcome::Ran { workers, .. }) => workers,
             other => panic!("{other:?}"),
         }
     }
@@ -100,7 +100,7 @@ mod tests {
             run(500),
             run(500),
         ]);
-        let Ok(Reply::Spawned { workers: spawned }) = &replies[1] else {
+        let Ok(OpOutcome::Spawned { workers: spawned }) = &replies[1] else {
             panic!("{replies:?}")
         };
         assert_eq!(
@@ -135,13 +135,13 @@ mod tests {
         // The process is stopped by its own group's program before its gate opens: no scheduler would do worse.
         let (replies, _) = stage.play([
             spawn(Work::Spin, 1),
-            Command::Exec {
+            does(Exec {
                 argv: shell(&format!(
                     "kill -STOP $(cat {})",
                     stage.path("cgroup/g/cgroup.procs")
                 )),
                 within: PATIENCE,
-            },
+            }),
             run(100),
             run(100),
         ]);
@@ -176,12 +176,6 @@ mod tests {
         check(spawn(Work::Spin, 1_000_000), "too many");
         let argv = vec!["/no/such".to_owned()];
         check(spawn(Work::Program { argv }, 1), "/no/such");
-        let nowhere = Command::Spawn {
-            group: "nowhere".parse().unwrap(),
-            work: Work::Spin,
-            count: 1,
-            nice: 0,
-        };
-        check(nowhere, "no cgroup nowhere");
+        check(spawn_in("nowhere", Work::Spin, 1), "no cgroup nowhere");
     }
 }

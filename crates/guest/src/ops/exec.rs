@@ -1,11 +1,12 @@
-//! `Exec`: a program, to its end.
+//! [`Exec`]: a program, run to its end.
 
 use std::os::fd::BorrowedFd;
 
-use spec::Nanos;
-use wire::{AgentError, Reply, Stream, call};
+use spec::op::Exec;
+use spec::{OpError, OpOutcome};
+use wire::{Stream, call};
 
-use crate::agent::Agent;
+use crate::context::Context;
 use crate::error::Failure;
 use crate::launch::{Launched, ReadOutcome};
 use crate::ostime;
@@ -25,17 +26,18 @@ struct Captured {
     stderr: Vec<u8>,
 }
 
-/// Runs `argv` to its end; kills it after `within`.
-pub(crate) fn exec(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<Reply, Failure> {
+/// Runs the program to its end; kills it where it takes too long.
+pub(super) fn carry_out(op: &Exec, context: &mut Context) -> Result<OpOutcome, Failure> {
+    let within = op.within;
     let until = ostime::after(ostime::now(), within);
-    let mut process = agent.event_loop.launch(argv, within)?;
+    let mut process = context.event_loop.launch(&op.argv, within)?;
     let mut captured = Captured::default();
     loop {
         let ended = process.try_reap();
         captured.read_some(&mut process);
         if let Some(status) = ended {
             let Captured { stdout, stderr } = captured;
-            return Ok(Reply::Exited {
+            return Ok(OpOutcome::Exited {
                 status,
                 stdout,
                 stderr,
@@ -44,7 +46,7 @@ pub(crate) fn exec(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<
         if ostime::now() >= until {
             process.kill();
             let (program, what) = (process.program, "end".to_owned());
-            return Err(AgentError::TimedOut {
+            return Err(OpError::TimedOut {
                 program,
                 what,
                 within,
@@ -52,7 +54,7 @@ pub(crate) fn exec(agent: &mut Agent, argv: &[String], within: Nanos) -> Result<
             .into());
         }
         let fds: Vec<BorrowedFd<'_>> = process.fds().collect();
-        agent.event_loop.wait(&fds, until)?;
+        context.event_loop.wait(&fds, until)?;
     }
 }
 
@@ -82,21 +84,21 @@ impl Captured {
 
 #[cfg(test)]
 mod tests {
-    use spec::ExitStatus;
-    use wire::Command;
+    use spec::{ExitStatus, Nanos};
+    use wire::Reply;
 
     use super::*;
-    use crate::testing::{PATIENCE, Stage, shell};
+    use crate::testing::{PATIENCE, Stage, does, shell};
 
-    fn run(script: &str, within: Nanos) -> Result<Reply, AgentError> {
+    fn run(script: &str, within: Nanos) -> Reply {
         let argv = shell(script);
-        Stage::new().reply(Command::Exec { argv, within })
+        Stage::new().reply(does(Exec { argv, within }))
     }
 
     #[test]
     fn status_and_both_outputs_come_back() {
         let reply = run("echo out; echo err >&2; exit 5", PATIENCE);
-        let expect = Reply::Exited {
+        let expect = OpOutcome::Exited {
             status: ExitStatus::Code(5),
             stdout: b"out\n".to_vec(),
             stderr: b"err\n".to_vec(),
@@ -106,7 +108,7 @@ mod tests {
         assert!(
             matches!(
                 killed,
-                Ok(Reply::Exited {
+                Ok(OpOutcome::Exited {
                     status: ExitStatus::Signal(9),
                     ..
                 })
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn output_without_end_is_cut_not_waited_for() {
-        let Ok(Reply::Exited { status, stdout, .. }) = run("head -c 3000000 /dev/zero", PATIENCE) else {
+        let Ok(OpOutcome::Exited { status, stdout, .. }) = run("head -c 3000000 /dev/zero", PATIENCE) else {
             panic!("no exit")
         };
         assert_eq!((status, stdout.len()), (ExitStatus::Code(0), MAX_OUTPUT));
@@ -139,47 +141,48 @@ mod tests {
             "while [ -d {} ]; do sleep 0.1; done & echo started",
             stage.path("")
         );
-        let reply = stage.reply(Command::Exec {
+        let reply = stage.reply(does(Exec {
             argv: shell(&script),
             within: PATIENCE,
-        });
+        }));
         assert!(
-            matches!(&reply, Ok(Reply::Exited { stdout, .. }) if stdout == b"started\n"),
+            matches!(&reply, Ok(OpOutcome::Exited { stdout, .. }) if stdout == b"started\n"),
             "{reply:?}"
         );
     }
 
     #[test]
-    fn what_cannot_be_executed_is_told_with_its_reason() {
+    fn what_cannot_be_executed_is_reported_with_its_reason() {
         let stage = Stage::new();
         stage.write("not-executable", "");
         let check = |program: String, errno: i32| {
             let argv = vec![program.clone()];
             let error = stage
-                .reply(Command::Exec {
+                .reply(does(Exec {
                     argv,
                     within: PATIENCE,
-                })
+                }))
                 .unwrap_err();
             assert!(error.to_string().contains(&program), "{error}");
             assert!(
-                matches!(error, AgentError::System { errno: found, .. } if found == errno),
+                matches!(error, OpError::System { errno: found, .. } if found == errno),
                 "{error}"
             );
         };
         check("/no/such/program".to_owned(), libc::ENOENT);
         check(stage.path("not-executable"), libc::EACCES);
         check(stage.path(""), libc::EACCES);
-        let nothing = stage.reply(Command::Exec {
+        let nothing = stage.reply(does(Exec {
             argv: vec![],
             within: PATIENCE,
-        });
-        assert!(matches!(nothing, Err(AgentError::State(_))));
+        }));
+        assert!(matches!(nothing, Err(OpError::State(_))));
     }
 
     #[test]
     fn a_program_finds_a_clean_environment() {
-        let Ok(Reply::Exited { stdout, .. }) = run("env | cut -d= -f1 | sort | tr '\\n' ' '; pwd", PATIENCE)
+        let Ok(OpOutcome::Exited { stdout, .. }) =
+            run("env | cut -d= -f1 | sort | tr '\\n' ' '; pwd", PATIENCE)
         else {
             panic!("no exit")
         };

@@ -1,0 +1,252 @@
+//! The one door through which a guest is changed: an op is noted in the script, carried out, and leaves its evidence.
+//!
+//! Most ops have one way: [`Session::send`] to the agent, and [`EventKind::Applied`] as evidence. The others have a
+//! function here, because the host has a part in them or because they leave evidence of their own.
+
+use std::sync::Arc;
+
+use record::{EventKind, SchedExt, Window};
+use spec::op::{
+    HostProgram, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
+    StopScheduler, Takes, WriteKernel,
+};
+use spec::{Nanos, Op, OpError, OpOutcome};
+use wire::Command;
+
+use super::{SchedulerLife, Session, SessionError};
+use crate::closure::Program;
+use crate::replay::read_program;
+
+impl Session {
+    /// Applies an op: everything that changes the guest between two of its calls goes through here, so that the script can
+    /// do it again.
+    ///
+    /// # Errors
+    /// [`SessionError`]; what the guest did until then is evidence. The outcome of an op that succeeds always is the op's
+    /// own.
+    pub fn apply(&mut self, op: &Op) -> Result<OpOutcome, SessionError> {
+        // Its bytes may have to be read first, and what is noted are the sums of what was read.
+        if let Op::PutProgram(op) = op {
+            return self.put_program(op);
+        }
+        self.note_in_script(op.recorded());
+        match op {
+            Op::PutFile(op) => self.put_file(op),
+            Op::ReadFile(op) => self.read_file(op),
+            Op::MakeCgroup(op) => self.make_cgroup(op),
+            Op::Spawn(op) => self.spawn(op),
+            Op::StartScheduler(op) => self.start_scheduler(op),
+            Op::StopScheduler(op) => self.stop_scheduler(op),
+            Op::RunFor(op) => self.run_for(op),
+            Op::WriteKernel(op) => self.write_kernel(op),
+            Op::Note(Note { key, value }) => {
+                let (key, value) = (key.clone(), value.clone());
+                Ok(self.done(EventKind::Note { key, value }))
+            }
+            Op::BodyFailed(op) => {
+                let reason = op.reason.clone();
+                Ok(self.done(EventKind::BodyFailed { reason }))
+            }
+            // Its outcome is for the test, which notes what it wants to be judged.
+            Op::Exec(_) => self.send(op.clone()),
+            op => {
+                let outcome = self.send(op.clone())?;
+                self.happened(EventKind::Applied { op: op.clone() });
+                Ok(outcome)
+            }
+        }
+    }
+
+    /// Seeds what is random from now on: the agent's choices, and the kernel's generator with all that draws on it.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn seed(&mut self, seed: u64) -> Result<(), SessionError> {
+        let outcome = self.command(Command::Seed { seed }, Nanos::ZERO)?;
+        expect_done(&outcome, "seed")
+    }
+
+    /// Has the contents of a program at hand for the next [`PutProgram`] that names it. Without, they are read from the
+    /// host then.
+    pub fn supply(&mut self, program: Arc<Program>) {
+        self.supplies.push(program);
+    }
+
+    /// Puts into the evidence that the scheduler could not be brought up.
+    pub fn scheduler_failed(&mut self, reason: String) {
+        self.happened(EventKind::SchedulerFailed { reason });
+    }
+
+    /// Is a scheduler's program attached, as far as its exit notices say?
+    pub fn scheduler_runs(&self) -> bool {
+        self.scheduler == SchedulerLife::Attached
+    }
+
+    fn done(&mut self, what: EventKind) -> OpOutcome {
+        self.happened(what);
+        OpOutcome::Done
+    }
+
+    /// Has the agent carry an op out.
+    fn send(&mut self, op: impl Into<Op>) -> Result<OpOutcome, SessionError> {
+        let op = op.into();
+        let within = match op.takes() {
+            Takes::Nothing => Nanos::ZERO,
+            Takes::Span(span) => span,
+            Takes::SchedulerLimit => self.limits.scheduler,
+        };
+        self.command(Command::Do { op, within }, within)
+    }
+
+    fn put_file(&mut self, op: &PutFile) -> Result<OpOutcome, SessionError> {
+        let Some(bytes) = op.content.bytes() else {
+            let what = format!("the record does not hold the contents of {}", op.path);
+            return Err(OpError::Invalid(what).into());
+        };
+        self.write_file(&op.path, op.mode, bytes)?;
+        Ok(OpOutcome::Done)
+    }
+
+    fn put_program(&mut self, op: &PutProgram) -> Result<OpOutcome, SessionError> {
+        let program = self.program(&op.program)?;
+        let put = PutProgram {
+            program: program.sums(),
+        };
+        self.note_in_script(put.into());
+        for file in &program.files {
+            self.write_file(&file.path, file.mode, &file.bytes)?;
+        }
+        Ok(OpOutcome::Done)
+    }
+
+    /// The contents of that program: as supplied, or as they are on the host.
+    fn program(&mut self, wanted: &HostProgram) -> Result<Arc<Program>, SessionError> {
+        let is_it = |program: &Arc<Program>| program.sums() == *wanted;
+        if let Some(index) = self.supplies.iter().position(is_it) {
+            return Ok(self.supplies.swap_remove(index));
+        }
+        Ok(Arc::new(read_program(wanted, None, true).map_err(Box::new)?))
+    }
+
+    fn write_file(&mut self, path: &str, mode: u32, bytes: &[u8]) -> Result<(), SessionError> {
+        let mut offset = 0;
+        // An empty file has one piece, too.
+        for chunk in bytes
+            .chunks(wire::call::MAX_CHUNK)
+            .chain(bytes.is_empty().then_some(bytes))
+        {
+            let command = Command::WriteChunk {
+                path: path.to_owned(),
+                mode,
+                offset,
+                bytes: chunk.to_vec(),
+            };
+            expect_done(&self.command(command, Nanos::ZERO)?, "a file")?;
+            offset += chunk.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn read_file(&mut self, op: &ReadFile) -> Result<OpOutcome, SessionError> {
+        self.file.clear();
+        match self.send(op.clone())? {
+            OpOutcome::FileRead { len, bytes: last } => {
+                let mut bytes = std::mem::take(&mut self.file);
+                bytes.extend(last);
+                match bytes.len() as u64 == len {
+                    true => Ok(OpOutcome::FileRead { len, bytes }),
+                    false => Err(SessionError::mismatch(
+                        &op.path,
+                        &format!("{} of {len} bytes", bytes.len()),
+                    )),
+                }
+            }
+            other => Err(SessionError::mismatch("read_file", &other)),
+        }
+    }
+
+    fn make_cgroup(&mut self, op: &MakeCgroup) -> Result<OpOutcome, SessionError> {
+        let outcome = self.send(op.clone())?;
+        self.evidence.groups.push(op.group.clone());
+        Ok(outcome)
+    }
+
+    fn spawn(&mut self, op: &Spawn) -> Result<OpOutcome, SessionError> {
+        let outcome = self.send(op.clone())?;
+        let OpOutcome::Spawned { workers } = &outcome else {
+            return Err(SessionError::mismatch("spawn", &outcome));
+        };
+        for (id, pid) in workers {
+            self.happened(EventKind::Spawned {
+                id: id.clone(),
+                pid: *pid,
+                work: op.workers.work.to_string(),
+                nice: op.workers.nice,
+            });
+        }
+        Ok(outcome)
+    }
+
+    /// A failure is evidence too.
+    fn start_scheduler(&mut self, op: &StartScheduler) -> Result<OpOutcome, SessionError> {
+        let outcome = self
+            .send(op.clone())
+            .inspect_err(|error| self.scheduler_failed(error.to_string()))?;
+        let OpOutcome::Attached { pid, ops, at } = &outcome else {
+            return Err(SessionError::mismatch("start_scheduler", &outcome));
+        };
+        self.advance_clock(*at);
+        self.scheduler = SchedulerLife::Attached;
+        let (ops, pid) = (ops.clone(), *pid);
+        self.happened(EventKind::SchedulerAttached { ops, pid });
+        self.watch_scheduler();
+        Ok(outcome)
+    }
+
+    fn stop_scheduler(&mut self, op: &StopScheduler) -> Result<OpOutcome, SessionError> {
+        self.scheduler = SchedulerLife::Gone;
+        self.unwatch_scheduler();
+        self.send(op.clone())
+    }
+
+    fn run_for(&mut self, op: &RunFor) -> Result<OpOutcome, SessionError> {
+        let under_scheduler = self.scheduler_runs();
+        self.observer.open(self.machine.memory(), op.span);
+        let outcome = self.send(op.clone())?;
+        let OpOutcome::Ran {
+            from,
+            to,
+            workers,
+            sched_ext,
+        } = &outcome
+        else {
+            return Err(SessionError::mismatch("run_for", &outcome));
+        };
+        let (from, to) = (*from, *to);
+        self.advance_clock(to);
+        self.observer.close(self.machine.memory(), to.since(from));
+        self.evidence.windows.push(Window {
+            from,
+            to,
+            workers: workers.clone(),
+            sched_ext: sched_ext.as_ref().map(|state| SchedExt {
+                state: state.state.clone(),
+                ops: state.ops.clone(),
+            }),
+            under_scheduler,
+        });
+        Ok(outcome)
+    }
+
+    /// A batch that is refused is an outcome, not an error.
+    fn write_kernel(&mut self, op: &WriteKernel) -> Result<OpOutcome, SessionError> {
+        Ok(OpOutcome::KernelOp(self.kernel_op(&op.op)?))
+    }
+}
+
+fn expect_done(outcome: &OpOutcome, what: &str) -> Result<(), SessionError> {
+    match outcome {
+        OpOutcome::Done => Ok(()),
+        other => Err(SessionError::mismatch(what, other)),
+    }
+}
