@@ -93,10 +93,13 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
-    /// The test's own body gave up.
+    /// The test's body returned an error or panicked.
     BodyFailed {
-        /// With these words.
+        /// The error's text.
         reason: String,
+        /// The run was over by then, so every call of the body could only fail.
+        #[serde(default)]
+        run_over: bool,
     },
 }
 
@@ -123,7 +126,7 @@ impl fmt::Display for EventKind {
                 write!(f, "sent {frame}{damaged}: {payload}")
             }
             EventKind::Refused { reason } => write!(f, "refused: {reason}"),
-            EventKind::BodyFailed { reason } => write!(f, "the test's body failed: {reason}"),
+            EventKind::BodyFailed { reason, .. } => write!(f, "the test's body failed: {reason}"),
         }
     }
 }

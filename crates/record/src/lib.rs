@@ -47,7 +47,7 @@ pub use snapshot::{Snapshot, TaskRef, View};
 pub use store::{RecordId, StoreError, find, load, save};
 pub use tag::{MOST_TAG_BYTES, Tag, TagError, tagged_path, well_known};
 pub use value::{Name, NoSuchValue, Value};
-pub use verdict::{CheckResult, Judgement, Verdict};
+pub use verdict::{CheckResult, Judgement, Source, Verdict};
 
 /// The format of `record.json`: another major number cannot be read, another minor can.
 pub const FORMAT: Format = Format { major: 1, minor: 3 };
@@ -116,22 +116,14 @@ impl Record {
         }
     }
 
-    /// All checks: those of the judgement, and what was made of what the monitor saw.
-    pub fn checks(&self) -> impl Iterator<Item = &CheckResult> {
-        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
-        self.judgement.checks.iter().chain(monitored)
-    }
-
     /// The checks that were not passed or skipped.
     pub fn findings(&self) -> impl Iterator<Item = &CheckResult> {
-        self.checks().filter(|check| check.verdict > Verdict::Pass)
+        self.judgement.findings()
     }
 
-    /// The worst of all checks.
+    /// The run's verdict: the worst of all checks, whatever they were judged from.
     pub fn verdict(&self) -> Verdict {
-        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
-        let worst = monitored.map(|check| check.verdict).max();
-        worst.map_or(self.judgement.verdict, |worst| worst.max(self.judgement.verdict))
+        self.judgement.verdict()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use spec::{CpuSet, GuestTime, Nanos};
 
-use crate::{CheckResult, Value};
+use crate::Value;
 
 /// Samples of the runqueues, in a few words. Not part of the record's hash: looking changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,8 +23,6 @@ pub struct Monitored {
     pub unlisted: u64,
     /// The greatest of some numbers.
     pub numbers: Value,
-    /// What was made of it.
-    pub checks: Vec<CheckResult>,
 }
 
 /// Something that is wrong with how the CPUs are used.

@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Without a single check a run still fails on a scheduler that exits, a stall, a starved or lost worker, a
-//! kernel warning and a violated cpuset ([`record::Expectation::defaults`]).
+//! kernel warning and a violated cpuset ([`check::defaults`]).
 //!
 //! *Architecture invariant:* this crate chooses the backend and wires the parts together; what they do is theirs.
 //!

@@ -229,11 +229,12 @@ impl Setup {
             script,
             observed,
         } = executed;
-        let judgement = check::judge(&evidence, &expectations);
-        let mut monitored = observed.monitored;
-        if let Some(monitored) = &mut monitored {
-            monitored.checks = check::judge_monitored(monitored, &expectations);
-        }
+        let monitored = observed.monitored;
+        let run = check::Run {
+            evidence: &evidence,
+            monitored: monitored.as_ref(),
+        };
+        let judgement = check::judge(run, &expectations);
         let spec = &self.spec;
         let plan = Plan {
             name: spec.name.clone(),
@@ -276,7 +277,7 @@ impl Executed {
     fn nothing(evidence: Evidence) -> Executed {
         Executed {
             evidence,
-            expectations: record::Expectation::defaults(),
+            expectations: check::defaults(),
             script: Vec::new(),
             observed: session::Observed::default(),
         }

@@ -72,7 +72,7 @@ fn assert_same(one: &Record, other: &Record) {
 fn run(setup: &Setup, seed: u64) -> Record {
     let record = setup.run(seed, &mut |_| {}, mixed).unwrap().record;
     let report = report::detail(&record);
-    assert_eq!(record.judgement.verdict, Verdict::Pass, "{report}");
+    assert_eq!(record.verdict(), Verdict::Pass, "{report}");
     record
 }
 

@@ -92,7 +92,7 @@ fn a_scheduler_that_ignores_weights_is_found_unfair() {
         rig.check(fair(&group).within(percent(15)))?;
         rig.finish()
     });
-    assert_tells(&record, check(&record, "worker-share"));
+    assert_tells(&record, check(&record, "fair"));
 }
 
 #[test]

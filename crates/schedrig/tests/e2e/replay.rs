@@ -35,7 +35,7 @@ fn recorded() -> Record {
         Err("that is all".into())
     });
     assert_eq!(
-        record.judgement.verdict,
+        record.verdict(),
         Verdict::Fail,
         "{}",
         report::detail(&record)

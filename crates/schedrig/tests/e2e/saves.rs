@@ -35,7 +35,7 @@ fn run(setup: &Setup) -> (String, bool) {
     let mut note = |step| booted |= matches!(step, Progress::Machine(saves::Progress::Making));
     let record = setup.run(7, &mut note, scenario).unwrap().record;
     assert_eq!(
-        record.judgement.verdict,
+        record.verdict(),
         Verdict::Pass,
         "{}",
         report::detail(&record)
@@ -176,7 +176,7 @@ fn a_machine_that_does_not_boot_is_evidence_and_leaves_no_save() {
     let setup = Setup::new(spec, &mut |_| {}).unwrap();
     let first = setup.run(1, &mut |_| {}, scenario).unwrap().record;
     assert_eq!(
-        first.judgement.verdict,
+        first.verdict(),
         Verdict::Fail,
         "{}",
         report::detail(&first)

@@ -32,7 +32,7 @@ pub(crate) fn play(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Re
 pub(crate) fn pass(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
     let record = play(spec, body);
     assert_eq!(
-        record.judgement.verdict,
+        record.verdict(),
         Verdict::Pass,
         "{}",
         report::detail(&record)

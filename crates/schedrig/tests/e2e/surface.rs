@@ -128,7 +128,7 @@ fn a_kernel_that_panics_in_mid_run_fails_the_run_with_its_message() {
         rig.put_file("/proc/sysrq-trigger", 0o200, b"c")?;
         rig.finish()
     });
-    assert_eq!(record.judgement.verdict, Verdict::Fail);
+    assert_eq!(record.verdict(), Verdict::Fail);
     let end = check(&record, "end");
     assert!(
         end.reason.contains("sysrq triggered crash"),

@@ -97,7 +97,6 @@ impl MonitorSampler {
                     ),
                 ),
             ]),
-            checks: Vec::new(),
         }
     }
 }

@@ -220,11 +220,12 @@ impl Session {
         self.happened(EventKind::Note { key, value });
     }
 
-    /// Puts it into the record that the test's body gave up.
+    /// Records that the test's body returned an error, and whether the run was over by then.
     pub fn gave_up(&mut self, reason: String) {
         self.step(|| Step::GaveUp {
             reason: reason.clone(),
         });
-        self.happened(EventKind::BodyFailed { reason });
+        let run_over = self.pending.is_none();
+        self.happened(EventKind::BodyFailed { reason, run_over });
     }
 }

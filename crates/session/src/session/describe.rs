@@ -26,7 +26,7 @@ pub(super) fn machine_died(error: &MachineError) -> End {
 pub(super) fn describe_end(end: &End) -> String {
     match end {
         End::PoweredOff => "the guest was switched off".to_owned(),
-        End::GuestExited { during } => format!("the guest went away {during}"),
+        End::GuestExited { during } => format!("the guest shut down unexpectedly, {during}"),
         End::Stopped { during } => format!("the run was stopped as asked, {during}"),
         End::GuestPanic { message } => format!("the guest kernel panicked: {message}"),
         End::GuestSilent { during } => format!("the guest fell silent: {during}"),
