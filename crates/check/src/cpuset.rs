@@ -43,7 +43,7 @@ mod tests {
     use record::Verdict;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     #[test]
     fn a_worker_outside_of_its_cpuset_is_named_with_the_cpu() {

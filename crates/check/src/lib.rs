@@ -18,20 +18,23 @@
 mod cpuset;
 mod ending;
 mod kernel;
+mod limits;
 mod lost;
-mod monitored;
 mod outcome;
 mod progress;
+mod samples;
 mod scheduler;
 mod share;
 mod table;
 mod text;
 
 pub use kernel::is_complaint;
+pub use limits::relimit;
+pub use samples::{Detector, Violation};
 pub use table::{IDLE_LIMIT, KINDS, Kind, STARVATION_LIMIT, TOLERANCE, defaults, kind};
 pub use text::{CheckTextError, help, parse, text};
 
-use record::{Evidence, Expectation, Judgement, Monitored, Record};
+use record::{Evidence, Expectation, Judgement, Record, Series};
 
 use outcome::Outcome;
 
@@ -41,14 +44,14 @@ pub struct Run<'r> {
     /// What the guest did.
     pub evidence: &'r Evidence,
     /// What the monitor sampled; `None` without a monitor.
-    pub monitored: Option<&'r Monitored>,
+    pub series: Option<&'r Series>,
 }
 
 impl<'r> From<&'r Record> for Run<'r> {
     fn from(record: &'r Record) -> Run<'r> {
         Run {
             evidence: &record.evidence,
-            monitored: record.monitored.as_ref(),
+            series: record.series.as_ref(),
         }
     }
 }
@@ -68,6 +71,6 @@ fn task(report: &spec::WorkerReport) -> String {
 }
 
 #[cfg(test)]
-mod samples;
+mod fixtures;
 #[cfg(test)]
 mod tests;

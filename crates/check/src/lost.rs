@@ -43,7 +43,7 @@ mod tests {
     use spec::ExitStatus;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     #[test]
     fn a_worker_that_was_killed_is_named() {

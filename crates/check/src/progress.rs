@@ -64,9 +64,9 @@ pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
             format!("starved: {first}; the limit is {limit}"),
             starved.iter().map(|(_, line)| line.clone()).collect(),
         ),
-        (None, _) if stalled => {
-            Outcome::inconclusive("all workers waited at the same time (see `stall`), so none was starved by another")
-        }
+        (None, _) if stalled => Outcome::inconclusive(
+            "all workers waited at the same time (see `stall`), so none was starved by another",
+        ),
         (None, Some((span, worker))) => Outcome::pass(format!(
             "the longest wait was {span}, of {}; the limit is {limit}",
             task(worker)
@@ -132,7 +132,7 @@ mod tests {
     use spec::Gap;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     const LIMIT: Nanos = Nanos::from_secs(1);
 

@@ -86,7 +86,7 @@ mod tests {
     use spec::{ExitStatus, GuestTime, Nanos};
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     fn with(events: Vec<EventKind>, state: &str) -> Evidence {
         let mut evidence = run(vec![worker("a", 0)]);

@@ -185,7 +185,7 @@ mod tests {
     use record::Verdict;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     /// A window of two seconds in which worker n of group `a` got `millis[n]`.
     fn shares(millis: &[u64]) -> Evidence {

@@ -3,7 +3,7 @@
 use record::{Expectation, Percent, Source};
 use spec::{GroupName, Nanos};
 
-use crate::{Outcome, Run, cpuset, kernel, lost, monitored, progress, scheduler, share};
+use crate::{Outcome, Run, cpuset, kernel, lost, progress, samples, scheduler, share};
 
 /// How long a worker may be kept from running before the default checks call it starved.
 pub const STARVATION_LIMIT: Nanos = Nanos::from_secs(1);
@@ -111,11 +111,11 @@ table! {
     WORK_CONSERVATION "work-conservation", Samples, default: true,
     Form::Limit(IDLE_LIMIT, |limit| Expectation::WorkConserving { limit }),
     "no CPU idles for as long as LIMIT while a task waits that may run on it",
-    |run, Expectation::WorkConserving { limit }| monitored::work_conserving(run.monitored, *limit);
+    |run, Expectation::WorkConserving { limit }| samples::work_conserving(run.series, *limit);
 
     STUCK_CPU "stuck-cpu", Samples, default: true, Form::Bare(Expectation::CpusAdvance),
     "no busy CPU's runqueue clock stands still",
-    |run, Expectation::CpusAdvance| monitored::cpus_advance(run.monitored);
+    |run, Expectation::CpusAdvance| samples::cpus_advance(run.series);
 
     SHARE "share", Evidence, default: false,
     Form::Groups(|groups, within| Expectation::GroupShare { groups, within }),

@@ -2,7 +2,7 @@
 
 use record::{End, Expectation, Source, Verdict};
 
-use crate::samples::{run, worker};
+use crate::fixtures::{run, worker};
 use crate::{Run, defaults, judge, kind};
 
 #[test]
@@ -13,12 +13,19 @@ fn every_expectation_is_one_check_in_their_order_and_the_end_comes_last() {
     };
     let run = Run {
         evidence: &evidence,
-        monitored: None,
+        series: None,
     };
     let expectations = defaults();
     let judgement = judge(run, &expectations);
-    let names: Vec<&str> = judgement.checks.iter().map(|check| check.check.as_str()).collect();
-    let expect: Vec<&str> = expectations.iter().map(|expectation| kind(expectation).name).collect();
+    let names: Vec<&str> = judgement
+        .checks
+        .iter()
+        .map(|check| check.check.as_str())
+        .collect();
+    let expect: Vec<&str> = expectations
+        .iter()
+        .map(|expectation| kind(expectation).name)
+        .collect();
     assert_eq!(names, [expect, vec!["end"]].concat());
     for (check, expectation) in judgement.checks.iter().zip(&expectations) {
         assert_eq!(check.source, kind(expectation).source, "{}", check.check);
@@ -31,7 +38,7 @@ fn checks_of_samples_are_skipped_without_a_monitor() {
     let evidence = run(vec![worker("a", 0), worker("a", 1)]);
     let run = Run {
         evidence: &evidence,
-        monitored: None,
+        series: None,
     };
     let judgement = judge(run, &[Expectation::CpusAdvance]);
     let [check] = judgement.checks.as_slice() else {

@@ -152,7 +152,9 @@ fn usages() -> String {
 /// All checks with what they promise, a line each.
 pub fn help() -> String {
     let lines = KINDS.iter().map(|kind| {
-        let default = kind.default_value().map_or_else(String::new, |value| format!("; {value}"));
+        let default = kind
+            .default_value()
+            .map_or_else(String::new, |value| format!("; {value}"));
         format!("{:<32}{}{default}\n", kind.usage(), kind.help)
     });
     lines.collect()
@@ -183,7 +185,10 @@ mod tests {
     #[test]
     fn what_is_no_check_is_refused_with_what_can_be_written() {
         for (text, expect) in [
-            ("starve", "unknown check `starve`; checks: scheduler, stall[=LIMIT], starvation[=LIMIT]"),
+            (
+                "starve",
+                "unknown check `starve`; checks: scheduler, stall[=LIMIT], starvation[=LIMIT]",
+            ),
             ("", "unknown check ``"),
             ("kernel=1s", "write kernel"),
             ("stall:a", "write stall[=LIMIT]"),

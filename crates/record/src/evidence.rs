@@ -10,7 +10,7 @@ use spec::{CgroupSpec, ExitStatus, GuestTime, WorkerId, WorkerReport};
 pub struct Evidence {
     /// The cgroups that were made.
     pub groups: Vec<CgroupSpec>,
-    /// Happenings with their guest times.
+    /// Events with their guest times.
     pub events: Vec<Event>,
     /// The windows in which workers ran.
     pub windows: Vec<Window>,
@@ -22,7 +22,7 @@ pub struct Evidence {
     pub end: End,
 }
 
-/// A happening at an instant.
+/// An event at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, in guest time.
@@ -31,7 +31,7 @@ pub struct Event {
     pub what: EventKind,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum EventKind {
@@ -64,7 +64,7 @@ pub enum EventKind {
     SchedulerExited {
         /// How.
         status: ExitStatus,
-        /// It was asked to.
+        /// The rig had asked it to.
         asked: bool,
     },
     /// The scheduler could not be started or did not attach.
@@ -79,13 +79,13 @@ pub enum EventKind {
         /// Its value.
         value: String,
     },
-    /// A program of the guest has sent something for the record.
+    /// A program of the guest sent something for the record.
     Sent {
         /// What, by the four letters of its frame: `PMET` is metrics.
         frame: String,
         /// The payload: its text, or hex where it is none.
         payload: String,
-        /// It came as it was sent.
+        /// The payload arrived as it was sent: its checksum is right.
         intact: bool,
     },
     /// A request of the guest was refused.
@@ -146,7 +146,7 @@ pub struct Window {
     pub under_scheduler: bool,
 }
 
-/// The kernel's word on sched_ext.
+/// The state of sched_ext, as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedExt {
     /// `enabled`, `disabled`, …
@@ -159,15 +159,15 @@ pub struct SchedExt {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum End {
-    /// The guest switched itself off at the rig's word.
+    /// The guest powered off because the rig asked it to.
     #[default]
     PoweredOff,
-    /// The guest went away without having been told to.
+    /// The guest shut down and was not asked to.
     GuestExited {
         /// What it was doing.
         during: String,
     },
-    /// A hook or a watch was hit that was to end it.
+    /// A hook or a watch was hit that ends the run.
     Stopped {
         /// What it was doing.
         during: String,
@@ -184,7 +184,7 @@ pub enum End {
     },
     /// The backend died or failed: nothing is known about the guest.
     MachineDied {
-        /// In words.
+        /// Why, as the backend reports it.
         reason: String,
     },
     /// The host-time limit passed: the host is slow, or the guest hangs in a way that stops its clock.

@@ -12,7 +12,7 @@ use spec::{GroupName, Nanos};
 pub enum Expectation {
     /// The scheduler's program stays up, and the kernel keeps its scheduler attached.
     SchedulerHealthy,
-    /// At no time does everyone who wants to run wait for as long as `limit`.
+    /// At no time do all workers wait for as long as `limit`.
     NoStall {
         /// The shortest stall.
         limit: Nanos,

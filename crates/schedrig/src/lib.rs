@@ -54,8 +54,8 @@ pub use live::{LiveError, ask_running};
 pub use machine::{HookId, Instrument, WatchId, When};
 pub use progress::Progress;
 pub use record::{
-    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Snapshot, Value,
-    Verdict, View, Window,
+    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Series, Snapshot,
+    Source, Value, Verdict, View, Window,
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};

@@ -40,9 +40,7 @@ impl CheckOverrides {
         expectations.extend(self.added);
         expectations.retain(|expectation| !self.dropped.contains(&check::kind(expectation).name));
         for replaced in self.replaced {
-            let name = check::kind(&replaced).name;
-            expectations.retain(|expectation| check::kind(expectation).name != name);
-            expectations.push(replaced);
+            check::relimit(&mut expectations, replaced);
         }
         expectations
     }

@@ -229,10 +229,9 @@ impl Setup {
             script,
             observed,
         } = executed;
-        let monitored = observed.monitored;
         let run = check::Run {
             evidence: &evidence,
-            monitored: monitored.as_ref(),
+            series: observed.series.as_ref(),
         };
         let judgement = check::judge(run, &expectations);
         let spec = &self.spec;
@@ -257,19 +256,14 @@ impl Setup {
             limits: spec.limits.of_guest(),
             script,
         };
-        let mut record = Record {
+        Record {
             replay_inputs: Some(replay_inputs),
             observations: observed.observations,
             snapshots: observed.snapshots,
             dumps: observed.dumps,
-            monitored,
+            series: observed.series,
             ..Record::new(plan, evidence, judgement, host)
-        };
-        if record.verdict() <= Verdict::Pass {
-            // Somebody waited long, and was meant to.
-            record.dumps.clear();
         }
-        record
     }
 }
 

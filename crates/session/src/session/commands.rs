@@ -162,7 +162,7 @@ impl Session {
     pub fn run_for(&mut self, span: Nanos) -> Result<&Window, SessionError> {
         self.step(|| Step::RunFor { span });
         let under_scheduler = self.scheduler_runs();
-        self.observer.open(self.machine.memory(), span);
+        self.observer.open(self.machine.memory(), self.now, span);
         let reply = self.command(Command::RunFor { span }, span);
         match reply? {
             Reply::Ran {
@@ -172,7 +172,8 @@ impl Session {
                 sched_ext,
             } => {
                 self.advance_clock(to);
-                self.observer.close(self.machine.memory(), to.since(from));
+                self.observer
+                    .close(self.machine.memory(), self.now, to.since(from));
                 let sched_ext = sched_ext.map(|state| SchedExt {
                     state: state.state,
                     ops: state.ops,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use introspect::{DebugInfo, Function, GuestKernel, Query};
 use machine::{HookHit, HookId, HookSpec, Instrument, WatchId, WatchSpec, When, Width};
 use observe::KernelVar;
-use record::{End, Snapshot, Step, Tag};
+use record::{End, Series, Snapshot, Step, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest};
 
@@ -41,6 +41,11 @@ impl Session {
     /// Samples the runqueues from now on, at the clock's ticks ([`crate::GuestClock::every`]).
     pub fn monitor(&mut self) {
         self.observer.monitor();
+    }
+
+    /// What the monitor has sampled so far; `None` without a monitor.
+    pub fn series(&self) -> Option<&Series> {
+        self.observer.series()
     }
 
     /// Has the question asked when the workers have run for that much guest time, in all windows together; to the tick,
