@@ -11,7 +11,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use observe::monitor::Sample;
+use observe::monitor::read_sample;
 use schedrig::prelude::*;
 use schedrig::{Instrument, Keep, RunSpec, Setup};
 
@@ -52,7 +52,7 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
                 shots.push(millis(|| Ok(rig.snapshot(&format!("bench-{shot}"))?))?);
                 let now = rig.now();
                 let kernel = rig.kernel()?;
-                reads.push(millis(|| Ok(Sample::read(&kernel, now)?))?);
+                reads.push(millis(|| Ok(read_sample(&kernel, now)?))?);
             }
             rig.finish()
         })?;

@@ -2,17 +2,17 @@
 
 use record::Evidence;
 
-use crate::{Finding, task};
+use crate::{Outcome, task};
 
 /// Every worker was seen only on CPUs of its group's cpuset.
-pub(crate) fn honoured(evidence: &Evidence) -> Finding {
+pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
     let confined: Vec<_> = evidence
         .groups
         .iter()
         .filter_map(|group| Some((&group.name, group.cpus.as_ref()?)))
         .collect();
     if confined.is_empty() {
-        return Finding::skip("no group has a cpuset");
+        return Outcome::skip("no group has a cpuset");
     }
     let mut checked = 0;
     let mut violations = Vec::new();
@@ -32,9 +32,9 @@ pub(crate) fn honoured(evidence: &Evidence) -> Finding {
         }
     }
     match violations.first() {
-        Some(first) => Finding::fail(first.clone(), violations.clone()),
-        None if checked == 0 => Finding::inconclusive("no worker of a group with a cpuset ran"),
-        None => Finding::pass(format!("{} groups stayed on their CPUs", confined.len())),
+        Some(first) => Outcome::fail(first.clone(), violations.clone()),
+        None if checked == 0 => Outcome::inconclusive("no worker of a group with a cpuset ran"),
+        None => Outcome::pass(format!("{} groups stayed on their CPUs", confined.len())),
     }
 }
 
@@ -43,7 +43,7 @@ mod tests {
     use record::Verdict;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     #[test]
     fn a_worker_outside_of_its_cpuset_is_named_with_the_cpu() {
@@ -56,12 +56,12 @@ mod tests {
         evidence.groups[0].cpus = Some("0-1".parse().unwrap());
         assert_eq!(honoured(&evidence).verdict, Verdict::Pass);
         evidence.windows[0].workers[0].cpus = "1,3".parse().unwrap();
-        let finding = honoured(&evidence);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        let outcome = honoured(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
         assert!(
-            finding.reason.contains("a/0 (pid 100) ran on CPU 3"),
+            outcome.reason.contains("a/0 (pid 100) ran on CPU 3"),
             "{}",
-            finding.reason
+            outcome.reason
         );
         evidence.windows.clear();
         assert_eq!(honoured(&evidence).verdict, Verdict::Inconclusive);

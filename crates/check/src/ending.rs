@@ -1,10 +1,13 @@
 //! How the run ended: only an end that the rig asked for leaves the other checks' word as it is.
 
-use record::{CheckResult, End, EventKind, Evidence};
+use record::{CheckResult, End, EventKind, Evidence, Source};
 
-use crate::Finding;
+use crate::Outcome;
 
-/// A finding for every way in which the run did not come to its proper end.
+/// Lines of the console that a reason is backed with.
+const MAX_CONSOLE_LINES: usize = 12;
+
+/// A result for every way in which the run did not come to its proper end.
 pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     let mut checks = Vec::new();
     let last = evidence
@@ -13,54 +16,52 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
         .map_or_else(String::new, |event| format!(" after {}", event.at));
     let end = match &evidence.end {
         End::PoweredOff => None,
-        End::GuestExited { during } => Some(Finding::fail(
-            format!("the guest went away{last} without being told to, {during}"),
+        End::GuestExited { during } => Some(Outcome::fail(
+            format!("the guest shut down unexpectedly{last}, {during}"),
             Vec::new(),
         )),
-        End::Stopped { during } => Some(Finding::inconclusive(format!(
+        End::Stopped { during } => Some(Outcome::inconclusive(format!(
             "the run was stopped as asked, {during}"
         ))),
-        End::GuestPanic { message } => Some(Finding::fail(
+        End::GuestPanic { message } => Some(Outcome::fail(
             format!("the guest kernel panicked{last}: {message}"),
             tail(evidence),
         )),
-        End::GuestSilent { during } => Some(Finding::fail(
+        End::GuestSilent { during } => Some(Outcome::fail(
             format!("the guest fell silent{last}: {during}"),
             tail(evidence),
         )),
-        End::MachineDied { reason } => Some(Finding::inconclusive(reason.clone())),
-        End::HostDeadline { during } => Some(Finding::inconclusive(format!(
+        End::MachineDied { reason } => Some(Outcome::inconclusive(reason.clone())),
+        End::HostDeadline { during } => Some(Outcome::inconclusive(format!(
             "the host-time limit passed, {during}"
         ))),
     };
-    checks.extend(end.map(|finding| finding.under("end")));
+    checks.extend(end.map(|outcome| outcome.of("end", Source::Evidence)));
     for event in &evidence.events {
-        if let EventKind::BodyFailed { reason } = &event.what {
-            let words = format!("the test gave up at {}: {reason}", event.at);
-            let finding = if is_told_of(&evidence.end, reason) {
-                Finding::inconclusive(words)
+        if let EventKind::BodyFailed { reason, run_over } = &event.what {
+            let words = format!("the test returned an error at {}: {reason}", event.at);
+            let outcome = if *run_over && says_nothing_of_the_scheduler(&evidence.end) {
+                Outcome::inconclusive(words)
             } else {
-                Finding::fail(words, Vec::new())
+                Outcome::fail(words, Vec::new())
             };
-            checks.push(finding.under("body"));
+            checks.push(outcome.of("body", Source::Evidence));
         }
     }
     checks
 }
 
-/// Did the test give up because its machine was taken away? That is no word about the scheduler.
-fn is_told_of(end: &End, reason: &str) -> bool {
+/// Was the machine taken away from the test? An error of the test that follows from that is no word about the scheduler.
+fn says_nothing_of_the_scheduler(end: &End) -> bool {
     match end {
-        End::MachineDied { reason: end }
-        | End::HostDeadline { during: end }
-        | End::Stopped { during: end } => reason.contains(end.as_str()),
+        End::MachineDied { .. } | End::HostDeadline { .. } | End::Stopped { .. } => true,
         End::PoweredOff | End::GuestExited { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
     }
 }
 
 fn tail(evidence: &Evidence) -> Vec<String> {
     let lines: Vec<&str> = evidence.console.lines().collect();
-    lines[lines.len().saturating_sub(12)..]
+    lines[lines.len().saturating_sub(MAX_CONSOLE_LINES)..]
         .iter()
         .map(|line| format!("console: {line}"))
         .collect()
@@ -73,10 +74,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_that_gives_up_because_its_machine_died_has_not_failed() {
-        let verdict = |reason: &str, end| {
+    fn an_error_of_the_test_fails_the_run_unless_its_machine_was_taken_away_before() {
+        let verdict = |run_over: bool, end| {
             let what = EventKind::BodyFailed {
-                reason: reason.to_owned(),
+                // Whatever it says: nothing is decided by it.
+                reason: "the run is over: signal: 9".to_owned(),
+                run_over,
             };
             let at = spec::GuestTime::default();
             let evidence = Evidence {
@@ -89,12 +92,15 @@ mod tests {
         let died = || End::MachineDied {
             reason: "signal: 9".into(),
         };
-        assert_eq!(
-            verdict("the run is over: signal: 9", died()),
-            Verdict::Inconclusive
-        );
-        assert_eq!(verdict("assertion failed", died()), Verdict::Fail);
-        assert_eq!(verdict("assertion failed", End::PoweredOff), Verdict::Fail);
+        let stopped = End::Stopped {
+            during: "while running".into(),
+        };
+        assert_eq!(verdict(true, died()), Verdict::Inconclusive);
+        assert_eq!(verdict(true, stopped), Verdict::Inconclusive);
+        assert_eq!(verdict(false, died()), Verdict::Fail, "it failed before");
+        assert_eq!(verdict(false, End::PoweredOff), Verdict::Fail);
+        let panic = End::GuestPanic { message: "x".into() };
+        assert_eq!(verdict(true, panic), Verdict::Fail, "the guest did that");
     }
 
     #[test]

@@ -1,12 +1,12 @@
-//! The kernel's own complaints, as they stand on its console.
+//! The problems that the kernel reports on its console.
 
 use record::Evidence;
 
-use crate::Finding;
+use crate::Outcome;
 
-/// What begins a complaint, as `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`, lockdep and the oops
+/// What begins the report of a problem, as `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`, lockdep and the oops
 /// code print it.
-const COMPLAINTS: [&str; 10] = [
+const REPORTS: [&str; 10] = [
     "WARNING: possible ",
     "WARNING: bad unlock",
     "BUG: ",
@@ -21,7 +21,7 @@ const COMPLAINTS: [&str; 10] = [
 
 /// Does this line of the kernel's log, without or with its time, report that something is wrong?
 pub fn is_complaint(line: &str) -> bool {
-    is_warn(line) || COMPLAINTS.iter().any(|start| line.contains(start))
+    is_warn(line) || REPORTS.iter().any(|start| line.contains(start))
 }
 
 /// A `WARN` of any kind (`__warn()` in `kernel/panic.c`): `WARNING: CPU: 1 PID: 2 at FILE:LINE FUNCTION` in 6.12,
@@ -32,10 +32,10 @@ fn is_warn(line: &str) -> bool {
 }
 
 /// No warning, oops, lockup or stall report.
-pub(crate) fn clean(evidence: &Evidence) -> Finding {
+pub(crate) fn clean(evidence: &Evidence) -> Outcome {
     if evidence.console.is_empty() {
-        return Finding::inconclusive(
-            "the kernel wrote nothing to its console, so its silence proves nothing",
+        return Outcome::inconclusive(
+            "the kernel wrote nothing to its console, so it cannot be judged by that",
         );
     }
     let complaints: Vec<&str> = evidence
@@ -44,15 +44,15 @@ pub(crate) fn clean(evidence: &Evidence) -> Finding {
         .filter(|line| is_complaint(line))
         .collect();
     match complaints.first() {
-        None => Finding::pass("no warning, oops, lockup or stall on the console"),
+        None => Outcome::pass("no warning, oops, lockup or stall on the console"),
         Some(first) => {
             let details = complaints
                 .iter()
                 .map(|line| format!("console: {}", line.trim_end()))
                 .collect();
             let count = complaints.len();
-            Finding::fail(
-                format!("the kernel complained {count} times, first: {}", first.trim()),
+            Outcome::fail(
+                format!("the kernel reported {count} problems, first: {}", first.trim()),
                 details,
             )
         }

@@ -1,115 +1,68 @@
-//! Judges a run: evidence in, verdicts out, nothing else.
+//! Judges a run: evidence and samples in, one judgement out, nothing else.
 //!
 //! *Architecture invariant:* pure functions over [`record`] types. No VM, no clock, no file: a saved record is
-//! judged again with the same outcome.
+//! judged again with the same outcome, or with other limits.
 //!
-//! One file a family of promises; [`judge`] deals the expectations out to them. A check that finds its
-//! evidence missing says `Inconclusive` with the reason, never `Pass`.
+//! ```text
+//! table     a row for each kind of check: name, source, default, help, text form, judge
+//!   └─► scheduler  progress  lost  kernel  cpuset  share      judge evidence
+//!       samples                                               judges samples
+//! text      a check by its name and limit, as in `starvation=500ms`
+//! ending    how the run ended; judged in every run
+//! ```
+//!
+//! One file a family of promises. A check that finds its evidence missing says `Inconclusive` with the reason, never
+//! `Pass`.
 #![forbid(unsafe_code)]
 
 mod cpuset;
 mod ending;
 mod kernel;
+mod limits;
 mod lost;
-mod monitored;
+mod outcome;
 mod progress;
+mod samples;
 mod scheduler;
 mod share;
+mod table;
+mod text;
 
 pub use kernel::is_complaint;
+pub use limits::relimit;
+pub use samples::{Detector, Violation};
+pub use table::{IDLE_LIMIT, KINDS, Kind, STARVATION_LIMIT, TOLERANCE, defaults, kind};
+pub use text::{CheckTextError, help, parse, text};
 
-use record::{CheckResult, Evidence, Expectation, Judgement, Monitored, Verdict};
+use record::{Evidence, Expectation, Judgement, Record, Series};
 
-/// Judges the evidence by each expectation, in their order, and by how the run ended.
-pub fn judge(evidence: &Evidence, expectations: &[Expectation]) -> Judgement {
-    let mut checks: Vec<CheckResult> = expectations
-        .iter()
-        .filter(|expectation| !expectation.is_monitored())
-        .map(|expectation| judge_one(evidence, expectation))
-        .collect();
-    checks.extend(ending::judge(evidence));
-    Judgement::of(checks)
+use outcome::Outcome;
+
+/// What a run is judged from.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'r> {
+    /// What the guest did.
+    pub evidence: &'r Evidence,
+    /// What the monitor sampled; `None` without a monitor.
+    pub series: Option<&'r Series>,
 }
 
-/// Judges what a monitor saw by those expectations that are about it.
-pub fn judge_monitored(monitored: &Monitored, expectations: &[Expectation]) -> Vec<CheckResult> {
-    let checks = expectations.iter().filter_map(|expectation| {
-        let finding = match expectation {
-            Expectation::WorkConserving { limit } => monitored::work_conserving(monitored, *limit),
-            Expectation::CpusAdvance => monitored::cpus_advance(monitored),
-            _ => return None,
-        };
-        Some(finding.under(expectation.name()))
+impl<'r> From<&'r Record> for Run<'r> {
+    fn from(record: &'r Record) -> Run<'r> {
+        Run {
+            evidence: &record.evidence,
+            series: record.series.as_ref(),
+        }
+    }
+}
+
+/// Judges a run by each expectation, in their order, and by how it ended.
+pub fn judge(run: Run<'_>, expectations: &[Expectation]) -> Judgement {
+    let checks = expectations.iter().map(|expectation| {
+        let kind = kind(expectation);
+        table::outcome(run, expectation).of(kind.name, kind.source)
     });
-    checks.collect()
-}
-
-fn judge_one(evidence: &Evidence, expectation: &Expectation) -> CheckResult {
-    let finding = match expectation {
-        Expectation::SchedulerHealthy => scheduler::healthy(evidence),
-        Expectation::NoStall { limit } => progress::no_stall(evidence, *limit),
-        Expectation::NoStarvation { limit } => progress::no_starvation(evidence, *limit),
-        Expectation::NoLostWorkers => lost::none_lost(evidence),
-        Expectation::KernelClean => kernel::clean(evidence),
-        Expectation::CpusetsHonoured => cpuset::honoured(evidence),
-        // Evidence says nothing of it; a monitor does.
-        Expectation::WorkConserving { .. } | Expectation::CpusAdvance => {
-            Finding::skip("judged by what the monitor saw")
-        }
-        Expectation::GroupShare { groups, within } => share::groups(evidence, groups, *within),
-        Expectation::WorkerShare { group, within } => share::workers(evidence, group, *within),
-    };
-    finding.under(expectation.name())
-}
-
-/// A check's outcome before it has its name.
-struct Finding {
-    verdict: Verdict,
-    reason: String,
-    details: Vec<String>,
-}
-
-impl Finding {
-    fn pass(reason: impl Into<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Pass,
-            reason: reason.into(),
-            details: Vec::new(),
-        }
-    }
-
-    fn skip(reason: impl Into<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Skip,
-            reason: reason.into(),
-            details: Vec::new(),
-        }
-    }
-
-    fn inconclusive(reason: impl Into<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Inconclusive,
-            reason: reason.into(),
-            details: Vec::new(),
-        }
-    }
-
-    fn fail(reason: impl Into<String>, details: Vec<String>) -> Finding {
-        Finding {
-            verdict: Verdict::Fail,
-            reason: reason.into(),
-            details,
-        }
-    }
-
-    fn under(self, check: &str) -> CheckResult {
-        CheckResult {
-            check: check.to_owned(),
-            verdict: self.verdict,
-            reason: self.reason,
-            details: self.details,
-        }
-    }
+    Judgement::of(checks.chain(ending::judge(run.evidence)).collect())
 }
 
 /// How a task is named in a reason: `a/3 (pid 87)`.
@@ -118,4 +71,6 @@ fn task(report: &spec::WorkerReport) -> String {
 }
 
 #[cfg(test)]
-mod samples;
+mod fixtures;
+#[cfg(test)]
+mod tests;

@@ -2,20 +2,20 @@
 
 use record::{EventKind, Evidence};
 
-use crate::{Finding, task};
+use crate::{Outcome, task};
 
 /// Every worker is still there at the end of the last window.
-pub(crate) fn none_lost(evidence: &Evidence) -> Finding {
+pub(crate) fn none_lost(evidence: &Evidence) -> Outcome {
     let spawned = evidence
         .events
         .iter()
         .filter(|event| matches!(event.what, EventKind::Spawned { .. }))
         .count();
     if spawned == 0 {
-        return Finding::skip("no workers were made");
+        return Outcome::skip("no workers were made");
     }
     let Some(window) = evidence.windows.last() else {
-        return Finding::inconclusive("the workers never ran");
+        return Outcome::inconclusive("the workers never ran");
     };
     let lost: Vec<String> = window
         .workers
@@ -29,8 +29,8 @@ pub(crate) fn none_lost(evidence: &Evidence) -> Finding {
         })
         .collect();
     match lost.first() {
-        None => Finding::pass(format!("all {spawned} workers lived until the end")),
-        Some(first) => Finding::fail(
+        None => Outcome::pass(format!("all {spawned} workers lived until the end")),
+        Some(first) => Outcome::fail(
             format!("{} of {spawned} workers were lost: {first}", lost.len()),
             lost.clone(),
         ),
@@ -43,19 +43,19 @@ mod tests {
     use spec::ExitStatus;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     #[test]
     fn a_worker_that_was_killed_is_named() {
         let mut evidence = run(vec![worker("a", 0), worker("a", 1)]);
         assert_eq!(none_lost(&evidence).verdict, Verdict::Pass);
         evidence.windows[0].workers[1].exit = Some(ExitStatus::Signal(9));
-        let finding = none_lost(&evidence);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        let outcome = none_lost(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
         assert!(
-            finding.reason.contains("a/1 (pid 101) ended with signal 9"),
+            outcome.reason.contains("a/1 (pid 101) ended with signal 9"),
             "{}",
-            finding.reason
+            outcome.reason
         );
     }
 

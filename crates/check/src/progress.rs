@@ -1,20 +1,20 @@
-//! Everyone who wants to run does so in time: stall (nobody runs) and starvation (one does not, others do).
+//! Every worker that wants to run does so in time: stall (no worker runs) and starvation (one does not, others do).
 //!
 //! The evidence is each worker's longest gap in a window: the longest time it wanted to run and did not.
 
 use record::{Evidence, Window};
 use spec::{GuestTime, Nanos, WorkerReport};
 
-use crate::{Finding, task};
+use crate::{Outcome, task};
 
 /// At no time did all workers wait at once for as long as `limit`.
-pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Finding {
+pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Outcome {
     if measured(evidence) == 0 {
-        return Finding::skip("no worker measures its gaps");
+        return Outcome::skip("no worker measures its gaps");
     }
     match evidence.windows.iter().find_map(|window| stall(window, limit)) {
-        None => Finding::pass(format!(
-            "somebody ran at all times, none waited together for {limit}"
+        None => Outcome::pass(format!(
+            "no stall: at least one worker ran at all times (limit {limit})"
         )),
         Some(stall) => {
             let details = stall.workers.iter().map(|worker| describe(worker)).collect();
@@ -22,9 +22,9 @@ pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Finding {
                 .workers
                 .first()
                 .map_or_else(String::new, |worker| describe(worker));
-            Finding::fail(
+            Outcome::fail(
                 format!(
-                    "nobody ran for {} from {} on: {} workers waited, first {first}",
+                    "no worker ran for {} from {} on: {} workers waited, first {first}",
                     stall.span,
                     stall.from,
                     stall.workers.len()
@@ -36,9 +36,9 @@ pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Finding {
 }
 
 /// No worker waited for as long as `limit` while others ran.
-pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Finding {
+pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
     if measured(evidence) == 0 {
-        return Finding::skip("no worker measures its gaps");
+        return Outcome::skip("no worker measures its gaps");
     }
     let mut longest: Option<(Nanos, &WorkerReport)> = None;
     let mut starved: Vec<(Nanos, String)> = Vec::new();
@@ -60,18 +60,18 @@ pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Finding {
     }
     starved.sort_by_key(|(span, _)| std::cmp::Reverse(*span));
     match (starved.first(), longest) {
-        (Some((_, first)), _) => Finding::fail(
+        (Some((_, first)), _) => Outcome::fail(
             format!("starved: {first}; the limit is {limit}"),
             starved.iter().map(|(_, line)| line.clone()).collect(),
         ),
-        (None, _) if stalled => {
-            Finding::inconclusive("everybody waited (see `stall`), so nobody was starved by others")
-        }
-        (None, Some((span, worker))) => Finding::pass(format!(
+        (None, _) if stalled => Outcome::inconclusive(
+            "all workers waited at the same time (see `stall`), so none was starved by another",
+        ),
+        (None, Some((span, worker))) => Outcome::pass(format!(
             "the longest wait was {span}, of {}; the limit is {limit}",
             task(worker)
         )),
-        (None, None) => Finding::skip("no worker measures its gaps"),
+        (None, None) => Outcome::skip("no worker measures its gaps"),
     }
 }
 
@@ -82,7 +82,7 @@ struct Stall<'r> {
 }
 
 /// The time in which all the workers' longest gaps overlap, if it is as long as `limit`. A lone worker can be
-/// starved but not stalled, for nothing shows whether others would have run.
+/// starved but not stalled, since nothing shows whether others would have run.
 fn stall(window: &Window, limit: Nanos) -> Option<Stall<'_>> {
     let workers: Vec<&WorkerReport> = window
         .workers
@@ -132,7 +132,7 @@ mod tests {
     use spec::Gap;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     const LIMIT: Nanos = Nanos::from_secs(1);
 
@@ -158,10 +158,10 @@ mod tests {
     #[test]
     fn a_worker_that_waits_while_others_run_is_starved_and_named() {
         let evidence = gaps(&[(2_000, 10), (2_000, 1_500)]);
-        let finding = no_starvation(&evidence, LIMIT);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        let outcome = no_starvation(&evidence, LIMIT);
+        assert_eq!(outcome.verdict, Verdict::Fail);
         for word in ["a/1 (pid 101)", "1.5s", "[    2.000000]", "CPU 2"] {
-            assert!(finding.reason.contains(word), "{word} in {}", finding.reason);
+            assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
         }
         assert_eq!(no_stall(&evidence, LIMIT).verdict, Verdict::Pass);
     }
@@ -169,14 +169,14 @@ mod tests {
     #[test]
     fn when_all_wait_at_once_it_is_a_stall_and_not_starvation() {
         let evidence = gaps(&[(2_000, 1_500), (2_100, 1_400)]);
-        let finding = no_stall(&evidence, LIMIT);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        let outcome = no_stall(&evidence, LIMIT);
+        assert_eq!(outcome.verdict, Verdict::Fail);
         assert!(
-            finding.reason.contains("for 1.4s from [    2.100000]"),
+            outcome.reason.contains("for 1.4s from [    2.100000]"),
             "{}",
-            finding.reason
+            outcome.reason
         );
-        assert!(finding.reason.contains("CPU 2"), "{}", finding.reason);
+        assert!(outcome.reason.contains("CPU 2"), "{}", outcome.reason);
         assert_eq!(no_starvation(&evidence, LIMIT).verdict, Verdict::Inconclusive);
     }
 
@@ -189,9 +189,9 @@ mod tests {
 
     #[test]
     fn short_waits_pass_and_the_longest_is_named() {
-        let finding = no_starvation(&gaps(&[(1, 3), (1, 8)]), LIMIT);
-        assert_eq!(finding.verdict, Verdict::Pass);
-        assert!(finding.reason.contains("8ms, of a/1"), "{}", finding.reason);
+        let outcome = no_starvation(&gaps(&[(1, 3), (1, 8)]), LIMIT);
+        assert_eq!(outcome.verdict, Verdict::Pass);
+        assert!(outcome.reason.contains("8ms, of a/1"), "{}", outcome.reason);
         assert_eq!(no_stall(&run(Vec::new()), LIMIT).verdict, Verdict::Skip);
     }
 }

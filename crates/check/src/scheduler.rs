@@ -1,37 +1,37 @@
-//! The scheduler under test: its program stays up and the kernel keeps it attached.
+//! The scheduler under test: its program runs until it is asked to end, and the kernel keeps it attached.
 
 use record::{EventKind, Evidence};
 
-use crate::Finding;
+use crate::Outcome;
 
-/// The program neither ended by itself nor was thrown out by the kernel.
-pub(crate) fn healthy(evidence: &Evidence) -> Finding {
+/// The program did not end by itself, and the kernel did not detach the scheduler.
+pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
     let mut attached = None;
     for event in &evidence.events {
         match &event.what {
             EventKind::SchedulerFailed { reason } => {
                 let reason = format!("the scheduler did not start, seen at {}: {reason}", event.at);
-                return Finding::fail(reason, last_words(evidence));
+                return Outcome::fail(reason, last_lines(evidence));
             }
             EventKind::SchedulerAttached { ops, .. } => attached = Some(ops),
             EventKind::SchedulerExited { status, asked: false } => {
-                let why = kernel_words(evidence)
+                let why = reason_of_kernel(evidence)
                     .map_or_else(String::new, |why| format!("; the kernel says: {why}"));
                 let reason = format!("the scheduler ended by itself at {} with {status}{why}", event.at);
-                return Finding::fail(reason, last_words(evidence));
+                return Outcome::fail(reason, last_lines(evidence));
             }
             EventKind::SchedulerExited { status, asked: true } if !status.success() => {
                 let reason = format!(
                     "the scheduler was asked to end and did so at {} with {status}",
                     event.at
                 );
-                return Finding::fail(reason, last_words(evidence));
+                return Outcome::fail(reason, last_lines(evidence));
             }
             _ => {}
         }
     }
     let Some(ops) = attached else {
-        return Finding::skip("the kernel's own scheduler ran");
+        return Outcome::skip("the kernel's own scheduler ran");
     };
     for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
         let state = window
@@ -39,20 +39,20 @@ pub(crate) fn healthy(evidence: &Evidence) -> Finding {
             .as_ref()
             .map_or("absent", |sched_ext| &sched_ext.state);
         if state != "enabled" {
-            let why = kernel_words(evidence).unwrap_or_else(|| "the kernel does not say why".to_owned());
+            let why = reason_of_kernel(evidence).unwrap_or_else(|| "the kernel does not say why".to_owned());
             let reason = format!(
-                "the kernel threw `{ops}` out before {} (sched_ext is {state}): {why}",
+                "the kernel detached `{ops}` before {} (sched_ext is {state}): {why}",
                 window.to
             );
-            return Finding::fail(reason, last_words(evidence));
+            return Outcome::fail(reason, last_lines(evidence));
         }
     }
-    Finding::pass(format!("`{ops}` stayed attached"))
+    Outcome::pass(format!("`{ops}` stayed attached"))
 }
 
 /// What the kernel printed about the scheduler's end (`kernel/sched/ext.c`, `scx_disable_workfn`), which names
 /// the task where one was stuck.
-fn kernel_words(evidence: &Evidence) -> Option<String> {
+fn reason_of_kernel(evidence: &Evidence) -> Option<String> {
     let mut lines = evidence
         .console
         .lines()
@@ -64,7 +64,7 @@ fn kernel_words(evidence: &Evidence) -> Option<String> {
     Some(message.map_or_else(|| first.to_owned(), |message| format!("{first}: {message}")))
 }
 
-fn last_words(evidence: &Evidence) -> Vec<String> {
+fn last_lines(evidence: &Evidence) -> Vec<String> {
     let lines: Vec<&str> = evidence.scheduler_log.lines().collect();
     let mut words: Vec<String> = lines[lines.len().saturating_sub(8)..]
         .iter()
@@ -86,7 +86,7 @@ mod tests {
     use spec::{ExitStatus, GuestTime, Nanos};
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     fn with(events: Vec<EventKind>, state: &str) -> Evidence {
         let mut evidence = run(vec![worker("a", 0)]);
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_that_nobody_asked_for_fails_with_the_kernels_words() {
+    fn an_end_that_was_not_asked_for_fails_with_the_kernels_reason() {
         let exited = EventKind::SchedulerExited {
             status: ExitStatus::Code(1),
             asked: false,
@@ -119,10 +119,10 @@ mod tests {
         evidence.console = "[    2.9] sched_ext: BPF scheduler \"baton\" disabled (runnable task stall)\n\
                             [    2.9] sched_ext: baton: a/3[87] failed to run for 2.010s\n"
             .into();
-        let finding = healthy(&evidence);
-        assert_eq!(finding.verdict, Verdict::Fail);
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
         for word in ["[    3.000000]", "exit code 1", "runnable task stall", "a/3[87]"] {
-            assert!(finding.reason.contains(word), "{word} in {}", finding.reason);
+            assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use record::{EventKind, Evidence, Percent, Window};
 use spec::{GroupName, Nanos, WorkerId, WorkerReport};
 
-use crate::{Finding, task};
+use crate::{Outcome, task};
 
 /// `sched_prio_to_weight` of `kernel/sched/core.c`: the weight of nice -20 … 19.
 const NICE_WEIGHTS: [u32; 40] = [
@@ -29,14 +29,14 @@ struct Entity {
 }
 
 /// Groups get on-CPU time in proportion to their `cpu.weight`.
-pub(crate) fn groups(evidence: &Evidence, names: &[GroupName], within: Percent) -> Finding {
+pub(crate) fn groups(evidence: &Evidence, names: &[GroupName], within: Percent) -> Outcome {
     let Some(span) = ran(evidence) else {
-        return Finding::inconclusive("the workers never ran");
+        return Outcome::inconclusive("the workers never ran");
     };
     let mut entities = Vec::new();
     for name in names {
         let Some(group) = evidence.groups.iter().find(|group| group.name == *name) else {
-            return Finding::inconclusive(format!("there is no group `{name}`"));
+            return Outcome::inconclusive(format!("there is no group `{name}`"));
         };
         let totals = totals(evidence, name);
         entities.push(Entity {
@@ -51,9 +51,9 @@ pub(crate) fn groups(evidence: &Evidence, names: &[GroupName], within: Percent) 
 }
 
 /// The workers of a group get on-CPU time in proportion to their nice weights.
-pub(crate) fn workers(evidence: &Evidence, group: &GroupName, within: Percent) -> Finding {
+pub(crate) fn workers(evidence: &Evidence, group: &GroupName, within: Percent) -> Outcome {
     let Some(span) = ran(evidence) else {
-        return Finding::inconclusive("the workers never ran");
+        return Outcome::inconclusive("the workers never ran");
     };
     let nice = nice_values(evidence);
     let mut entities: Vec<Entity> = totals(evidence, group)
@@ -69,13 +69,13 @@ pub(crate) fn workers(evidence: &Evidence, group: &GroupName, within: Percent) -
     compare(evidence, &mut entities, within)
 }
 
-fn compare(evidence: &Evidence, entities: &mut [Entity], within: Percent) -> Finding {
+fn compare(evidence: &Evidence, entities: &mut [Entity], within: Percent) -> Outcome {
     if entities.len() < 2 {
-        return Finding::inconclusive(format!("{} competitors: a share needs two", entities.len()));
+        return Outcome::inconclusive(format!("{} competitors: a share needs two", entities.len()));
     }
     let total: f64 = entities.iter().map(|entity| entity.got).sum();
     if total == 0.0 {
-        return Finding::inconclusive("nobody had any on-CPU time");
+        return Outcome::inconclusive("no competitor had any on-CPU time");
     }
     let dues = dues(entities, total);
     let mut rows: Vec<(f64, String)> = entities
@@ -98,20 +98,20 @@ fn compare(evidence: &Evidence, entities: &mut [Entity], within: Percent) -> Fin
         .collect();
     rows.sort_by(|one, other| other.0.abs().total_cmp(&one.0.abs()));
     let Some((worst, line)) = rows.first().cloned() else {
-        return Finding::inconclusive("nobody competed");
+        return Outcome::inconclusive("there were no competitors");
     };
     let until = evidence
         .windows
         .last()
         .map_or_else(String::new, |window| format!(" until {}", window.to));
     if worst.abs() <= within.fraction() {
-        Finding::pass(format!(
+        Outcome::pass(format!(
             "{} competitors within {within}; the farthest: {line}",
             entities.len()
         ))
     } else {
         let details = rows.into_iter().map(|(_, line)| line).collect();
-        Finding::fail(format!("{line}{until}; allowed are ±{within}"), details)
+        Outcome::fail(format!("{line}{until}; allowed are ±{within}"), details)
     }
 }
 
@@ -185,7 +185,7 @@ mod tests {
     use record::Verdict;
 
     use super::*;
-    use crate::samples::{run, worker};
+    use crate::fixtures::{run, worker};
 
     /// A window of two seconds in which worker n of group `a` got `millis[n]`.
     fn shares(millis: &[u64]) -> Evidence {
@@ -226,8 +226,8 @@ mod tests {
             };
             *nice = value;
         }
-        let finding = workers(&evidence, &group("a"), Percent(1.0));
-        assert_eq!(finding.verdict, Verdict::Pass, "{}", finding.reason);
+        let outcome = workers(&evidence, &group("a"), Percent(1.0));
+        assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
     }
 
     #[test]
@@ -252,8 +252,8 @@ mod tests {
         let both = [group("a"), group("b")];
         assert_eq!(groups(&evidence, &both, Percent(10.0)).verdict, Verdict::Fail);
         evidence.groups[0].weight = 300.try_into().unwrap();
-        let finding = groups(&evidence, &both, Percent(1.0));
-        assert_eq!(finding.verdict, Verdict::Pass, "{}", finding.reason);
+        let outcome = groups(&evidence, &both, Percent(1.0));
+        assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
     }
 
     #[test]

@@ -1,116 +1,59 @@
-//! What samples of the runqueues show (contract F9): CPUs that idle while a task waits for them, and CPUs that are stuck.
+//! The monitor: samples the runqueues of a kernel that stands still, and detects what they show (contract F9).
 //!
 //! ```text
-//!  a tick ─► Sample::read ─► Monitor::take ─┬─ conserve: idle CPU ∧ waiting task, both unchanged, for a window; or the CPU
-//!                                           │            idle again at every look, for a longer one
-//!                                           ├─ stuck: a busy CPU's clock stands
-//!                                           └─ Summary: imbalance, depth of DSQs
+//!  a window opens, closes ─► counts ─────────────┐
+//!  a tick ─► read: a sample ─┬─► SeriesBuilder ──┴─► Series, in the record: judged when the run is over
+//!                            └─► check::Detector ──► violations that are new: dumped at this instant
 //! ```
-//! Two samples show two instants. What lies between is known from what the kernel counts: a task that woke, ran, blocked
-//! or moved has another mark, and a CPU that left idle has switched. So a wait that is reported lasted all the time,
-//! however far apart the samples are, and any change of the task begins it anew.
+//! Both use the same detectors, which are in `check`.
 
-mod conserve;
-mod counters;
-mod finding;
+mod counts;
 mod read;
-mod sample;
-mod stuck;
-mod summary;
 
-use spec::{GuestTime, Nanos};
+use check::{Detector, Violation};
+use introspect::GuestKernel;
+use record::{Series, SeriesBuilder};
+use spec::GuestTime;
 
-use conserve::Conserve;
-use finding::Findings;
-use stuck::Stuck;
+use counts::read_counts;
+pub use read::read_sample;
 
-pub use counters::Counters;
-pub use record::Finding;
-pub use sample::{CpuSample, Running, Sample, Unread, Waiter};
-pub use summary::{Imbalance, Summary, imbalance};
-
-/// What it takes to be reported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How long a CPU idles while a task waits that may run on it.
-    pub idle: Nanos,
-    /// How many samples in a row find a busy CPU's clock where it was.
-    pub stuck_samples: u32,
-    /// How far apart these samples are at the least: those in between say nothing.
-    pub stuck_apart: Nanos,
-    /// How many findings are kept; the others are counted.
-    pub findings: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits {
-            idle: Nanos::from_millis(50),
-            stuck_samples: 5,
-            stuck_apart: Nanos(1),
-            findings: 64,
-        }
-    }
-}
-
-impl Limits {
-    /// For a host that looks at a running guest by itself, every 500 ms: 2 s make a stuck CPU.
-    pub fn host_only() -> Limits {
-        Limits {
-            stuck_samples: 4,
-            stuck_apart: Nanos::from_millis(500),
-            ..Limits::default()
-        }
-    }
-}
-
-/// Takes samples, and tells what they show.
-#[derive(Debug, Clone)]
+/// Samples the runqueues while the workers run.
+#[derive(Debug, Default)]
 pub struct Monitor {
-    limits: Limits,
-    last: Option<GuestTime>,
-    conserve: Conserve,
-    stuck: Stuck,
-    findings: Findings,
-    summary: Summary,
+    series: SeriesBuilder,
+    detector: Detector,
 }
 
 impl Monitor {
-    /// One that reports by these limits.
-    pub fn new(limits: Limits) -> Monitor {
-        Monitor {
-            limits,
-            last: None,
-            conserve: Conserve::default(),
-            stuck: Stuck::default(),
-            findings: Findings::new(limits.findings),
-            summary: Summary::default(),
+    /// A window of the workers opens.
+    pub fn open(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) {
+        self.series.open(now, read_counts(kernel));
+    }
+
+    /// The window closes.
+    pub fn close(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) {
+        self.series.close(now, read_counts(kernel));
+    }
+
+    /// Takes a sample and returns the violations that it is the first to show.
+    pub fn tick(&mut self, now: GuestTime, kernel: &GuestKernel<'_>) -> &[Violation] {
+        match read_sample(kernel, now) {
+            Ok(sample) => self.detector.take(&self.series.take(sample)),
+            Err(error) => {
+                self.series.fail(error.to_string());
+                &[]
+            }
         }
     }
 
-    /// Takes the next sample. One from before the last begins everything anew: it is of another run.
-    pub fn take(&mut self, sample: &Sample) {
-        if self.last.is_some_and(|last| sample.at < last) {
-            self.conserve = Conserve::default();
-            self.stuck = Stuck::default();
-        }
-        self.last = Some(sample.at);
-        self.summary.take(sample);
-        self.conserve.take(sample, self.limits.idle, &mut self.findings);
-        self.stuck.take(sample, &self.limits, &mut self.findings);
-        self.summary.unlisted = self.findings.unlisted();
+    /// The series so far.
+    pub fn series(&self) -> &Series {
+        self.series.series()
     }
 
-    /// What was found so far, in the order in which it began to be found. What goes on grows longer with each sample.
-    pub fn findings(&self) -> &[Finding] {
-        self.findings.all()
-    }
-
-    /// All samples in a few numbers.
-    pub fn summary(&self) -> &Summary {
-        &self.summary
+    /// The series.
+    pub fn into_series(self) -> Series {
+        self.series.into_series()
     }
 }
-
-#[cfg(test)]
-mod tests;

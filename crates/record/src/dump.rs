@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Event, Snapshot};
 
-/// A failure, seen in the kernel while it happened. Not part of the record's hash: looking changes nothing.
+/// A failure, as the kernel was while it happened. Not covered by the record hash: observing a run changes no execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dump {
-    /// What set it off, in a sentence.
+    /// What triggered it, in a sentence.
     pub trigger: String,
-    /// What explains it at once: the tasks that are stuck, the scheduler's own words.
+    /// What explains it at once: the tasks that are stuck, the exit message of the scheduler.
     pub headline: Vec<String>,
-    /// The tasks that it is about, by their process ids.
+    /// The tasks concerned, by their process ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tasks: Vec<i64>,
-    /// The CPUs that it is about.
+    /// The CPUs concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cpus: Vec<u32>,
     /// The functions of the kernel that were about to end the scheduler, the innermost first, as `function+0x10`.

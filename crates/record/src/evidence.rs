@@ -10,7 +10,7 @@ use spec::{CgroupSpec, ExitStatus, GuestTime, Op, WorkerId, WorkerReport};
 pub struct Evidence {
     /// The cgroups that were made.
     pub groups: Vec<CgroupSpec>,
-    /// Happenings with their guest times.
+    /// Events with their guest times.
     pub events: Vec<Event>,
     /// The windows in which workers ran.
     pub windows: Vec<Window>,
@@ -22,7 +22,7 @@ pub struct Evidence {
     pub end: End,
 }
 
-/// A happening at an instant.
+/// An event at an instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// When, in guest time.
@@ -31,7 +31,7 @@ pub struct Event {
     pub what: EventKind,
 }
 
-/// What can happen.
+/// The kinds of events.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum EventKind {
@@ -64,7 +64,7 @@ pub enum EventKind {
     SchedulerExited {
         /// How.
         status: ExitStatus,
-        /// It was asked to.
+        /// The rig had asked it to.
         asked: bool,
     },
     /// The scheduler could not be started or did not attach.
@@ -84,13 +84,13 @@ pub enum EventKind {
         /// Its value.
         value: String,
     },
-    /// A program of the guest has sent something for the record.
+    /// A program of the guest sent something for the record.
     Sent {
         /// What, by the four letters of its frame: `PMET` is metrics.
         frame: String,
         /// The payload: its text, or hex where it is none.
         payload: String,
-        /// It came as it was sent.
+        /// The payload arrived as it was sent: its checksum is right.
         intact: bool,
     },
     /// A request of the guest was refused.
@@ -98,10 +98,13 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
-    /// The test's own body gave up.
+    /// The test's body returned an error or panicked.
     BodyFailed {
-        /// With these words.
+        /// The error's text.
         reason: String,
+        /// The run was over by then, so every call of the body could only fail.
+        #[serde(default)]
+        run_over: bool,
     },
 }
 
@@ -129,7 +132,7 @@ impl fmt::Display for EventKind {
                 write!(f, "sent {frame}{damaged}: {payload}")
             }
             EventKind::Refused { reason } => write!(f, "refused: {reason}"),
-            EventKind::BodyFailed { reason } => write!(f, "the test's body failed: {reason}"),
+            EventKind::BodyFailed { reason, .. } => write!(f, "the test's body failed: {reason}"),
         }
     }
 }
@@ -149,7 +152,7 @@ pub struct Window {
     pub under_scheduler: bool,
 }
 
-/// The kernel's word on sched_ext.
+/// The state of sched_ext, as the kernel reports it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SchedExt {
     /// `enabled`, `disabled`, …
@@ -162,15 +165,15 @@ pub struct SchedExt {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum End {
-    /// The guest switched itself off at the rig's word.
+    /// The guest powered off because the rig asked it to.
     #[default]
     PoweredOff,
-    /// The guest went away without having been told to.
+    /// The guest shut down and was not asked to.
     GuestExited {
         /// What it was doing.
         during: String,
     },
-    /// A hook or a watch was hit that was to end it.
+    /// A hook or a watch was hit that ends the run.
     Stopped {
         /// What it was doing.
         during: String,
@@ -187,7 +190,7 @@ pub enum End {
     },
     /// The backend died or failed: nothing is known about the guest.
     MachineDied {
-        /// In words.
+        /// Why, as the backend reports it.
         reason: String,
     },
     /// The host-time limit passed: the host is slow, or the guest hangs in a way that stops its clock.

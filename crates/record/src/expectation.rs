@@ -1,4 +1,4 @@
-//! What a run is judged by, as data: `check` knows what each means.
+//! What a run is held to, as data. What each expectation means, its name, its default and its help are in `check`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use spec::{GroupName, Nanos};
 pub enum Expectation {
     /// The scheduler's program stays up, and the kernel keeps its scheduler attached.
     SchedulerHealthy,
-    /// At no time does everyone who wants to run wait for as long as `limit`.
+    /// At no time do all workers wait for as long as `limit`.
     NoStall {
         /// The shortest stall.
         limit: Nanos,
@@ -28,12 +28,12 @@ pub enum Expectation {
     KernelClean,
     /// No worker runs on a CPU that its cpuset excludes.
     CpusetsHonoured,
-    /// No CPU idles for as long as `limit` while a task waits that may run on it. Judged by what the monitor saw.
+    /// No CPU idles for as long as `limit` while a task waits that may run on it. Judged from samples.
     WorkConserving {
         /// The shortest violation.
         limit: Nanos,
     },
-    /// No busy CPU's clock stands still. Judged by what the monitor saw.
+    /// No busy CPU's clock stands still. Judged from samples.
     CpusAdvance,
     /// Groups get on-CPU time in proportion to their `cpu.weight`.
     GroupShare {
@@ -49,58 +49,6 @@ pub enum Expectation {
         /// How far each may be off its due, relative to it.
         within: Percent,
     },
-}
-
-impl Expectation {
-    /// How long one worker may be kept from running before the default checks call it starved.
-    pub const STARVATION_LIMIT: Nanos = Nanos::from_secs(1);
-
-    /// How long a CPU may idle while a task waits for it before the default checks call that a violation.
-    pub const IDLE_LIMIT: Nanos = Nanos::from_millis(50);
-
-    /// What every run is held to unless its author loosens it.
-    pub fn defaults() -> Vec<Expectation> {
-        vec![
-            Expectation::SchedulerHealthy,
-            Expectation::NoStall {
-                limit: Expectation::STARVATION_LIMIT,
-            },
-            Expectation::NoStarvation {
-                limit: Expectation::STARVATION_LIMIT,
-            },
-            Expectation::NoLostWorkers,
-            Expectation::KernelClean,
-            Expectation::CpusetsHonoured,
-            Expectation::WorkConserving {
-                limit: Expectation::IDLE_LIMIT,
-            },
-            Expectation::CpusAdvance,
-        ]
-    }
-
-    /// Is it judged by what a monitor saw, rather than by the evidence?
-    pub fn is_monitored(&self) -> bool {
-        matches!(
-            self,
-            Expectation::WorkConserving { .. } | Expectation::CpusAdvance
-        )
-    }
-
-    /// The check's short name.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Expectation::SchedulerHealthy => "scheduler",
-            Expectation::NoStall { .. } => "stall",
-            Expectation::NoStarvation { .. } => "starvation",
-            Expectation::NoLostWorkers => "lost-worker",
-            Expectation::KernelClean => "kernel",
-            Expectation::CpusetsHonoured => "cpuset",
-            Expectation::WorkConserving { .. } => "work-conservation",
-            Expectation::CpusAdvance => "stuck-cpu",
-            Expectation::GroupShare { .. } => "group-share",
-            Expectation::WorkerShare { .. } => "worker-share",
-        }
-    }
 }
 
 /// A tolerance in percent.

@@ -18,11 +18,11 @@ mod evidence;
 mod expectation;
 mod hash;
 mod manifest;
-mod monitored;
 mod observation;
 mod plan;
 mod replay_inputs;
 mod repro;
+mod series;
 mod snapshot;
 mod store;
 mod tag;
@@ -36,19 +36,22 @@ pub use evidence::{End, Event, EventKind, Evidence, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;
 pub use manifest::Manifest;
-pub use monitored::{Finding, Monitored};
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
 pub use replay_inputs::{GuestLimits, ReplayInputs};
 pub use repro::{CallHistory, Repro, Trace, TracedCall};
+pub use series::{
+    Counts, CpuSample, Imbalance, MAX_READINGS, MAX_ROWS, MAX_WAITING, Numbers, Running, Sample, Series,
+    SeriesBuilder, Unread, Waiter, WindowCounts,
+};
 pub use snapshot::{Snapshot, TaskRef, View};
 pub use store::{RecordId, StoreError, find, load, save};
-pub use tag::{MOST_TAG_BYTES, Tag, TagError, tagged_path, well_known};
+pub use tag::{MAX_TAG_BYTES, Tag, TagError, well_known};
 pub use value::{Name, NoSuchValue, Value};
-pub use verdict::{CheckResult, Judgement, Verdict};
+pub use verdict::{CheckResult, Judgement, Source, Verdict};
 
-/// The format of `record.json`: another major number cannot be read, another minor can.
-pub const FORMAT: Format = Format { major: 1, minor: 3 };
+/// The format in which records are written. Major 1 is read, too; another major number is refused, another minor is read.
+pub const FORMAT: Format = Format { major: 2, minor: 0 };
 
 /// A version of the format on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,9 +88,9 @@ pub struct Record {
     /// How it came to the failure, seen in a second execution; not part of this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repro: Option<Repro>,
-    /// What a monitor saw of the CPUs, and what was made of that; not part of the execution.
+    /// What the monitor sampled of the CPUs, if there was one; not part of the execution.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub monitored: Option<Monitored>,
+    pub series: Option<Series>,
     /// Over evidence and judgement.
     pub hash: RecordHash,
     /// How it was made; not part of the execution.
@@ -108,28 +111,20 @@ impl Record {
             snapshots: Vec::new(),
             dumps: Vec::new(),
             repro: None,
-            monitored: None,
+            series: None,
             hash,
             host,
         }
     }
 
-    /// All checks: those of the judgement, and what was made of what the monitor saw.
-    pub fn checks(&self) -> impl Iterator<Item = &CheckResult> {
-        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
-        self.judgement.checks.iter().chain(monitored)
-    }
-
     /// The checks that were not passed or skipped.
     pub fn findings(&self) -> impl Iterator<Item = &CheckResult> {
-        self.checks().filter(|check| check.verdict > Verdict::Pass)
+        self.judgement.findings()
     }
 
-    /// The worst of all checks.
+    /// The run's verdict: the worst of all checks, whatever they were judged from.
     pub fn verdict(&self) -> Verdict {
-        let monitored = self.monitored.iter().flat_map(|monitored| &monitored.checks);
-        let worst = monitored.map(|check| check.verdict).max();
-        worst.map_or(self.judgement.verdict, |worst| worst.max(self.judgement.verdict))
+        self.judgement.verdict()
     }
 }
 

@@ -1,11 +1,12 @@
-//! What somebody saw who looked at the guest's kernel.
+//! Answers to questions about the guest's kernel.
 
 use serde::{Deserialize, Serialize};
 use spec::GuestTime;
 
 use crate::Value;
 
-/// What was seen in the guest's kernel at a frozen instant. Not part of the record's hash: looking changes nothing.
+/// An answer about the guest's kernel at a frozen instant. Not covered by the record hash: observing a run changes no
+/// execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
     /// When, to the tick if the workers ran.

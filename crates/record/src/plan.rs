@@ -16,7 +16,7 @@ pub struct Plan {
     pub memory_mib: u32,
     /// Instruction-counter shift: an instruction takes 2^shift ns of guest time.
     pub shift: u8,
-    /// What the kernel was told beside the rig's own arguments.
+    /// Kernel arguments beside the rig's own.
     pub kernel_args: String,
     /// The kernel.
     pub kernel: KernelFacts,

@@ -25,7 +25,7 @@ pub struct ReplayInputs {
 pub struct GuestLimits {
     /// From the kernel's first instruction to the agent's first call.
     pub boot: Nanos,
-    /// A command, beyond what it is told to take.
+    /// A command, beyond the time that it asks for.
     pub silence: Nanos,
     /// A scheduler, to attach, and to end when it is asked to.
     pub scheduler: Nanos,

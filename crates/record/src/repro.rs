@@ -1,11 +1,11 @@
-//! A failed run, executed again to see how it came to the failure.
+//! A failed run, executed again to trace how it got to the failure.
 
 use serde::{Deserialize, Serialize};
 use spec::GuestTime;
 
 use crate::{RecordHash, Value};
 
-/// What became of the second execution. Not part of the record's hash.
+/// What became of the second execution. Not covered by the record hash.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Repro {
@@ -23,11 +23,11 @@ pub enum Repro {
 pub struct Trace {
     /// The second execution's record. The same as the record's own: it was the same execution.
     pub hash: RecordHash,
-    /// What was caught, in a sentence.
+    /// The failure, in a sentence.
     pub of: String,
-    /// The tasks that it is about, the one that has waited longest first, and then the CPUs.
+    /// Of the tasks concerned, the one that has waited longest first, and then of the CPUs.
     pub histories: Vec<CallHistory>,
-    /// Calls that were seen until then, of whatever task and CPU.
+    /// Calls that were traced until then, of any task and CPU.
     pub seen: u64,
 }
 
@@ -47,7 +47,7 @@ pub struct CallHistory {
 pub struct TracedCall {
     /// When it began, to the tick.
     pub at: GuestTime,
-    /// Its place among all calls that were seen, from 1.
+    /// Its place among all calls that were traced, from 1.
     pub number: u64,
     /// The CPU that made it.
     pub cpu: u32,
@@ -61,7 +61,7 @@ pub struct TracedCall {
     pub arguments: Value,
     /// The tasks among the arguments and the scheduler's variables, before it.
     pub before: Value,
-    /// The same after it; missing where the end of the call was not seen.
+    /// The same after it; missing where the end of the call was not traced.
     pub after: Value,
 }
 

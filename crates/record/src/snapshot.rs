@@ -1,11 +1,11 @@
-//! A kernel at an instant, with a name: what a test looks at when the guest has run on.
+//! A kernel at an instant, with a name: a test can still read it when the guest has run on.
 
 use serde::{Deserialize, Serialize};
 use spec::GuestTime;
 
 use crate::{NoSuchValue, Tag, Value};
 
-/// What a kernel looked like when it stood still. Not part of the record's hash: looking changes nothing.
+/// What a kernel looked like when it stood still. Not covered by the record hash: observing a run changes no execution.
 ///
 /// ```text
 /// cpus[cpu=N]         the runqueue, with .cfs and .ext
@@ -53,12 +53,12 @@ impl<'n> From<&'n str> for TaskRef<'n> {
 }
 
 /// An error lists no more than this.
-const MOST_LISTED: usize = 16;
+const MAX_LISTED: usize = 16;
 impl Snapshot {
     /// The value at a path, as in `cpus[cpu=1].ext.nr_running`.
     ///
     /// # Errors
-    /// [`NoSuchValue`] tells what there is.
+    /// [`NoSuchValue`] lists what is there.
     pub fn get(&self, path: &str) -> Result<View<'_>, NoSuchValue> {
         self.root().field(path)
     }
@@ -179,7 +179,7 @@ impl<'s> View<'s> {
     /// What is at a path from here, as in `scx.dsq_vtime`, or `a.b[3]`.
     ///
     /// # Errors
-    /// [`NoSuchValue`] tells what there is.
+    /// [`NoSuchValue`] lists what is there.
     pub fn field(&self, path: &str) -> Result<View<'s>, NoSuchValue> {
         match self.value.get(path) {
             Ok(value) => Ok(View {
@@ -286,8 +286,8 @@ fn joined(path: &str, more: &str) -> String {
 }
 
 fn none(at: &str, wanted: String, mut there: Vec<String>) -> NoSuchValue {
-    if there.len() > MOST_LISTED {
-        there.truncate(MOST_LISTED);
+    if there.len() > MAX_LISTED {
+        there.truncate(MAX_LISTED);
         there.push("…".to_owned());
     }
     NoSuchValue {

@@ -1,15 +1,12 @@
 //! The names of snapshots, and of the files in which they are kept (contracts B10, B11).
 
-use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 /// The longest tag in bytes: what a guest's request has room for.
-pub const MOST_TAG_BYTES: usize = 64;
+pub const MAX_TAG_BYTES: usize = 64;
 
 /// Tags that tools know.
 pub mod well_known {
@@ -23,11 +20,6 @@ pub mod well_known {
     pub const EARLY_ONLY_LATE_NEVER_FIRED: &str = "early-only-late-never-fired";
 }
 
-/// What goes from a dump's name when it is tagged.
-const FAILURE_DUMP: &[u8] = b".failure-dump";
-/// The name of a dump that has none.
-const NAMELESS: &[u8] = b"dump";
-
 /// The name of a snapshot: 1 to 64 bytes without a NUL. Any other character may be in it; see [`Tag::file_part`].
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
@@ -40,7 +32,7 @@ pub enum TagError {
     #[error("a snapshot's tag is empty; give it a name, as in `before-migration`")]
     Empty,
     /// It would not fit in a request, and cut it could be another's.
-    #[error("the tag `{tag}` has {} bytes; {MOST_TAG_BYTES} are the most", tag.len())]
+    #[error("the tag `{tag}` has {} bytes; {MAX_TAG_BYTES} are the most", tag.len())]
     TooLong {
         /// The text.
         tag: String,
@@ -62,7 +54,7 @@ impl Tag {
         let tag = text.into();
         match tag.len() {
             0 => Err(TagError::Empty),
-            _ if tag.len() > MOST_TAG_BYTES => Err(TagError::TooLong { tag }),
+            _ if tag.len() > MAX_TAG_BYTES => Err(TagError::TooLong { tag }),
             _ if tag.contains('\0') => Err(TagError::Nul { tag }),
             _ => Ok(Tag(tag)),
         }
@@ -73,37 +65,13 @@ impl Tag {
         &self.0
     }
 
-    /// As it is in the name of a file: two tags can have the same.
+    /// The tag as part of a file's name, with `_` for each character that is not of `[A-Za-z0-9._-]`, so that no tag
+    /// leads elsewhere (B10). Two tags can have the same.
     pub fn file_part(&self) -> String {
-        file_part(&self.0)
+        let keep = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
+        let chars = self.0.chars();
+        chars.map(|char| if keep(char) { char } else { '_' }).collect()
     }
-}
-
-/// The file beside `path` for what is tagged so: `out/run.failure-dump.json` and `early` give
-/// `out/run.snapshot.early.json`.
-///
-/// Purely by the names. The file is in the directory of `path` whatever the tag is.
-pub fn tagged_path(path: &Path, tag: &str) -> PathBuf {
-    let stem = path.file_stem().map_or(&[][..], OsStrExt::as_bytes);
-    let stem = stem.strip_suffix(FAILURE_DUMP).unwrap_or(stem);
-    let nameless = stem.is_empty() || stem.starts_with(b".");
-    let mut name = if nameless { NAMELESS } else { stem }.to_vec();
-    name.extend(b".snapshot.");
-    name.extend(file_part(tag).as_bytes());
-    if let Some(ext) = path.extension() {
-        name.push(b'.');
-        name.extend(ext.as_bytes());
-    }
-    // The root has no parent, and is the directory.
-    path.parent().unwrap_or(path).join(OsString::from_vec(name))
-}
-
-/// The text with `_` for each character that is not `A-Z`, `a-z`, `0-9`, `.`, `_` or `-`.
-fn file_part(tag: &str) -> String {
-    let keep = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
-    tag.chars()
-        .map(|char| if keep(char) { char } else { '_' })
-        .collect()
 }
 
 impl fmt::Display for Tag {
@@ -136,81 +104,21 @@ impl From<Tag> for String {
 
 #[cfg(test)]
 mod tests {
-    use std::ffi::OsStr;
-
     use proptest::prelude::*;
 
     use super::*;
 
-    fn check(path: &str, tag: &str, expect: &str) {
-        assert_eq!(
-            tagged_path(Path::new(path), tag),
-            Path::new(expect),
-            "{path} {tag}"
-        );
-    }
-
-    /// B10: one `.failure-dump` goes, the tag comes before the extension.
-    #[test]
-    fn a_tag_comes_between_stem_and_extension() {
-        check(
-            "out/run.failure-dump.json",
-            "early",
-            "out/run.snapshot.early.json",
-        );
-        check("out/run.json", "early", "out/run.snapshot.early.json");
-        check(
-            "run.failure-dump.failure-dump.json",
-            "a",
-            "run.failure-dump.snapshot.a.json",
-        );
-        check("/a.b/run.v1.txt", "x", "/a.b/run.v1.snapshot.x.txt");
-    }
-
-    /// B10: without an extension none is made up.
-    #[test]
-    fn without_an_extension_there_is_none() {
-        check("out/run", "early", "out/run.snapshot.early");
-    }
-
-    /// B10: names that would be hidden or empty are `dump`.
-    #[test]
-    fn hidden_and_empty_names_are_dump() {
-        check("out/.json", "a", "out/dump.snapshot.a");
-        check("out/.failure-dump.json", "a", "out/dump.snapshot.a.json");
-        check("out/.hidden.json", "a", "out/dump.snapshot.a.json");
-        check("", "a", "dump.snapshot.a");
-        check("..", "a", "dump.snapshot.a");
-        check("out/..", "a", "out/dump.snapshot.a");
-        check("/", "a", "/dump.snapshot.a");
-    }
-
     /// B10: each character that is not of `[A-Za-z0-9._-]` is one `_`, so no tag leads elsewhere.
     #[test]
     fn characters_of_paths_are_underscores() {
-        check(
-            "out/run.json",
-            "../etc/passwd",
-            "out/run.snapshot..._etc_passwd.json",
-        );
-        check("run.json", "a b/ü€\n", "run.snapshot.a_b____.json");
-        check("run.json", "", "run.snapshot..json");
-        assert_eq!(Tag::new("50%/é").unwrap().file_part(), "50___");
-    }
-
-    /// B10: what is tagged can be tagged again.
-    #[test]
-    fn a_second_tag_is_appended() {
-        let first = tagged_path(Path::new("out/run.failure-dump.json"), "a");
-        check(first.to_str().unwrap(), "b", "out/run.snapshot.a.snapshot.b.json");
-    }
-
-    /// B10: a name that is not UTF-8 stays as it is.
-    #[test]
-    fn names_are_bytes() {
-        let path = Path::new(OsStr::from_bytes(b"out/r\xff.failure-dump.js\xfe"));
-        let expect = Path::new(OsStr::from_bytes(b"out/r\xff.snapshot.a.js\xfe"));
-        assert_eq!(tagged_path(path, "a"), expect);
+        for (tag, expect) in [
+            ("early", "early"),
+            ("../etc/passwd", ".._etc_passwd"),
+            ("a b/ü€\n", "a_b____"),
+            ("50%/é", "50___"),
+        ] {
+            assert_eq!(Tag::new(tag).unwrap().file_part(), expect);
+        }
     }
 
     /// B11: the tags that tools know are tags, and the same in the names of files.
@@ -251,15 +159,13 @@ mod tests {
     }
 
     proptest! {
-        /// B10: no tag and no path lead out of the path's directory, and to no file of another kind.
+        /// B10: no tag leads out of the directory in which its file is.
         #[test]
-        fn a_tagged_path_stays_in_its_directory(path in "[a-z./]{0,16}|\\PC{0,12}", tag in "[a-z./]{0,70}|\\PC{0,70}") {
-            let path = Path::new(&path);
-            let tagged = tagged_path(path, &tag);
-            prop_assert_eq!(tagged.parent(), Some(path.parent().unwrap_or(path)));
-            let name = tagged.file_name().unwrap().to_str().unwrap();
-            prop_assert!(!name.starts_with('.') && name.contains(".snapshot."), "{}", name);
-            prop_assert_eq!(tagged_path(path, &tag), tagged);
+        fn a_tag_is_the_name_of_a_file(tag in "[a-z./]{1,64}|\\PC{1,16}") {
+            let part = Tag::new(tag).unwrap().file_part() + ".json";
+            let path = std::path::Path::new(&part);
+            prop_assert_eq!(path.components().count(), 1);
+            prop_assert_eq!(path.file_name().unwrap(), std::ffi::OsStr::new(&part));
         }
     }
 }

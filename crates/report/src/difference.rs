@@ -18,7 +18,7 @@
 //! kernel stamps its lines by its scheduler clock, not by `CLOCK_MONOTONIC`: both count from boot and are
 //! close, so only what parts within that small distance may be shown in the wrong order.
 //!
-//! A judgement is shown only where no evidence differs. Structs of evidence are taken apart without `..`: a
+//! Of a judgement the checks of evidence are compared, and shown only where no evidence differs. Structs of evidence are taken apart without `..`: a
 //! field that is added to them does not compile here until it is compared.
 
 mod shown;
@@ -27,7 +27,7 @@ mod tests;
 
 use std::fmt;
 
-use record::{CheckResult, Event, Evidence, Judgement, Record, Window};
+use record::{CheckResult, Event, Evidence, Judgement, Record, Source, Window};
 use serde::Serialize;
 use spec::{CgroupSpec, GuestTime, Nanos, WorkerReport};
 
@@ -303,10 +303,11 @@ fn line_difference(channel: &'static str, recorded: &str, again: &str) -> Option
 
 fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Difference> {
     let of = |what, sides| Some(Difference::new("judgement", None, None, what, sides));
-    let Judgement { verdict, checks } = recorded;
-    let Some((_, pair)) = first_divergence(checks, &again.checks) else {
-        return of("verdict".to_owned(), values(verdict, &again.verdict)?);
+    let of_evidence = |judgement: &Judgement| -> Vec<CheckResult> {
+        judgement.from_source(Source::Evidence).cloned().collect()
     };
+    let (checks, now) = (of_evidence(recorded), of_evidence(again));
+    let (_, pair) = first_divergence(&checks, &now)?;
     let outcome = |check: &CheckResult| format!("{} {}", check.check, check.verdict);
     let (was, is) = match pair {
         (Some(was), Some(is)) if was.check == is.check => (was, is),
@@ -314,6 +315,7 @@ fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Diffe
     };
     let CheckResult {
         check,
+        source: _,
         verdict,
         reason,
         details,

@@ -2,7 +2,7 @@
 
 use record::{
     CheckResult, Event, EventKind, Evidence, Expectation, HostFacts, Judgement, KernelFacts, Plan, Record,
-    SchedExt, Verdict, Window,
+    SchedExt, Source, Verdict, Window,
 };
 use spec::{CgroupSpec, ExitStatus, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
 
@@ -22,10 +22,11 @@ pub(crate) fn record() -> Record {
         },
         scheduler: None,
         seed: 7,
-        expectations: Expectation::defaults(),
+        expectations: vec![Expectation::KernelClean],
     };
     let check = |check: &str, verdict, reason: &str, details: &[&str]| CheckResult {
         check: check.into(),
+        source: Source::Evidence,
         verdict,
         reason: reason.into(),
         details: details.iter().map(ToString::to_string).collect(),

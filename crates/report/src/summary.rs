@@ -139,7 +139,9 @@ impl Summary {
             caught: record.dumps.iter().map(caught).collect(),
             conclusions: conclusions(record),
             checks: record
-                .checks()
+                .judgement
+                .checks
+                .iter()
                 .map(|check| CheckSummary {
                     check: check.check.clone(),
                     verdict: check.verdict,

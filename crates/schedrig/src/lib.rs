@@ -19,7 +19,7 @@
 //! ```
 //!
 //! Without a single check a run still fails on a scheduler that exits, a stall, a starved or lost worker, a
-//! kernel warning and a violated cpuset ([`record::Expectation::defaults`]).
+//! kernel warning and a violated cpuset ([`check::defaults`]).
 //!
 //! *Architecture invariant:* this crate chooses the backend (in `backend.rs`, and nowhere else) and wires the parts
 //! together; what they do is theirs.
@@ -57,8 +57,8 @@ pub use live::{LiveError, ask_running};
 pub use machine::{Backend, HookId, Instrument, WatchId, When};
 pub use progress::Progress;
 pub use record::{
-    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Snapshot, Value,
-    Verdict, View, Window,
+    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Series, Snapshot,
+    Source, Value, Verdict, View, Window,
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};

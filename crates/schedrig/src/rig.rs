@@ -43,12 +43,11 @@ pub(crate) struct CheckOverrides {
 impl CheckOverrides {
     /// What the run is judged by.
     pub(crate) fn expectations(self) -> Vec<Expectation> {
-        let mut expectations = Expectation::defaults();
+        let mut expectations = check::defaults();
         expectations.extend(self.added);
-        expectations.retain(|expectation| !self.dropped.contains(&expectation.name()));
+        expectations.retain(|expectation| !self.dropped.contains(&check::kind(expectation).name));
         for replaced in self.replaced {
-            expectations.retain(|expectation| expectation.name() != replaced.name());
-            expectations.push(replaced);
+            check::relimit(&mut expectations, replaced);
         }
         expectations
     }

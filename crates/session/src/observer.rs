@@ -13,7 +13,6 @@ mod detector;
 mod instruments;
 mod ops;
 mod queries;
-mod sampler;
 mod snapshots;
 mod view;
 
@@ -23,9 +22,10 @@ use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Query};
 use machine::Machine;
 use observe::call_history::Sites;
+use observe::monitor::Monitor;
 use observe::periodic::TooManySnapshots;
 use observe::{BoundedVec, STORED_EVENTS};
-use record::{Dump, Monitored, Observation, Snapshot, Tag, Value};
+use record::{Dump, Observation, Series, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
@@ -37,7 +37,6 @@ use detector::Stop;
 pub(crate) use detector::{FailureDetector, ProbePoint, Trigger};
 pub(crate) use instruments::{Instruments, Owner, RawHit};
 use queries::PendingQueries;
-use sampler::MonitorSampler;
 use snapshots::SnapshotKeeper;
 use view::View;
 
@@ -52,8 +51,8 @@ pub struct Observed {
     pub dumps: Vec<Dump>,
     /// Where calls can be traced that lead to the first of them, in another execution of the same run.
     pub sites: Option<Sites>,
-    /// What the monitor saw, if there was one.
-    pub monitored: Option<Monitored>,
+    /// What the monitor sampled, if there was one.
+    pub series: Option<Series>,
 }
 
 /// Looks.
@@ -64,7 +63,7 @@ pub(crate) struct Observer {
     ran: Nanos,
     queries: PendingQueries,
     pub(crate) snapshots: SnapshotKeeper,
-    sampler: Option<MonitorSampler>,
+    monitor: Option<Monitor>,
     pub(crate) detector: FailureDetector,
     pub(crate) instruments: Instruments,
     seen: BoundedVec<Observation>,
@@ -86,7 +85,7 @@ impl Default for Observer {
             ran: Nanos::ZERO,
             queries: PendingQueries::default(),
             snapshots: SnapshotKeeper::default(),
-            sampler: None,
+            monitor: None,
             detector: FailureDetector::default(),
             instruments: Instruments::default(),
             seen: BoundedVec::new(STORED_EVENTS),
@@ -105,7 +104,12 @@ impl Observer {
 
     /// Samples the runqueues from now on.
     pub(crate) fn monitor(&mut self) {
-        self.sampler = Some(MonitorSampler::new());
+        self.monitor = Some(Monitor::default());
+    }
+
+    /// What the monitor has sampled so far, if there is one.
+    pub(crate) fn series(&self) -> Option<&Series> {
+        self.monitor.as_ref().map(Monitor::series)
     }
 
     pub(crate) fn query_at(&mut self, when: Nanos, query: Query) {
@@ -117,19 +121,19 @@ impl Observer {
     }
 
     /// The workers are told to run for so long.
-    pub(crate) fn open(&mut self, memory: &dyn PhysMem, span: Nanos) {
+    pub(crate) fn open(&mut self, memory: &dyn PhysMem, now: GuestTime, span: Nanos) {
         self.window = Window::Open;
         self.snapshots.open(span);
-        if let (Some(sampler), Ok(kernel)) = (&mut self.sampler, self.view.kernel(memory)) {
-            sampler.open(&kernel);
+        if let (Some(monitor), Ok(kernel)) = (&mut self.monitor, self.view.kernel(memory)) {
+            monitor.open(now, &kernel);
         }
     }
 
     /// The window is over, after that much time.
-    pub(crate) fn close(&mut self, memory: &dyn PhysMem, span: Nanos) {
+    pub(crate) fn close(&mut self, memory: &dyn PhysMem, now: GuestTime, span: Nanos) {
         self.window = Window::Closed;
-        if let (Some(sampler), Ok(kernel)) = (&mut self.sampler, self.view.kernel(memory)) {
-            sampler.close(&kernel);
+        if let (Some(monitor), Ok(kernel)) = (&mut self.monitor, self.view.kernel(memory)) {
+            monitor.close(now, &kernel);
         }
         self.ran.0 = self.ran.0.saturating_add(span.0);
     }
@@ -158,9 +162,10 @@ impl Observer {
             let _ = self.seen.push(seen);
         }
         self.snapshots.tick(since, now, &kernel);
-        let found = self.sampler.as_mut().map(|sampler| sampler.tick(now, &kernel));
-        for finding in found.unwrap_or_default() {
-            self.detector.monitored(&finding, stop);
+        if let Some(monitor) = &mut self.monitor {
+            for violation in monitor.tick(now, &kernel) {
+                self.detector.monitored(violation, stop);
+            }
         }
     }
 
@@ -323,7 +328,7 @@ impl Observer {
             snapshots,
             dumps,
             sites,
-            monitored: self.sampler.take().map(MonitorSampler::into_monitored),
+            series: self.monitor.take().map(Monitor::into_series),
         }
     }
 }

@@ -237,6 +237,16 @@ impl Session {
         &self.evidence
     }
 
+    /// The evidence so far with both logs as they stand, to judge the run by before its machine ends.
+    pub fn evidence_so_far(&self) -> Evidence {
+        let console = self.machine.console().unwrap_or_default();
+        Evidence {
+            console: describe::text(&console),
+            scheduler_log: describe::text(&self.scheduler_log),
+            ..self.evidence.clone()
+        }
+    }
+
     /// Calls that the guest made so far.
     pub fn calls(&self) -> u64 {
         self.calls

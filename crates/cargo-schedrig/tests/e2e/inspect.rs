@@ -1,19 +1,20 @@
 //! `inspect` and `run --at`: the guest's kernel, as it was in a run, or as it is in one in progress.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use record::Record;
 use serde_json::Value;
 
 use crate::stage::{SMALL, Stage};
 
-fn hash(stage: &Stage, arguments: &[&str]) -> (String, Value) {
+fn hash(stage: &Stage, arguments: &[&str]) -> (String, Record) {
     let (ended, summary) = stage.json(&[&["run", "--seed", "7", "--json"], arguments].concat());
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    let record = summary["record"].as_str().unwrap();
-    let json = std::fs::read(format!("{record}/record.json")).unwrap();
-    let json: Value = serde_json::from_slice(&json).unwrap();
-    (json["hash"].as_str().unwrap().to_owned(), json)
+    assert_eq!(summary["verdict"], "pass", "{ended:?}");
+    let record = record::load(Path::new(summary["record"].as_str().unwrap())).unwrap();
+    (record.hash.to_string(), record)
 }
 
 #[test]
@@ -25,10 +26,11 @@ fn a_look_during_a_run_changes_nothing_and_is_the_same_when_the_record_is_asked(
         "--at", "100ms", "inspect", "rq", "--at", "100ms", "inspect", "dsq",
     ];
     let (blind, record) = hash(&stage, &plain);
-    assert_eq!(record.get("observations"), None);
+    assert_eq!(record.observations, []);
     let (seeing, record) = hash(&stage, &[&plain[..], &queries].concat());
     assert_eq!(blind, seeing, "looking changed the execution");
-    let observations = record["observations"].as_array().unwrap();
+    let observations = serde_json::to_value(&record.observations).unwrap();
+    let observations = observations.as_array().unwrap();
     let asked: Vec<_> = observations
         .iter()
         .map(|one| one["asked"].as_str().unwrap())

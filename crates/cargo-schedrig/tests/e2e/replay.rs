@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use record::{Record, Verdict};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -19,18 +20,16 @@ fn replay(stage: &Stage, record: &Path, options: &[&str]) -> Ended {
     stage.run(&[&["replay", record.to_str().unwrap()], options].concat())
 }
 
-/// A copy of a record, changed.
-fn tampered(stage: &Stage, record: &Path, change: impl FnOnce(&mut Value)) -> PathBuf {
-    let mut json = read(record);
-    change(&mut json);
-    let place = stage.records.path().join("tampered");
-    fs::create_dir_all(&place).unwrap();
-    fs::write(place.join("record.json"), json.to_string()).unwrap();
-    place
+/// A copy of a record, changed, with the hash that it had.
+fn tampered(stage: &Stage, record: &Path, change: impl FnOnce(&mut Record)) -> PathBuf {
+    let mut record = record::load(record).unwrap();
+    change(&mut record);
+    record.plan.name = "tampered".to_owned();
+    record::save(&record, stage.records.path()).unwrap()
 }
 
-fn read(record: &Path) -> Value {
-    serde_json::from_slice(&fs::read(record.join("record.json")).unwrap()).unwrap()
+fn read(record: &Path) -> Record {
+    record::load(record).unwrap()
 }
 
 fn assert_identical(ended: &Ended) {
@@ -47,7 +46,7 @@ fn a_record_is_found_by_directory_name_and_hash_and_replays_identically() {
     let stage = Stage::new();
     let record = recorded(&stage, &SMALL);
     let name = record.file_name().unwrap().to_str().unwrap();
-    let hash = read(&record)["hash"].as_str().unwrap().to_owned();
+    let hash = read(&record).hash.to_string();
     let by_directory = replay(&stage, &record, &[]);
     assert_identical(&by_directory);
     assert!(by_directory.stdout.contains(&hash[..12]), "{by_directory:?}");
@@ -70,10 +69,9 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
     let stage = Stage::new();
     let record = recorded(&stage, &SMALL);
     let original = read(&record);
-    let units = &original["evidence"]["windows"][0]["workers"][1]["work_units"];
-    let units = units.as_u64().unwrap();
-    let tampered = tampered(&stage, &record, |json| {
-        json["evidence"]["windows"][0]["workers"][1]["work_units"] = (units + 1).into();
+    let units = original.evidence.windows[0].workers[1].work_units;
+    let tampered = tampered(&stage, &record, |record| {
+        record.evidence.windows[0].workers[1].work_units = units + 1;
     });
     let text = replay(&stage, &tampered, &[]);
     assert_eq!(text.code, Some(1), "{text:?}");
@@ -82,7 +80,7 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
     for expect in ["first difference: window 0 at ", ": a/1 (pid ", &named] {
         assert!(text.stdout.contains(expect), "no `{expect}` in {}", text.stdout);
     }
-    let (ended, json) = stage.json(&["replay", "tampered", "--json"]);
+    let (ended, json) = stage.json(&["replay", tampered.to_str().unwrap(), "--json"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(json["identical"], false);
     assert_eq!(json["difference"]["channel"], "window");
@@ -95,7 +93,7 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
         text.stdout
     );
     assert_eq!(json["difference"]["again"], units.to_string());
-    assert_eq!(json["record_hash"], original["hash"]);
+    assert_eq!(json["record_hash"], original.hash.as_str());
     stage.assert_nothing_is_left();
 }
 
@@ -103,7 +101,7 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
 fn a_failed_run_that_fails_the_same_way_again_is_identical() {
     let stage = Stage::new();
     let record = recorded(&stage, &STARVED);
-    assert_eq!(read(&record)["judgement"]["verdict"], "fail");
+    assert_eq!(read(&record).verdict(), Verdict::Fail);
     let again = replay(&stage, &record, &[]);
     assert_identical(&again);
     assert!(again.stdout.contains("\n  FAIL  run"), "{}", again.stdout);
@@ -114,12 +112,9 @@ fn a_failed_run_that_fails_the_same_way_again_is_identical() {
 fn a_record_of_another_qemu_is_refused_unless_told_to_go_on() {
     let stage = Stage::new();
     let record = recorded(&stage, &SMALL);
-    let here = read(&record)["remake"]["manifest"]["executor"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    let other = tampered(&stage, &record, |json| {
-        json["remake"]["manifest"]["executor"] = "9.9.9 (from elsewhere)".into();
+    let here = read(&record).replay_inputs.unwrap().manifest.executor;
+    let other = tampered(&stage, &record, |record| {
+        record.replay_inputs.as_mut().unwrap().manifest.executor = "9.9.9 (from elsewhere)".to_owned();
     });
     let refused = replay(&stage, &other, &[]);
     assert_eq!(refused.code, Some(69), "{refused:?}");
@@ -155,20 +150,24 @@ fn what_is_no_record_to_be_replayed_is_an_error_that_says_why() {
     fs::create_dir(&place).unwrap();
     let write = |text: &str| fs::write(place.join("record.json"), text).unwrap();
     write("no JSON");
-    check("strange", &["strange/record.json is not a record"]);
+    check("strange", &["strange/record.json is not part of a record"]);
     write(r#"{"format": {"major": 9, "minor": 0}}"#);
-    check("strange", &["has format 9.0, and this version reads 1.x"]);
+    check("strange", &["has format 9.0, and this version reads 1.x and 2.x"]);
     fs::remove_dir_all(place).unwrap();
 
     let record = recorded(&stage, &SMALL);
-    tampered(&stage, &record, |json| json["remake"] = Value::Null);
-    check("tampered", &["made by an older version"]);
-    fs::rename(
-        stage.records.path().join("tampered"),
-        record.with_extension("also"),
-    )
-    .unwrap();
-    let hash = read(&record)["hash"].as_str().unwrap().to_owned();
+    let without = tampered(&stage, &record, |record| record.replay_inputs = None);
+    check(without.to_str().unwrap(), &["made by an older version"]);
+    fs::write(without.join("evidence.json"), "{}").unwrap();
+    check(
+        without.to_str().unwrap(),
+        &[
+            "tampered-",
+            "evidence.json has 2 bytes and had ",
+            "make the run again",
+        ],
+    );
+    let hash = read(&record).hash.to_string();
     check(&hash[..4], &["can be several records", "give more of the hash"]);
 }
 

@@ -83,7 +83,7 @@ fn a_repeated_run_is_one_execution_and_one_record() {
     let [record] = &stage.record_names()[..] else {
         panic!("not one record: {:?}", stage.record_names());
     };
-    assert_eq!(summary["record_hash"], stage.record(record)["hash"]);
+    assert_eq!(summary["record_hash"], stage.record(record).hash.as_str());
     let once = stage.run(&[&["run"], &SMALL[..]].concat());
     assert_eq!(once.stdout, repeated.stdout, "repeating changed the report");
     stage.assert_nothing_is_left();

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use record::Record;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -100,10 +101,9 @@ impl Stage {
         names
     }
 
-    /// The contents of a record's `record.json`.
-    pub(crate) fn record(&self, name: &str) -> Value {
-        let bytes = fs::read(self.records.path().join(name).join("record.json")).unwrap();
-        serde_json::from_slice(&bytes).unwrap()
+    /// The record of that name.
+    pub(crate) fn record(&self, name: &str) -> Record {
+        record::load(&self.records.path().join(name)).unwrap()
     }
 
     /// The QEMU processes that descend from this stage's commands, whoever is their parent now: they have inherited its

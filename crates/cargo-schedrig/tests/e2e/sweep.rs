@@ -5,6 +5,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use record::{Record, Verdict};
 use serde_json::Value;
 
 use crate::stage::{SMALL, STARVED, Stage, ended, kill, signal, wait_until};
@@ -28,12 +29,13 @@ fn a_sweep_runs_every_seed_once_and_shows_how_the_numbers_are_spread() {
     assert_eq!(json["interrupted"], false);
 
     let names = stage.record_names();
-    let records: Vec<Value> = names.iter().map(|name| stage.record(name)).collect();
-    let hashes: BTreeSet<&str> = records.iter().map(|r| r["hash"].as_str().unwrap()).collect();
+    let records: Vec<Record> = names.iter().map(|name| stage.record(name)).collect();
+    assert!(records.iter().all(|record| record.verdict() == Verdict::Pass));
+    let hashes: BTreeSet<&str> = records.iter().map(|record| record.hash.as_str()).collect();
     assert_eq!(hashes.len(), 6, "other seeds are other executions: {hashes:?}");
     let mut by_seed: Vec<(u64, u64)> = records
         .iter()
-        .map(|record| (record["plan"]["seed"].as_u64().unwrap(), migrations(record)))
+        .map(|record| (record.plan.seed, migrations(record)))
         .collect();
     by_seed.sort_unstable();
     assert!(by_seed.iter().map(|(seed, _)| *seed).eq(0..6), "{by_seed:?}");
@@ -70,12 +72,10 @@ fn a_sweep_runs_every_seed_once_and_shows_how_the_numbers_are_spread() {
     stage.assert_nothing_is_left();
 }
 
-fn migrations(record: &Value) -> u64 {
-    let windows = record["evidence"]["windows"].as_array().unwrap();
-    let workers = windows
-        .iter()
-        .flat_map(|window| window["workers"].as_array().unwrap());
-    workers.map(|worker| worker["migrations"].as_u64().unwrap()).sum()
+fn migrations(record: &Record) -> u64 {
+    let windows = record.evidence.windows.iter();
+    let workers = windows.flat_map(|window| &window.workers);
+    workers.map(|worker| worker.migrations).sum()
 }
 
 #[test]

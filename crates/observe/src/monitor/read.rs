@@ -10,71 +10,68 @@
 use introspect::sched::{CfsRq, Entity, Rq, Scx};
 use introspect::task::Task;
 use introspect::{GuestKernel, ReadError};
+use record::{CpuSample, Running, Sample, Unread, Waiter};
 use spec::{GuestTime, Nanos};
 
-use super::{CpuSample, Running, Sample, Unread, Waiter};
-
 /// DSQs of a scheduler that a sample has.
-const MOST_DSQS: usize = 64;
+const MAX_DSQS: usize = 64;
 
-impl Sample {
-    /// What the CPUs have to run, now that it is `at` in the guest.
-    ///
-    /// # Errors
-    /// [`ReadError`] when a CPU's own numbers cannot be read. Queues that cannot are told in [`Sample::unread`]: where
-    /// another CPU is in the middle of a change when the machine stops, they may well be broken.
-    pub fn read(kernel: &GuestKernel<'_>, at: GuestTime) -> Result<Sample, ReadError> {
-        let root = if_any(Scx::of(kernel).root())?.flatten();
-        let mut sample = Sample {
-            at,
-            scheduler: root.map_or(0, |root| root.object().address().0),
-            ..Sample::default()
-        };
-        if sample.scheduler != 0 {
-            sample.read_dsqs(kernel)?;
-        }
-        let mut rqs = Vec::new();
-        for cpu in kernel.possible_cpus()?.iter() {
-            let rq = Rq::of(kernel, cpu)?;
-            if if_any(rq.online())?.unwrap_or(true) {
-                sample.cpus.push(cpu_of(cpu, &rq)?);
-                rqs.push(rq);
-            }
-        }
-        if sample.cpus.iter().any(CpuSample::could_run) {
-            sample.read_waiting(&rqs);
-        }
-        Ok(sample)
+/// What the CPUs have to run, now that it is `at` in the guest.
+///
+/// # Errors
+/// [`ReadError`] when a CPU's own numbers cannot be read. Queues that cannot be read are listed in [`Sample::unread`]:
+/// where another CPU is in the middle of a change when the machine stops, they may well be broken.
+pub fn read_sample(kernel: &GuestKernel<'_>, at: GuestTime) -> Result<Sample, ReadError> {
+    let root = if_any(Scx::of(kernel).root())?.flatten();
+    let mut sample = Sample {
+        at,
+        scheduler: root.map_or(0, |root| root.object().address().0),
+        ..Sample::default()
+    };
+    if sample.scheduler != 0 {
+        read_dsqs(kernel, &mut sample)?;
     }
-
-    fn read_dsqs(&mut self, kernel: &GuestKernel<'_>) -> Result<(), ReadError> {
-        for sched in Scx::of(kernel).scheds()? {
-            for dsq in sched.user_dsqs()?.iter().take(MOST_DSQS) {
-                self.dsqs.push((dsq.name()?, dsq.nr()?));
-            }
+    let mut rqs = Vec::new();
+    for cpu in kernel.possible_cpus()?.iter() {
+        let rq = Rq::of(kernel, cpu)?;
+        if if_any(rq.online())?.unwrap_or(true) {
+            sample.cpus.push(cpu_of(cpu, &rq, at)?);
+            rqs.push(rq);
         }
-        Ok(())
     }
+    if sample.cpus.iter().any(CpuSample::could_run) {
+        read_waiting(&rqs, &mut sample);
+    }
+    Ok(sample)
+}
 
-    fn read_waiting(&mut self, rqs: &[Rq<'_>]) {
-        for (cpu, rq) in self.cpus.iter().zip(rqs) {
-            // One that is about to sleep counts no more and still runs: it can hide another, the wait of which begins
-            // anew then. That is for a moment, and no false alarm.
-            let runs = u64::from(cpu.curr != 0);
-            if cpu.running.all <= runs {
-                continue;
-            }
-            let known = self.waiting.len();
-            if let Err(error) = waiting_on(cpu, rq, &mut self.waiting) {
-                self.waiting.truncate(known);
-                let (cpu, why) = (cpu.cpu, error.to_string());
-                self.unread.push(Unread { cpu, why });
-            }
+fn read_dsqs(kernel: &GuestKernel<'_>, sample: &mut Sample) -> Result<(), ReadError> {
+    for sched in Scx::of(kernel).scheds()? {
+        for dsq in sched.user_dsqs()?.iter().take(MAX_DSQS) {
+            sample.dsqs.push((dsq.name()?, dsq.nr()?));
+        }
+    }
+    Ok(())
+}
+
+fn read_waiting(rqs: &[Rq<'_>], sample: &mut Sample) {
+    for (cpu, rq) in sample.cpus.iter().zip(rqs) {
+        // A task that is about to sleep counts no more and still runs: it can hide another, the wait of which begins
+        // anew then. That is for a moment, and no false alarm.
+        let runs = u64::from(cpu.curr != 0);
+        if cpu.running.all <= runs {
+            continue;
+        }
+        let known = sample.waiting.len();
+        if let Err(error) = waiting_on(cpu, rq, &mut sample.waiting) {
+            sample.waiting.truncate(known);
+            let (cpu, why) = (cpu.cpu, error.to_string());
+            sample.unread.push(Unread { cpu, why });
         }
     }
 }
 
-fn cpu_of(cpu: u32, rq: &Rq<'_>) -> Result<CpuSample, ReadError> {
+fn cpu_of(cpu: u32, rq: &Rq<'_>, at: GuestTime) -> Result<CpuSample, ReadError> {
     let curr = rq.curr()?;
     let idle = rq.object().pointer("idle")? == curr.address();
     let scx = if_any(rq.scx())?;
@@ -88,7 +85,7 @@ fn cpu_of(cpu: u32, rq: &Rq<'_>) -> Result<CpuSample, ReadError> {
             ext: scx.map(|scx| scx.nr_running()).transpose()?,
         },
         curr: if idle { 0 } else { Task::new(curr).pid()? },
-        idle: idle && !core_scheduling(rq)?,
+        idle_since: (idle && !core_scheduling(rq)?).then_some(at),
         preempted: false,
         clock: Nanos(rq.clock()?),
         switches: rq.nr_switches()?,
@@ -224,7 +221,7 @@ mod tests {
     fn a_sample_has_all_cpus_and_the_tasks_that_wait() {
         let whole = Whole::new();
         let kernel = arranged(&whole);
-        let sample = Sample::read(&kernel, NOW).unwrap();
+        let sample = read_sample(&kernel, NOW).unwrap();
         assert_eq!(sample.at, NOW);
         assert_ne!(sample.scheduler, 0);
         assert_eq!(sample.unread, []);
@@ -243,8 +240,8 @@ mod tests {
             ..CpuSample::default()
         };
         assert_eq!(sample.cpus[0], first);
-        let idle: Vec<bool> = sample.cpus.iter().map(|cpu| cpu.idle).collect();
-        assert_eq!(idle, [false, true, false]);
+        let idle: Vec<Option<GuestTime>> = sample.cpus.iter().map(|cpu| cpu.idle_since).collect();
+        assert_eq!(idle, [None, Some(NOW), None]);
         assert_eq!(sample.cpus[1].curr, 0);
         assert_eq!(waiting(&sample), [(1, 0), (2, 0), (3, 0), (10, 2)]);
         let last = Waiter {
@@ -268,21 +265,21 @@ mod tests {
             .write(1)
             .unwrap();
         set(&kernel, 2, "curr", task(&kernel, 10).address().0);
-        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), [(1, 0), (3, 0)]);
+        assert_eq!(waiting(&read_sample(&kernel, NOW).unwrap()), [(1, 0), (3, 0)]);
         task(&kernel, 3).field("__state").unwrap().write(2).unwrap();
-        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), [(1, 0)]);
+        assert_eq!(waiting(&read_sample(&kernel, NOW).unwrap()), [(1, 0)]);
         for queue in Rq::of(&kernel, 0).unwrap().leaf_cfs_rqs().unwrap() {
             queue.object().field("throttle_count").unwrap().write(1).unwrap();
         }
-        assert_eq!(waiting(&Sample::read(&kernel, NOW).unwrap()), []);
+        assert_eq!(waiting(&read_sample(&kernel, NOW).unwrap()), []);
     }
 
     #[test]
-    fn while_no_cpu_idles_nobody_is_looked_for() {
+    fn while_no_cpu_idles_no_waiting_task_is_read() {
         let whole = Whole::new();
         let kernel = arranged(&whole);
         set(&kernel, 1, "idle", kernel.symbol("init_task").unwrap().0);
-        let sample = Sample::read(&kernel, NOW).unwrap();
+        let sample = read_sample(&kernel, NOW).unwrap();
         assert_eq!((sample.cpus.len(), waiting(&sample)), (3, Vec::new()));
     }
 
@@ -291,8 +288,8 @@ mod tests {
         let whole = Whole::new();
         let kernel = arranged(&whole);
         set(&kernel, 1, "core_enabled", 1);
-        let sample = Sample::read(&kernel, NOW).unwrap();
-        assert_eq!((sample.cpus[1].idle, sample.cpus[1].curr), (false, 0));
+        let sample = read_sample(&kernel, NOW).unwrap();
+        assert_eq!((sample.cpus[1].idle_since, sample.cpus[1].curr), (None, 0));
     }
 
     #[test]
@@ -300,30 +297,25 @@ mod tests {
         let whole = Whole::new();
         let kernel = arranged(&whole);
         set(&kernel, 0, "online", 0);
-        let sample = Sample::read(&kernel, NOW).unwrap();
+        let sample = read_sample(&kernel, NOW).unwrap();
         let cpus: Vec<u32> = sample.cpus.iter().map(|cpu| cpu.cpu).collect();
         assert_eq!((cpus, waiting(&sample)), (vec![1, 2], vec![(10, 2)]));
     }
 
     #[test]
-    fn a_queue_that_is_broken_is_told_and_costs_no_other() {
+    fn a_queue_that_is_broken_is_reported_and_costs_no_other() {
         let whole = Whole::new();
         let kernel = arranged(&whole);
         task(&kernel, 3).field("cpus_ptr").unwrap().write(0).unwrap();
-        let sample = Sample::read(&kernel, NOW).unwrap();
+        let sample = read_sample(&kernel, NOW).unwrap();
         assert_eq!(waiting(&sample), [(10, 2)]);
         let [Unread { cpu: 0, why }] = sample.unread.as_slice() else {
             panic!("{:?}", sample.unread);
         };
         assert!(why.contains("cpumask") && why.contains("NULL"), "{why}");
-        let mut monitor = super::super::Monitor::new(super::super::Limits::default());
-        monitor.take(&sample);
-        assert_eq!(monitor.summary().incomplete, 1);
-        assert!(
-            monitor.summary().to_string().contains("1 incomplete (CPU 0: "),
-            "{}",
-            monitor.summary()
-        );
+        let mut monitor = super::super::Monitor::default();
+        monitor.tick(NOW, &kernel);
+        assert_eq!(monitor.series().numbers().incomplete, 1);
     }
 
     /// Memory that has nothing where something is read first.
@@ -351,19 +343,19 @@ mod tests {
     fn without_the_cpus_own_numbers_there_is_no_sample() {
         let whole = Whole::new();
         let kernel = whole.kernel(&Nothing);
-        assert!(matches!(
-            Sample::read(&kernel, NOW),
-            Err(ReadError::Memory { .. })
-        ));
+        let mut monitor = super::super::Monitor::default();
+        monitor.tick(NOW, &kernel);
+        assert_eq!((monitor.series().taken, monitor.series().failed), (0, 1));
+        assert!(matches!(read_sample(&kernel, NOW), Err(ReadError::Memory { .. })));
     }
 
     #[test]
     fn whatever_is_damaged_a_sample_ends() {
-        const MOST_READS: u64 = 5_000_000;
+        const MAX_READS: u64 = 5_000_000;
         let whole = Whole::new();
         arranged(&whole);
         let noted = Noted::new(whole.memory());
-        Sample::read(&whole.kernel(&noted), NOW).unwrap();
+        read_sample(&whole.kernel(&noted), NOW).unwrap();
         let (words, reads) = noted.words();
         assert!(
             words.len() > 80 && reads < 2_000,
@@ -375,8 +367,8 @@ mod tests {
             for kind in 0..10 {
                 let [low, high] = (number as u16).to_le_bytes();
                 let recipe = [kind, low, high, low.wrapping_add(7), high, kind.wrapping_mul(29)];
-                let damaged = Corrupted::new(whole.memory(), &words, &recipe, MOST_READS);
-                let sample = Sample::read(&whole.kernel(&damaged), NOW);
+                let damaged = Corrupted::new(whole.memory(), &words, &recipe, MAX_READS);
+                let sample = read_sample(&whole.kernel(&damaged), NOW);
                 other += u32::from(sample.is_err() || sample.is_ok_and(|sample| !sample.unread.is_empty()));
             }
         }

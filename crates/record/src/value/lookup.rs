@@ -8,7 +8,7 @@ use std::fmt::{self, Write};
 use super::Value;
 
 /// An error lists no more than this.
-const MOST_LISTED: usize = 16;
+const MAX_LISTED: usize = 16;
 /// No name in an error is longer, in characters.
 const LONGEST: usize = 60;
 
@@ -28,7 +28,7 @@ impl Value {
     /// The value at a path; the empty path is the value itself.
     ///
     /// # Errors
-    /// [`NoSuchValue`] tells where the path ends, and what there is.
+    /// [`NoSuchValue`] names where the path ends, and what is there.
     pub fn get(&self, path: &str) -> Result<&Value, NoSuchValue> {
         let mut steps = Steps { path, at: 0 };
         let mut value = self;
@@ -66,7 +66,7 @@ impl Value {
         }
     }
 
-    /// The words, if it is a text.
+    /// The text, if it is one.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Value::Text(text) => Some(text),
@@ -247,8 +247,8 @@ fn there(value: &Value) -> Vec<String> {
         Value::Tree(entries) => {
             let mut names: Vec<&str> = entries.iter().map(|(name, _)| &**name).collect();
             names.sort_unstable();
-            let more = (names.len() > MOST_LISTED).then(|| "…".to_owned());
-            let names = names.into_iter().take(MOST_LISTED);
+            let more = (names.len() > MAX_LISTED).then(|| "…".to_owned());
+            let names = names.into_iter().take(MAX_LISTED);
             names.map(|name| short(&quoted(name))).chain(more).collect()
         }
         Value::List(values) => vec![match values.len() {
@@ -369,7 +369,7 @@ mod tests {
     fn an_error_is_short_however_much_there_is() {
         let many = Value::tree((0..10_000).map(|n| (format!("{n}{}", "x".repeat(1000)), Value::Int(n))));
         let error = many.get(&"y".repeat(5000)).unwrap_err();
-        assert_eq!(error.there.len(), MOST_LISTED + 1);
+        assert_eq!(error.there.len(), MAX_LISTED + 1);
         assert!(error.to_string().len() < 2000);
     }
 

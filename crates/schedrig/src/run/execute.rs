@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use record::{Evidence, Expectation};
+use record::{Evidence, Expectation, Verdict};
 use session::{Observed, ScriptPlayer, Session, chain};
 use spec::Op;
 use spec::op::{BodyFailed, Content, PutFile, PutProgram, StartScheduler, StopScheduler};
@@ -34,7 +34,7 @@ impl Executed {
     pub(crate) fn without_a_body(evidence: Evidence) -> Executed {
         Executed {
             evidence,
-            expectations: Expectation::defaults(),
+            expectations: check::defaults(),
             script: Vec::new(),
             observed: Observed::default(),
         }
@@ -85,10 +85,7 @@ where
     for query in spec.queries.iter().filter(|query| query.at.is_none()) {
         session.observe(&query.query);
     }
-    if session.caught() == 0 {
-        // For the case that a check fails which nothing in the kernel has told of.
-        session.found("end", "a check failed: this is how the run ended".to_owned());
-    }
+    dump_failure(&mut session, &expectations);
     if session.scheduler_runs() {
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
         let _ = session.apply(&StopScheduler.into());
@@ -99,6 +96,28 @@ where
         expectations,
         script,
         observed,
+    }
+}
+
+/// Dumps the kernel as the run ends, where a check fails that nothing in the kernel reported at its instant. So the run is
+/// judged by the evidence so far, while its machine still stands; what only comes with power-off is judged at the end.
+fn dump_failure(session: &mut Session, expectations: &[Expectation]) {
+    if session.caught() > 0 {
+        return;
+    }
+    let evidence = session.evidence_so_far();
+    let run = check::Run {
+        evidence: &evidence,
+        series: session.series(),
+    };
+    let judgement = check::judge(run, expectations);
+    let failed = judgement.findings().find(|check| check.verdict == Verdict::Fail);
+    if let Some(failed) = failed {
+        let trigger = format!(
+            "check `{}` failed: the kernel at the end of the run",
+            failed.check
+        );
+        session.found("end", trigger);
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use guestmem::GuestVirt;
 use observe::call_history::Sites;
-use record::{HostFacts, KernelFacts, Plan, Record, ReplayInputs, Verdict};
+use record::{HostFacts, KernelFacts, Plan, Record, ReplayInputs};
 use session::{GuestClock, HitAction, Session};
 
 use super::Setup;
@@ -93,11 +93,11 @@ impl Setup {
             script,
             observed,
         } = executed;
-        let judgement = check::judge(&evidence, &expectations);
-        let mut monitored = observed.monitored;
-        if let Some(monitored) = &mut monitored {
-            monitored.checks = check::judge_monitored(monitored, &expectations);
-        }
+        let run = check::Run {
+            evidence: &evidence,
+            series: observed.series.as_ref(),
+        };
+        let judgement = check::judge(run, &expectations);
         let spec = &self.spec;
         let plan = Plan {
             name: spec.name.clone(),
@@ -120,18 +120,13 @@ impl Setup {
             limits: spec.limits.of_guest(),
             script,
         };
-        let mut record = Record {
+        Record {
             replay_inputs: Some(replay_inputs),
             observations: observed.observations,
             snapshots: observed.snapshots,
             dumps: observed.dumps,
-            monitored,
+            series: observed.series,
             ..Record::new(plan, evidence, judgement, host)
-        };
-        if record.verdict() <= Verdict::Pass {
-            // What was detected is no failure by the expectations of this run.
-            record.dumps.clear();
         }
-        record
     }
 }

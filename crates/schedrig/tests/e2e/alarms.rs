@@ -1,14 +1,12 @@
 //! What the kernel itself finds wrong, under EEVDF: each is brought about by a kernel op, and dumped at its instant.
 
 use introspect::task;
-use schedrig::{Burst, Dump, Outcome, Record, Rig, Spin, Target, Verdict, millis, secs};
+use schedrig::{Burst, Dump, Outcome, Record, Rig, Spin, Target, millis, secs};
 
-use crate::stage::{STANDARD, play, spec};
+use crate::stage::{STANDARD, fail, spec};
 
 fn run(name: &str, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
-    let record = play(&spec(name, "1n1l2c1t", STANDARD, "eevdf"), body);
-    assert_eq!(record.verdict(), Verdict::Fail, "{}", report::detail(&record));
-    record
+    fail(&spec(name, "1n1l2c1t", STANDARD, "eevdf"), body)
 }
 
 /// The dump that the kernel's words have set off.

@@ -4,11 +4,11 @@
 use schedrig::prelude::*;
 use schedrig::{CheckResult, Record, Verdict};
 
-use crate::stage::{STANDARD, check, play, spec};
+use crate::stage::{STANDARD, check, fail, spec};
 
 fn misbehave(name: &str, switch: &str) -> Record {
     let spec = spec(name, "1n1l2c1t", STANDARD, &format!("scx_baton {switch}"));
-    play(&spec, |rig| {
+    fail(&spec, |rig| {
         rig.cgroup("a").spawn(Spin.workers(6))?;
         rig.run_for(secs(3))?;
         rig.finish()
@@ -85,14 +85,14 @@ fn a_scheduler_that_reports_an_error_is_found_dead_with_its_message() {
 #[test]
 fn a_scheduler_that_ignores_weights_is_found_unfair() {
     let spec = spec("ignore-weight", "1n1l2c1t", STANDARD, "scx_baton --ignore-weight");
-    let record = play(&spec, |rig| {
+    let record = fail(&spec, |rig| {
         let group = rig.cgroup("a").spawn(Spin.workers(4))?;
         rig.spawn(&group, &Spin.workers(4).nice(5))?;
         rig.run_for(secs(3))?;
         rig.check(fair(&group).within(percent(15)))?;
         rig.finish()
     });
-    assert_tells(&record, check(&record, "worker-share"));
+    assert_tells(&record, check(&record, "fair"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use schedrig::{
     Hit, HitAction, HitFilter, HitKind, Instrument, Outcome, Record, Rig, Spin, Verdict, When, millis, secs,
 };
 
-use crate::stage::{LONGTERM, STANDARD, play, spec};
+use crate::stage::{LONGTERM, STANDARD, fail, judged, pass, spec};
 
 const MACHINE: &str = "1n1l2c1t";
 
@@ -27,7 +27,7 @@ fn seen() -> (Arc<Mutex<Vec<Hit>>>, HitAction) {
 /// before and after, and the program that stored it.
 #[test]
 fn a_watch_on_a_variable_of_the_scheduler_fires_as_often_as_it_changed() {
-    let record = play(&spec("watch-var", MACHINE, STANDARD, "scx_baton"), |rig| {
+    pass(&spec("watch-var", MACHINE, STANDARD, "scx_baton"), |rig| {
         spinners(rig, 4)?;
         rig.run_for(millis(200))?;
         let count = |rig: &mut Rig| -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
@@ -53,13 +53,12 @@ fn a_watch_on_a_variable_of_the_scheduler_fires_as_often_as_it_changed() {
         rig.run_for(millis(100))?;
         Ok(())
     });
-    assert_eq!(record.verdict(), Verdict::Pass, "{}", report::detail(&record));
 }
 
 /// A hook at a BPF program tells its arguments by the kernel's types, and can be asked for one task alone.
 #[test]
 fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
-    let record = play(&spec("hook-bpf", MACHINE, STANDARD, "scx_baton"), |rig| {
+    pass(&spec("hook-bpf", MACHINE, STANDARD, "scx_baton"), |rig| {
         spinners(rig, 4)?;
         rig.run_for(millis(50))?;
         let pid = rig.snapshot("who")?.task("a/1")?.u64("pid")?;
@@ -96,7 +95,6 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
         );
         Ok(())
     });
-    assert_eq!(record.verdict(), Verdict::Pass, "{}", report::detail(&record));
 }
 
 /// The record's hash is the same with and without a monitor, hooks that count, watches that do not fire, and snapshots.
@@ -121,8 +119,8 @@ fn looking_changes_no_execution() {
     let mut plain = spec("look-not", MACHINE, STANDARD, "scx_baton");
     plain.monitor = false;
     let looking = spec("look", MACHINE, STANDARD, "scx_baton");
-    let without = play(&plain, |rig| body(rig, false));
-    let with = play(&looking, |rig| body(rig, true));
+    let without = pass(&plain, |rig| body(rig, false));
+    let with = pass(&looking, |rig| body(rig, true));
     assert_eq!(without.hash, with.hash);
     let tags: Vec<&str> = with
         .snapshots
@@ -141,8 +139,8 @@ fn looking_changes_no_execution() {
             "after"
         ]
     );
-    assert!(with.monitored.is_some_and(|monitored| monitored.samples > 3));
-    assert!(without.monitored.is_none());
+    assert!(with.series.is_some_and(|series| series.samples.len() > 3));
+    assert!(without.series.is_none());
     assert!(
         with.observations
             .iter()
@@ -155,7 +153,7 @@ fn looking_changes_no_execution() {
 fn periodic_snapshots_are_evenly_spaced() {
     let mut spec = spec("periodic", MACHINE, STANDARD, "eevdf");
     spec.snapshots = 3;
-    let record = play(&spec, |rig| {
+    let record = pass(&spec, |rig| {
         spinners(rig, 2)?;
         rig.run_for(secs(1))?;
         Ok(())
@@ -175,7 +173,7 @@ fn periodic_snapshots_are_evenly_spaced() {
 
 fn dumps(args: &str, span: schedrig::Nanos) -> Record {
     let spec = spec("dump", MACHINE, STANDARD, &format!("scx_baton {args}"));
-    play(&spec, |rig| {
+    fail(&spec, |rig| {
         spinners(rig, 4)?;
         rig.run_for(span)?;
         Ok(())
@@ -226,7 +224,7 @@ fn a_starved_task_is_dumped_with_its_queue_and_its_wait() {
 #[test]
 fn a_cpu_that_idles_while_a_task_waits_fails_the_run() {
     let spec = spec("idles", MACHINE, STANDARD, "scx_baton --starve-nth 2");
-    let record = play(&spec, |rig| {
+    let record = fail(&spec, |rig| {
         spinners(rig, 2)?;
         rig.without("starvation");
         rig.run_for(secs(2))?;
@@ -255,10 +253,11 @@ fn a_cpu_that_idles_while_a_task_waits_fails_the_run() {
             .iter()
             .any(|dump| dump.trigger.contains(" was found idle by "))
     );
-    let monitored = record.monitored.as_ref().unwrap();
-    let number = |path: &str| monitored.numbers.get(path).unwrap().as_u64().unwrap();
-    assert_eq!(number("dsq.0x2"), 1);
-    assert!(number("counted.cpu0.nr_switches") > 10 && number("counted.cpu1.nr_switches") > 10);
+    let numbers = record.series.as_ref().unwrap().numbers();
+    assert_eq!(numbers.dsqs["0x2"], 1);
+    for cpu in ["cpu0", "cpu1"] {
+        assert!(numbers.counted[cpu]["nr_switches"] > 10, "{:?}", numbers.counted);
+    }
 }
 
 /// E13: the end of a scheduler by an error is dumped at its instant, with the kernel's reason and where it was found.
@@ -285,11 +284,22 @@ fn a_scheduler_that_ends_with_an_error_is_dumped_with_its_words_and_its_backtrac
 /// A scheduler that is asked to end leaves no dump: its exit kind is below 1024.
 #[test]
 fn a_scheduler_that_is_asked_to_end_is_not_dumped() {
-    let record = play(&spec("asked", MACHINE, STANDARD, "scx_baton"), |rig| {
+    let record = pass(&spec("asked", MACHINE, STANDARD, "scx_baton"), |rig| {
         spinners(rig, 2)?;
         rig.run_for(millis(200))?;
         rig.stop_scheduler()?;
-        // Give the run a reason to keep its dumps.
+        Ok(())
+    });
+    assert_eq!(headlines(&record), [""; 0]);
+}
+
+/// A check that fails without anything that the kernel reports at its instant is dumped at the end of the run, and names
+/// the check.
+#[test]
+fn a_check_that_fails_alone_is_dumped_at_the_end_of_the_run() {
+    let record = fail(&spec("end-dump", MACHINE, STANDARD, "scx_baton"), |rig| {
+        spinners(rig, 2)?;
+        rig.run_for(millis(200))?;
         Err("enough".into())
     });
     let tags: Vec<&str> = record
@@ -298,22 +308,45 @@ fn a_scheduler_that_is_asked_to_end_is_not_dumped() {
         .map(|dump| dump.snapshot.tag.as_str())
         .collect();
     assert_eq!(tags, ["end"], "{:?}", headlines(&record));
+    assert_eq!(
+        record.dumps[0].trigger,
+        "check `body` failed: the kernel at the end of the run"
+    );
+    // It is taken before the scheduler is asked to end.
+    let snapshot = &record.dumps[0].snapshot;
+    assert!(snapshot.var("nr_enqueued").unwrap().u64("").unwrap() > 0);
+}
+
+/// What is dumped is a fact, and stays in the record also where no check is about it.
+#[test]
+fn the_dumps_of_a_run_that_passes_stay_in_its_record() {
+    let spec = spec("dumped", MACHINE, STANDARD, "scx_baton --starve-nth 3");
+    let record = pass(&spec, |rig| {
+        spinners(rig, 4)?;
+        rig.without("starvation");
+        rig.without("work-conservation");
+        rig.run_for(millis(1500))?;
+        Ok(())
+    });
+    assert!(
+        headlines(&record)[0].starts_with("a task is stuck: a/"),
+        "{:?}",
+        headlines(&record)
+    );
 }
 
 /// A watch can end the run where it fires: what the kernel looks like then is in the record.
 #[test]
 fn a_watch_can_end_the_run() {
-    let record = play(&spec("stop", MACHINE, STANDARD, "eevdf"), |rig| {
-        spinners(rig, 4)?;
-        rig.watch("runqueues[0].nr_running", When::AtLeast(2), HitAction::Stop)?;
-        rig.run_for(secs(1))?;
-        Ok(())
-    });
-    assert_eq!(
-        record.verdict(),
+    let record = judged(
         Verdict::Inconclusive,
-        "{}",
-        report::detail(&record)
+        &spec("stop", MACHINE, STANDARD, "eevdf"),
+        |rig| {
+            spinners(rig, 4)?;
+            rig.watch("runqueues[0].nr_running", When::AtLeast(2), HitAction::Stop)?;
+            rig.run_for(secs(1))?;
+            Ok(())
+        },
     );
     let dump = record.dumps.last().unwrap();
     assert_eq!(
@@ -326,7 +359,7 @@ fn a_watch_can_end_the_run() {
 /// The kernels without sched_ext have all of it too, but for the scheduler's part.
 #[test]
 fn a_kernel_without_sched_ext_is_observed_as_well() {
-    let record = play(&spec("longterm", MACHINE, LONGTERM, "eevdf"), |rig| {
+    pass(&spec("longterm", MACHINE, LONGTERM, "eevdf"), |rig| {
         spinners(rig, 3)?;
         rig.run_for(millis(300))?;
         let now = rig.snapshot("now")?;
@@ -340,5 +373,4 @@ fn a_kernel_without_sched_ext_is_observed_as_well() {
         assert!(format!("{error:?}").contains("nr_enqueued"), "{error:?}");
         Ok(())
     });
-    assert_eq!(record.verdict(), Verdict::Pass, "{}", report::detail(&record));
 }

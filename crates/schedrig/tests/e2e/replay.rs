@@ -2,17 +2,24 @@
 
 use schedrig::op::{Content, PutFile};
 use schedrig::prelude::*;
-use schedrig::{Op, Record, Replay, ReplayOptions, Replayed, RigError, Verdict};
+use schedrig::{Op, Record, Replay, ReplayOptions, Replayed, RigError};
 
-use crate::stage::{STANDARD, play, spec};
+use crate::stage::{STANDARD, fail, of_verdict, spec};
 
 fn replay(record: &Record, options: &ReplayOptions) -> Result<Replayed, RigError> {
-    Replay::new(record.clone(), options, &mut |_| {})?.run(&mut |_| {})
+    let replayed = Replay::new(record.clone(), options, &mut |_| {})?.run(&mut |_| {})?;
+    let record = of_verdict(record.verdict(), replayed.finished.record.clone());
+    assert_eq!(
+        record.judgement.checks.len(),
+        record.plan.expectations.len() + 1,
+        "and `body`"
+    );
+    Ok(replayed)
 }
 
 /// Everything that a body can do, and then it gives up. As it lies on disk.
 fn recorded() -> Record {
-    let record = play(&spec("replay", "1n1l2c1t", STANDARD, "scx_baton"), |rig| {
+    let record = fail(&spec("replay", "1n1l2c1t", STANDARD, "scx_baton"), |rig| {
         let ls = rig.put_program("/bin/ls")?;
         rig.put_file("/data/bytes", 0o640, b"\xff\x00\x7f")?;
         assert!(rig.exec(&[&ls, "/data"], secs(10))?.0.success());
@@ -34,12 +41,6 @@ fn recorded() -> Record {
         rig.without("starvation");
         Err("that is all".into())
     });
-    assert_eq!(
-        record.judgement.verdict,
-        Verdict::Fail,
-        "{}",
-        report::detail(&record)
-    );
     assert!(record.evidence.console.contains("put \u{fffd} here"));
     let directory = tempfile::tempdir().unwrap();
     record::load(&record::save(&record, directory.path()).unwrap()).unwrap()

@@ -12,7 +12,7 @@ use schedrig::prelude::*;
 use schedrig::{Progress, RunSpec, Setup, Verdict};
 
 use crate::processes::{assert_gone, helper, qemus_of, wait_until};
-use crate::stage::{STANDARD, spec};
+use crate::stage::{STANDARD, of_verdict, spec};
 
 const DIRECTORY: &str = "SCHEDRIG_TEST_SAVES_OF_CHILD";
 
@@ -33,13 +33,7 @@ fn scenario(rig: &mut Rig) -> Outcome {
 fn run(setup: &Setup) -> (String, bool) {
     let mut booted = false;
     let mut note = |step| booted |= matches!(step, Progress::Machine(saves::Progress::Making));
-    let record = setup.run(7, &mut note, scenario).unwrap().record;
-    assert_eq!(
-        record.judgement.verdict,
-        Verdict::Pass,
-        "{}",
-        report::detail(&record)
-    );
+    let record = of_verdict(Verdict::Pass, setup.run(7, &mut note, scenario).unwrap().record);
     (record.hash.to_string(), booted)
 }
 
@@ -174,16 +168,11 @@ fn a_machine_that_does_not_boot_is_evidence_and_leaves_no_save() {
         ..spec_in(saves.path())
     };
     let setup = Setup::new(spec, &mut |_| {}).unwrap();
-    let first = setup.run(1, &mut |_| {}, scenario).unwrap().record;
-    assert_eq!(
-        first.judgement.verdict,
-        Verdict::Fail,
-        "{}",
-        report::detail(&first)
-    );
+    let first = of_verdict(Verdict::Fail, setup.run(1, &mut |_| {}, scenario).unwrap().record);
     assert!(first.evidence.console.contains("VFS: Unable to mount root"));
     assert!(names(saves.path()).is_empty());
     let mut steps = 0;
     let second = setup.run(2, &mut |_| steps += 1, scenario).unwrap().record;
+    let second = of_verdict(Verdict::Fail, second);
     assert_eq!((second.hash, steps), (first.hash, 0), "nobody boots it again");
 }

@@ -20,23 +20,27 @@ pub(crate) fn spec(name: &str, topology: &str, kernel: &str, scheduler: &str) ->
     spec
 }
 
-/// The record of the run.
-pub(crate) fn play(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
+/// The record of a run with that verdict. There is no way to make a run without one.
+pub(crate) fn judged(expect: Verdict, spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
     match run(spec, &mut |_| {}, body) {
-        Ok(finished) => finished.record,
+        Ok(finished) => of_verdict(expect, finished.record),
         Err(error) => panic!("{}: {error}: {:?}", spec.name, std::error::Error::source(&error)),
     }
 }
 
-/// The record of a run that must pass.
+/// The record of a run that must pass, by every check: those of the monitor's samples too.
 pub(crate) fn pass(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
-    let record = play(spec, body);
-    assert_eq!(
-        record.judgement.verdict,
-        Verdict::Pass,
-        "{}",
-        report::detail(&record)
-    );
+    judged(Verdict::Pass, spec, body)
+}
+
+/// The record of a run that must fail.
+pub(crate) fn fail(spec: &RunSpec, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
+    judged(Verdict::Fail, spec, body)
+}
+
+/// The record, which has that verdict.
+pub(crate) fn of_verdict(expect: Verdict, record: Record) -> Record {
+    assert_eq!(record.verdict(), expect, "{}", report::detail(&record));
     record
 }
 

@@ -3,7 +3,7 @@
 use schedrig::prelude::*;
 use schedrig::{Verdict, Window};
 
-use crate::stage::{STANDARD, check, pass, play, spec};
+use crate::stage::{STANDARD, check, fail, pass, spec};
 
 /// As a user writes it.
 #[schedrig::test(topology = "1n2l2c1t", scheduler = "scx_baton", seed = 3)]
@@ -83,7 +83,7 @@ fn a_scheduler_can_be_stopped_and_started_in_one_run() {
 
 #[test]
 fn a_body_that_panics_fails_the_run_and_leaves_a_record() {
-    let record = play(&spec("panics", "1n1l2c1t", STANDARD, "eevdf"), |_| {
+    let record = fail(&spec("panics", "1n1l2c1t", STANDARD, "eevdf"), |_| {
         panic!("on purpose")
     });
     let body = check(&record, "body");
@@ -93,7 +93,7 @@ fn a_body_that_panics_fails_the_run_and_leaves_a_record() {
 
 #[test]
 fn a_program_that_is_no_scheduler_fails_the_run_with_its_exit() {
-    let record = play(&spec("no-scheduler", "1n1l2c1t", STANDARD, "/bin/true"), |rig| {
+    let record = fail(&spec("no-scheduler", "1n1l2c1t", STANDARD, "/bin/true"), |rig| {
         rig.finish()
     });
     let found = check(&record, "scheduler");
@@ -103,7 +103,7 @@ fn a_program_that_is_no_scheduler_fails_the_run_with_its_exit() {
 
 #[test]
 fn a_worker_that_is_killed_fails_the_run_by_name() {
-    let record = play(&spec("lost", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
+    let record = fail(&spec("lost", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
         let kill = rig.put_program("/bin/kill")?;
         rig.cgroup("a").spawn(Spin.workers(2))?;
         let victim = rig.run_for(millis(50))?.workers[1].pid.to_string();
@@ -122,13 +122,12 @@ fn a_worker_that_is_killed_fails_the_run_by_name() {
 
 #[test]
 fn a_kernel_that_panics_in_mid_run_fails_the_run_with_its_message() {
-    let record = play(&spec("panic", "1n1l1c1t", STANDARD, "eevdf"), |rig| {
+    let record = fail(&spec("panic", "1n1l1c1t", STANDARD, "eevdf"), |rig| {
         rig.cgroup("a").spawn(Spin.workers(1))?;
         rig.run_for(millis(50))?;
         rig.put_file("/proc/sysrq-trigger", 0o200, b"c")?;
         rig.finish()
     });
-    assert_eq!(record.judgement.verdict, Verdict::Fail);
     let end = check(&record, "end");
     assert!(
         end.reason.contains("sysrq triggered crash"),

@@ -8,13 +8,14 @@
 //!  something that the monitor finds ──────────────────────────┘
 //! ```
 
+use check::Violation;
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 use introspect::sched::Scx;
 use machine::Machine;
 use observe::call_history::Sites;
 use observe::{EXIT_ERROR, KernelVar, complaint, dump, longest_wait};
-use record::{Dump, Finding, Tag, well_known};
+use record::{Dump, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
 use crate::session::describe;
@@ -26,7 +27,7 @@ const PRINTK: &str = "vprintk_emit";
 /// Which of its arguments is the format.
 const FORMAT: usize = 3;
 /// A runnable task that has waited so long is stuck: the limit of the default check on starvation.
-const STUCK: Nanos = Nanos::from_secs(1);
+const STUCK: Nanos = check::STARVATION_LIMIT;
 /// Dumps that a run keeps: the first failures explain the others.
 pub(super) const MOST_DUMPS: usize = 6;
 /// Lines of the kernel's log that a dump has.
@@ -217,11 +218,11 @@ impl FailureDetector {
     }
 
     /// Something that the monitor has found.
-    pub(crate) fn monitored(&mut self, finding: &Finding, stop: Stop<'_>) {
-        let caught = self.catch("monitor", finding.to_string(), stop, false);
+    pub(crate) fn monitored(&mut self, violation: &Violation, stop: Stop<'_>) {
+        let caught = self.catch("monitor", violation.to_string(), stop, false);
         if let Some(Caught { dump, .. }) = caught.filter(|caught| caught.dump.tasks.is_empty()) {
-            dump.tasks.push(finding.pid());
-            dump.cpus.extend(finding.cpus().iter());
+            dump.tasks.push(violation.pid());
+            dump.cpus.extend(violation.cpus().iter());
         }
     }
 

@@ -45,7 +45,8 @@ impl Session {
             }
             Op::BodyFailed(op) => {
                 let reason = op.reason.clone();
-                Ok(self.done(EventKind::BodyFailed { reason }))
+                let run_over = self.pending.is_none();
+                Ok(self.done(EventKind::BodyFailed { reason, run_over }))
             }
             // Its outcome is for the test, which notes what it wants to be judged.
             Op::Exec(_) => self.send(op.clone()),
@@ -211,7 +212,7 @@ impl Session {
 
     fn run_for(&mut self, op: &RunFor) -> Result<OpOutcome, SessionError> {
         let under_scheduler = self.scheduler_runs();
-        self.observer.open(self.machine.memory(), op.span);
+        self.observer.open(self.machine.memory(), self.now, op.span);
         let outcome = self.send(op.clone())?;
         let OpOutcome::Ran {
             from,
@@ -224,7 +225,7 @@ impl Session {
         };
         let (from, to) = (*from, *to);
         self.advance_clock(to);
-        self.observer.close(self.machine.memory(), to.since(from));
+        self.observer.close(self.machine.memory(), self.now, to.since(from));
         self.evidence.windows.push(Window {
             from,
             to,

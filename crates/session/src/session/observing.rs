@@ -8,7 +8,7 @@ use machine::{
     Width,
 };
 use observe::KernelVar;
-use record::{End, Snapshot, Tag};
+use record::{End, Series, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
@@ -44,6 +44,11 @@ impl Session {
     /// Samples the runqueues from now on, at the clock's ticks ([`crate::GuestClock::every`]).
     pub fn monitor(&mut self) {
         self.observer.monitor();
+    }
+
+    /// What the monitor has sampled so far; `None` without a monitor.
+    pub fn series(&self) -> Option<&Series> {
+        self.observer.series()
     }
 
     /// Has the question asked when the workers have run for that much guest time, in all windows together; to the tick,

@@ -1,36 +1,12 @@
-//! What a monitor saw of the CPUs.
+//! What samples show to be wrong.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use spec::{CpuSet, GuestTime, Nanos};
 
-use crate::{CheckResult, Value};
-
-/// Samples of the runqueues, in a few words. Not part of the record's hash: looking changes nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Monitored {
-    /// Samples taken.
-    pub samples: u64,
-    /// Samples that could not be read, or not whole.
-    pub incomplete: u64,
-    /// Why not, the last time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unread: Option<String>,
-    /// What is wrong with how the CPUs were used.
-    pub findings: Vec<Finding>,
-    /// Findings that are not kept.
-    pub unlisted: u64,
-    /// The greatest of some numbers.
-    pub numbers: Value,
-    /// What was made of it.
-    pub checks: Vec<CheckResult>,
-}
-
-/// Something that is wrong with how the CPUs are used.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Finding {
+/// A wrong use of the CPUs, as samples show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Violation {
     /// CPUs idled while a task waited that may run on them.
     IdleWhileWaiting {
         /// The task's pid.
@@ -49,7 +25,7 @@ pub enum Finding {
         lasted: Nanos,
     },
     /// CPUs were found idle again and again, having run others in between, while a task waited all the time that may run
-    /// on them: each time they became idle they passed it over.
+    /// on them: each time they became idle they passed the task over.
     PassedOver {
         /// The task's pid.
         pid: i64,
@@ -59,20 +35,20 @@ pub enum Finding {
         waits_on: u32,
         /// The CPUs on which it may run.
         allowed: CpuSet,
-        /// Those of them that were found idle by that many looks in a row.
+        /// Those of them that were found idle by that many samples in a row.
         idle: CpuSet,
-        /// How many looks found the first of these idle.
-        looks: u32,
-        /// The first of these looks.
+        /// How many samples found the first of these idle.
+        samples: u32,
+        /// The first of these samples.
         from: GuestTime,
-        /// How long it is from there to the last one.
+        /// How long from there to the last one.
         lasted: Nanos,
     },
-    /// A busy CPU's clock stood: it neither ticked nor scheduled.
+    /// A busy CPU's clock stood: the CPU neither ticked nor scheduled.
     Stuck {
         /// Which.
         cpu: u32,
-        /// The pid of the task that it ran.
+        /// The pid of its current task.
         pid: i64,
         /// Where its clock stood.
         clock: Nanos,
@@ -85,29 +61,29 @@ pub enum Finding {
     },
 }
 
-impl Finding {
-    /// The task that it is about, by its process id.
+impl Violation {
+    /// The task concerned, by its process id.
     pub fn pid(&self) -> i64 {
         match self {
-            Finding::IdleWhileWaiting { pid, .. }
-            | Finding::PassedOver { pid, .. }
-            | Finding::Stuck { pid, .. } => *pid,
+            Violation::IdleWhileWaiting { pid, .. }
+            | Violation::PassedOver { pid, .. }
+            | Violation::Stuck { pid, .. } => *pid,
         }
     }
 
-    /// The CPUs that it is about.
+    /// The CPUs concerned.
     pub fn cpus(&self) -> CpuSet {
         match self {
-            Finding::IdleWhileWaiting { idle, .. } | Finding::PassedOver { idle, .. } => idle.clone(),
-            Finding::Stuck { cpu, .. } => std::iter::once(*cpu).collect(),
+            Violation::IdleWhileWaiting { idle, .. } | Violation::PassedOver { idle, .. } => idle.clone(),
+            Violation::Stuck { cpu, .. } => std::iter::once(*cpu).collect(),
         }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Finding::IdleWhileWaiting {
+            Violation::IdleWhileWaiting {
                 pid,
                 comm,
                 waits_on,
@@ -120,21 +96,21 @@ impl fmt::Display for Finding {
                 "CPU {idle} idled for {lasted} from {from} on while {comm} (pid {pid}), which may run on CPU {allowed}, \
                  waited on CPU {waits_on}"
             ),
-            Finding::PassedOver {
+            Violation::PassedOver {
                 pid,
                 comm,
                 waits_on,
                 allowed,
                 idle,
-                looks,
+                samples,
                 from,
                 lasted,
             } => write!(
                 f,
-                "CPU {idle} was found idle by {looks} looks in a row, over {lasted} from {from} on, while {comm} (pid {pid}), \
+                "CPU {idle} was found idle by {samples} samples in a row, over {lasted} from {from} on, while {comm} (pid {pid}), \
                  which may run on CPU {allowed}, waited on CPU {waits_on} all the time"
             ),
-            Finding::Stuck {
+            Violation::Stuck {
                 cpu,
                 pid,
                 clock,
@@ -147,5 +123,51 @@ impl fmt::Display for Finding {
                  ran there; {samples} samples in a row found it so"
             ),
         }
+    }
+}
+
+/// Violations that are kept; the others are counted.
+const MAX_VIOLATIONS: usize = 64;
+
+/// The violations of a series, as many as are kept.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Violations {
+    all: Vec<Violation>,
+    unlisted: usize,
+}
+
+/// Which of the violations it is; `None` for one that is not kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Handle(Option<usize>);
+
+impl Violations {
+    /// Adds a violation, or replaces a known one that has grown.
+    pub(super) fn report(&mut self, known: Option<Handle>, violation: Violation) -> Handle {
+        match known {
+            Some(Handle(index)) => {
+                if let Some(known) = index.and_then(|index| self.all.get_mut(index)) {
+                    *known = violation;
+                }
+                Handle(index)
+            }
+            None if self.all.len() >= MAX_VIOLATIONS => {
+                self.unlisted = self.unlisted.saturating_add(1);
+                Handle(None)
+            }
+            None => {
+                self.all.push(violation);
+                Handle(Some(self.all.len() - 1))
+            }
+        }
+    }
+
+    /// Those that are kept, in the order in which they were detected.
+    pub(super) fn all(&self) -> &[Violation] {
+        &self.all
+    }
+
+    /// How many there are, with those that are not kept.
+    pub(super) fn count(&self) -> usize {
+        self.all.len().saturating_add(self.unlisted)
     }
 }

@@ -2,10 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use spec::GuestTime;
+use record::{CpuSample, Sample};
+use spec::{GuestTime, Nanos};
 
-use super::finding::{Findings, Handle};
-use super::{CpuSample, Finding, Limits, Sample};
+use super::Violation;
+use super::violation::{Handle, Violations};
+
+/// So many samples in a row that find a busy CPU's clock where it was make it stuck.
+const STUCK_SAMPLES: u32 = 5;
 
 /// The busy CPUs.
 #[derive(Debug, Clone, Default)]
@@ -14,7 +18,7 @@ pub(super) struct Stuck(BTreeMap<u32, Stand>);
 /// A busy CPU with its clock where it stands.
 #[derive(Debug, Clone)]
 struct Stand {
-    mark: (u64, u64),
+    mark: (Nanos, u64),
     from: GuestTime,
     /// The last sample that counts, and how many in a row found the clock where it was.
     last: GuestTime,
@@ -23,13 +27,13 @@ struct Stand {
 }
 
 impl Stuck {
-    pub(super) fn take(&mut self, sample: &Sample, limits: &Limits, findings: &mut Findings) {
+    pub(super) fn take(&mut self, sample: &Sample, violations: &mut Violations) {
         let mut before = std::mem::take(&mut self.0);
         let busy = sample.cpus.iter().filter(|cpu| cpu.curr != 0 && !cpu.preempted);
         for cpu in busy {
-            let mut stand = Stand::after(before.remove(&cpu.cpu), cpu, sample.at, limits);
-            if stand.last == sample.at && stand.samples >= limits.stuck_samples.max(1) {
-                let finding = Finding::Stuck {
+            let mut stand = Stand::after(before.remove(&cpu.cpu), cpu, sample.at);
+            if stand.last == sample.at && stand.samples >= STUCK_SAMPLES {
+                let violation = Violation::Stuck {
                     cpu: cpu.cpu,
                     pid: cpu.curr,
                     clock: cpu.clock,
@@ -37,7 +41,7 @@ impl Stuck {
                     from: stand.from,
                     lasted: sample.at.since(stand.from),
                 };
-                stand.reported = Some(findings.tell(stand.reported, finding));
+                stand.reported = Some(violations.report(stand.reported, violation));
             }
             self.0.insert(cpu.cpu, stand);
         }
@@ -45,12 +49,12 @@ impl Stuck {
 }
 
 impl Stand {
-    fn after(before: Option<Stand>, cpu: &CpuSample, now: GuestTime, limits: &Limits) -> Stand {
-        let mark = (cpu.clock.0, cpu.switches);
+    fn after(before: Option<Stand>, cpu: &CpuSample, now: GuestTime) -> Stand {
+        let mark = (cpu.clock, cpu.switches);
         match before {
             Some(mut stand) if stand.mark == mark => {
-                // At one instant no clock advances, however often one looks.
-                if now > stand.last && now.since(stand.last) >= limits.stuck_apart {
+                // At one instant no clock advances, however many samples are taken.
+                if now > stand.last {
                     stand.last = now;
                     stand.samples = stand.samples.saturating_add(1);
                 }

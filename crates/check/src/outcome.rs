@@ -1,0 +1,51 @@
+//! A check's outcome before it has its name.
+
+use record::{CheckResult, Source, Verdict};
+
+/// A verdict with its reason and the facts behind it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) verdict: Verdict,
+    pub(crate) reason: String,
+    pub(crate) details: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn pass(reason: impl Into<String>) -> Outcome {
+        Outcome::new(Verdict::Pass, reason)
+    }
+
+    pub(crate) fn skip(reason: impl Into<String>) -> Outcome {
+        Outcome::new(Verdict::Skip, reason)
+    }
+
+    pub(crate) fn inconclusive(reason: impl Into<String>) -> Outcome {
+        Outcome::new(Verdict::Inconclusive, reason)
+    }
+
+    pub(crate) fn fail(reason: impl Into<String>, details: Vec<String>) -> Outcome {
+        Outcome {
+            details,
+            ..Outcome::new(Verdict::Fail, reason)
+        }
+    }
+
+    fn new(verdict: Verdict, reason: impl Into<String>) -> Outcome {
+        Outcome {
+            verdict,
+            reason: reason.into(),
+            details: Vec::new(),
+        }
+    }
+
+    /// The outcome of that check.
+    pub(crate) fn of(self, check: &str, source: Source) -> CheckResult {
+        CheckResult {
+            check: check.to_owned(),
+            source,
+            verdict: self.verdict,
+            reason: self.reason,
+            details: self.details,
+        }
+    }
+}
