@@ -295,7 +295,7 @@ fn a_record_of_format_1_is_read_and_what_its_monitor_found_counts_for_the_verdic
     );
     assert_eq!(read.hash.as_str(), old["hash"]);
     assert!(matches!(read.evidence.end, End::GuestExited { .. }));
-    assert_eq!(read.replay_inputs.as_ref().unwrap().manifest.qemu, "10.0.2");
+    assert_eq!(read.replay_inputs.as_ref().unwrap().manifest.executor, "10.0.2");
     assert_eq!(
         read.observations[0].seen.get("most_running").unwrap().as_u64(),
         Some(4)
