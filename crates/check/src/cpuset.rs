@@ -1,6 +1,10 @@
 //! Workers on CPUs that their cpuset excludes.
 
-use record::Evidence;
+use std::collections::BTreeSet;
+
+use record::{EventKind, Evidence};
+use spec::op::Cpu;
+use spec::{CpuSet, GuestTime, Op};
 
 use crate::{Outcome, task};
 
@@ -17,10 +21,15 @@ pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
     let mut checked = 0;
     let mut violations = Vec::new();
     for window in &evidence.windows {
+        let offline = offline(evidence, window.from);
         for worker in &window.workers {
             let Some((_, allowed)) = confined.iter().find(|(name, _)| **name == worker.id.group) else {
                 continue;
             };
+            // The kernel gives a group its parent's CPUs while all of its own are offline.
+            if allowed.difference(&offline).is_empty() {
+                continue;
+            }
             checked += 1;
             let outside = worker.cpus.difference(allowed);
             if !outside.is_empty() {
@@ -36,6 +45,23 @@ pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
         None if checked == 0 => Outcome::inconclusive("no worker of a group with a cpuset ran"),
         None => Outcome::pass(format!("{} groups stayed on their CPUs", confined.len())),
     }
+}
+
+/// The CPUs that were taken offline and not brought back by then.
+fn offline(evidence: &Evidence, by: GuestTime) -> CpuSet {
+    let mut offline = BTreeSet::new();
+    for event in evidence.events.iter().filter(|event| event.at <= by) {
+        match event.what {
+            EventKind::Applied {
+                op: Op::Cpu(Cpu { cpu, online: false }),
+            } => offline.insert(cpu),
+            EventKind::Applied {
+                op: Op::Cpu(Cpu { cpu, online: true }),
+            } => offline.remove(&cpu),
+            _ => continue,
+        };
+    }
+    offline.into_iter().collect()
 }
 
 #[cfg(test)]
@@ -65,5 +91,21 @@ mod tests {
         );
         evidence.windows.clear();
         assert_eq!(honoured(&evidence).verdict, Verdict::Inconclusive);
+    }
+
+    #[test]
+    fn a_group_is_not_confined_while_all_of_its_cpus_are_offline() {
+        let mut evidence = run(vec![worker("a", 0)]);
+        evidence.groups[0].cpus = Some("2-3".parse().unwrap());
+        evidence.windows[0].workers[0].cpus = "0".parse().unwrap();
+        let from = evidence.windows[0].from;
+        let mut verdict_after = |op: Cpu| {
+            let what = EventKind::Applied { op: op.into() };
+            evidence.events.push(record::Event { at: from, what });
+            honoured(&evidence).verdict
+        };
+        assert_eq!(verdict_after(Cpu::offline(3)), Verdict::Fail, "CPU 2 is left");
+        assert_eq!(verdict_after(Cpu::offline(2)), Verdict::Inconclusive);
+        assert_eq!(verdict_after(Cpu::online(3)), Verdict::Fail);
     }
 }

@@ -90,13 +90,13 @@ impl Rig {
         self.session.now()
     }
 
-    /// The session below, for what this surface does not offer.
+    /// The session that this rig wraps, for what the rig does not offer.
     pub fn session(&mut self) -> &mut Session {
         &mut self.session
     }
 
-    /// The guest's kernel, to be looked at as it stands now: between two calls nothing in it moves. What is written by it is
-    /// not made again in a replay; [`Rig::kernel_ops`] is.
+    /// The guest's kernel, to be looked at as it stands now: between two calls nothing in it moves. A
+    /// write through it is not replayed; one of [`Rig::kernel_ops`] is.
     ///
     /// # Errors
     /// [`RigError::Kernel`] for a kernel without types, [`RigError::TimedQuery`] when it is not found in the guest's memory.
@@ -145,7 +145,7 @@ impl Rig {
         window.cloned().ok_or_else(|| mismatch("run_for", &outcome))
     }
 
-    /// Holds the run to one more promise; judged from the record when the run is over.
+    /// Adds a check, which is judged from the record when the run is over.
     pub fn check(&mut self, expectation: Expectation) -> Result<(), RigError> {
         self.overrides.added.push(expectation);
         Ok(())

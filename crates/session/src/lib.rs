@@ -4,8 +4,8 @@
 //! never judges it.
 //!
 //! The agent is a server that stands still: it asks "what next?" with a call, and from that instant until the
-//! answer nothing in the guest moves. So a session is a plain sequence of commands, and the code between two
-//! commands looks at a frozen world:
+//! answer nothing in the guest moves. So a session is a plain sequence of ops ([`spec::op`]), and the code between two
+//! ops looks at a frozen machine:
 //!
 //! ```text
 //!            start                  apply(op)

@@ -40,7 +40,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those that the guest can notice, for the record.
+    /// The limits that the guest can notice, for the record.
     pub fn of_guest(&self) -> GuestLimits {
         GuestLimits {
             boot: self.boot,
@@ -49,7 +49,7 @@ impl Limits {
         }
     }
 
-    /// Those of a record; the host has its own.
+    /// The limits of a record; the host's own limit is the default.
     pub fn from_guest(guest: &GuestLimits) -> Limits {
         Limits {
             boot: guest.boot,
@@ -131,7 +131,7 @@ pub struct Session {
     /// Programs whose contents are at hand for the ops that put them.
     supplies: Vec<Arc<Program>>,
     calls: u64,
-    /// The agent's address space: a call from another one is not the agent's.
+    /// The agent's address space: a call from another one is a program's.
     agent: Option<AddressSpaceId>,
     /// Sorts what programs of the guest ask for; made when the first one does.
     dispatcher: Option<Dispatcher>,
@@ -160,7 +160,7 @@ impl Session {
         Session::start_with(machine, clock, limits, Vec::new())
     }
 
-    /// The same, with hooks at these addresses from the first instruction on: at any instruction, be it no function's first.
+    /// [`Session::start`] with hooks at these addresses from the first instruction on; an address may be any instruction's.
     pub fn start_with(
         machine: Box<dyn Machine>,
         clock: Option<GuestClock>,
@@ -200,7 +200,7 @@ impl Session {
         }
     }
 
-    /// Those that are there from the first instruction on.
+    /// Sets the hooks that are there from the first instruction on.
     fn set_hooks(
         &mut self,
         clock: Option<GuestClock>,
@@ -287,7 +287,7 @@ impl Session {
         self.finish_observed().0
     }
 
-    /// The same, with all that was seen beside it.
+    /// [`Session::finish`], with everything that was observed beside the evidence.
     pub fn finish_observed(mut self) -> (Evidence, Observed) {
         if self.pending.is_some() {
             match self.answer(&Answer::Command(Command::PowerOff)) {

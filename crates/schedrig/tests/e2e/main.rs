@@ -16,6 +16,7 @@ mod replay;
 mod repro;
 mod saves;
 mod seeds;
+mod settings;
 mod stage;
 mod surface;
 mod symbols;

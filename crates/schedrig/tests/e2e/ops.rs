@@ -32,7 +32,8 @@ fn seen(rig: &mut Rig, comm: &str) -> Result<Seen, Failure> {
     Err(format!("no task {comm}").into())
 }
 
-fn is_replayed(record: &Record) {
+/// The record is replayed, and the replay is the same execution.
+pub(crate) fn is_replayed(record: &Record) {
     let replay = Replay::new(record.clone(), &ReplayOptions::default(), &mut |_| {});
     let replayed = match replay {
         Ok(replay) => replay.run(&mut |_| {}).unwrap(),
