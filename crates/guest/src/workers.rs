@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process, setpriority_process};
 use rustix::thread::{name as thread_name, set_name};
 use spec::{CpuSet, ExitStatus, GroupName, GuestTime, Nanos, Work, WorkerId, WorkerReport};
 use wire::AgentError;
-use workload::{Arena, Random, Reading, Slot};
+use workload::{Arena, Random, Reading, Slot, Team};
 
 use crate::error::system;
 use crate::fork::{self, Forked};
@@ -215,18 +215,14 @@ impl Workers {
                 "{count} more workers are too many: a guest has at most {MAX_WORKERS}, and {free} are left"
             )));
         }
-        match work {
-            Work::PingPong if !count.is_multiple_of(2) => Err(AgentError::State(format!(
-                "ping-pong workers come in pairs, and {count} is odd; spawn an even number"
-            ))),
-            Work::Program { argv } => {
-                let program = argv.first().ok_or_else(|| {
-                    AgentError::State("a program needs at least its path as argument".to_owned())
-                })?;
-                access(program.as_str(), Access::EXEC_OK).map_err(system(format!("execute {program}")))
-            }
-            Work::Spin | Work::SleepBurst { .. } | Work::PingPong => Ok(()),
+        work.check(count)
+            .map_err(|error| AgentError::State(error.to_string()))?;
+        if let Work::Program(program) = work
+            && let Some(path) = program.argv.first()
+        {
+            access(path.as_str(), Access::EXEC_OK).map_err(system(format!("execute {path}")))?;
         }
+        Ok(())
     }
 
     /// The generator of a worker that draws. One that does not costs no number: spawning it changes nothing
@@ -245,12 +241,13 @@ impl Workers {
     ) -> Result<(), AgentError> {
         let slot = self.workers.len();
         let doing = |what: &str| format!("{what} of worker {id}");
+        let work_type = work.work_type();
         let random = self.random_for(work);
         let pid = {
             // The name is set before the fork so that even a worker that never runs has it.
             let _name = Renamed::to(&comm(&id));
             match fork::fork().map_err(system(doing("fork")))? {
-                Forked::Child => worker::main(&self.arena, slot, nth, work, random),
+                Forked::Child => worker::main(Team::of(&self.arena, slot, nth, work_type.team), work, random),
                 Forked::Parent(pid) => pid,
             }
         };
@@ -265,7 +262,7 @@ impl Workers {
                     id,
                     pid,
                     files,
-                    has_telemetry: !matches!(work, Work::Program { .. }),
+                    has_telemetry: work_type.measures_itself,
                     started: false,
                     before: Count::default(),
                     marks: Marks::default(),
@@ -392,10 +389,8 @@ mod tests {
         for work in ["spin", "pingpong", "burst", "burst/4ms/1ms/0%"] {
             assert_eq!(workers.random_for(&work.parse().unwrap()), None, "{work}");
         }
-        let program = Work::Program {
-            argv: vec!["/bin/true".to_owned()],
-        };
-        assert_eq!(workers.random_for(&program), None);
+        let argv = vec!["/bin/true".to_owned()];
+        assert_eq!(workers.random_for(&spec::work::Program { argv }.into()), None);
         assert_eq!(workers.random, Random::new(7));
     }
 

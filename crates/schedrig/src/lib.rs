@@ -65,7 +65,8 @@ pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
 pub use setup::{Finished, Setup};
 pub use spec::{
-    CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkerReport,
+    CpuSet, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Topology, Weight, Work, WorkError,
+    WorkerReport,
 };
 pub use wire::kernel_op::{KernelOp, OpValue, Target};
 pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
@@ -74,7 +75,7 @@ pub use work::{Burst, JitteredBurst, PingPong, Program, Spin, Workers};
 pub mod prelude {
     pub use crate::{
         Burst, Group, HitAction, HitFilter, Llc, Nanos, Node, Outcome, PingPong, Program, Rig, Spin, Target,
-        When, fair, millis, percent, secs, share,
+        When, Work, Workers, fair, millis, percent, secs, share,
     };
 }
 

@@ -1,6 +1,9 @@
 //! Work as a test writes it: `Spin.workers(8).nice(5)`.
+//!
+//! Any work can be given to [`Workers::new`]; the types here are shorter ways to write some of them.
 
-use spec::{Jitter, JitterError, Nanos, Work};
+use spec::work::SleepBurst;
+use spec::{Jitter, JitterError, Nanos, Work, work};
 
 /// Computes without end.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,11 @@ impl Burst {
             jitter: percent.try_into()?,
         })
     }
+
+    fn jittered(self, jitter: Jitter) -> SleepBurst {
+        let Burst { sleep, burst } = self;
+        SleepBurst { sleep, burst, jitter }
+    }
 }
 
 /// A [`Burst`] whose lengths vary; see [`Burst::jitter`].
@@ -68,9 +76,21 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// `count` workers that do `work`.
-    pub fn new(work: Work, count: u32) -> Workers {
-        Workers { work, count, nice: 0 }
+    /// `count` workers that do `work`, which may be read from its text form:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), schedrig::WorkError> {
+    /// use schedrig::{Work, Workers};
+    ///
+    /// let workers = Workers::new("burst/4ms/1ms/20%".parse::<Work>()?, 4).nice(5);
+    /// # Ok(()) }
+    /// ```
+    pub fn new(work: impl Into<Work>, count: u32) -> Workers {
+        Workers {
+            work: work.into(),
+            count,
+            nice: 0,
+        }
     }
 
     /// Their nice value, -20 … 19.
@@ -80,27 +100,30 @@ impl Workers {
     }
 }
 
-macro_rules! workers {
-    ($name:ident, $value:ident => $work:expr) => {
+macro_rules! short_ways {
+    ($($short:pat => $name:ident: $work:expr,)+) => {$(
+        impl From<$name> for Work {
+            fn from($short: $name) -> Work {
+                $work.into()
+            }
+        }
+
         impl $name {
             /// That many of them.
             pub fn workers(self, count: u32) -> Workers {
-                let $value = self;
-                Workers::new($work, count)
+                Workers::new(self, count)
             }
         }
-    };
+    )+};
 }
 
-workers!(Spin, _work => Work::Spin);
-workers!(Burst, work => Work::SleepBurst { sleep: work.sleep, burst: work.burst, jitter: Jitter::NONE });
-workers!(JitteredBurst, work => Work::SleepBurst {
-    sleep: work.burst.sleep,
-    burst: work.burst.burst,
-    jitter: work.jitter,
-});
-workers!(PingPong, _work => Work::PingPong);
-workers!(Program, work => Work::Program { argv: work.argv });
+short_ways! {
+    Spin => Spin: work::Spin,
+    burst => Burst: burst.jittered(Jitter::NONE),
+    JitteredBurst { burst, jitter } => JitteredBurst: burst.jittered(jitter),
+    PingPong => PingPong: work::PingPong,
+    Program { argv } => Program: work::Program { argv },
+}
 
 #[cfg(test)]
 mod tests {

@@ -9,11 +9,11 @@ mod cpuset;
 mod report;
 mod time;
 mod topology;
-mod work;
+pub mod work;
 
 pub use cgroup::{CgroupSpec, GroupName, GroupNameError, Weight, WeightError};
 pub use cpuset::{CpuSet, CpuSetError, MAX_CPUS};
 pub use report::{ExitStatus, Gap, WorkerId, WorkerReport};
 pub use time::{GuestTime, Nanos, NanosError};
 pub use topology::{Llc, Node, Topology, TopologyError};
-pub use work::{Jitter, JitterError, Work, WorkError};
+pub use work::{Jitter, JitterError, Work, WorkError, WorkersError};
