@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::process::{Stdio, exit};
 
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 use rustix::thread::set_current_timer_slack;
 use spec::Work;
 use workload::{Behaviour, Random, SelfTelemetry, Steps, Team};
@@ -45,6 +45,8 @@ fn perform(steps: &mut dyn Steps, telemetry: &mut SelfTelemetry<'_>) -> ! {
 }
 
 fn become_program(argv: &[String], telemetry: &mut SelfTelemetry<'_>) -> ! {
+    // Its descendants are known by this session. It fails only for the leader of a group, which a fresh child is not.
+    let _ = setsid();
     telemetry.wait_at_gate();
     let Err(error) = launch::execute(argv, Stdio::inherit(), Stdio::inherit());
     console::say(&format!("a worker cannot execute {}: {error}", argv.join(" ")));
