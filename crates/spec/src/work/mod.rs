@@ -15,6 +15,7 @@ mod jitter;
 mod pingpong;
 mod program;
 mod spin;
+mod r#yield;
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +28,7 @@ pub use jitter::{Jitter, JitterError};
 pub use pingpong::PingPong;
 pub use program::Program;
 pub use spin::Spin;
+pub use r#yield::Yield;
 
 use definition::Definition;
 
@@ -116,6 +118,8 @@ works! {
     PingPong,
     /// Executes a program that was put into the guest; the program counts no work units.
     Program(program: Program),
+    /// Computes for a short time, then yields its CPU, in turn.
+    Yield(r#yield: Yield),
 }
 
 impl Work {

@@ -3,6 +3,7 @@
 mod burst;
 mod pingpong;
 mod spin;
+mod r#yield;
 
 use spec::Work;
 
@@ -31,6 +32,7 @@ pub fn behaviour<'a>(work: &'a Work, team: Team<'a>, random: Option<Random>) -> 
         Work::SleepBurst(burst) => steps(burst::SleepBurst::new(burst, random)),
         Work::PingPong => steps(pingpong::PingPong::new(team)?),
         Work::Program(program) => Behaviour::Execute(&program.argv),
+        Work::Yield(work) => steps(r#yield::Yield::new(work)),
     })
 }
 
