@@ -15,6 +15,14 @@ pub(crate) struct GroupArg {
     workers: Workers,
 }
 
+/// What `--help` says of the argument.
+pub(crate) fn help() -> String {
+    format!(
+        "A cgroup and its workers. CPUS is llcN, nodeN or a list as in 0-2+5. The same NAME again adds workers. WORK is {}",
+        Work::help()
+    )
+}
+
 /// More workers in one group than any machine has use for.
 const MAX_WORKERS: u32 = 1_000;
 

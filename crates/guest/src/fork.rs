@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
+use rustix::process::{Pid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, waitid, waitpid};
 use spec::ExitStatus;
 
 /// Which of the two processes this is.
@@ -25,6 +25,12 @@ pub(crate) fn fork() -> io::Result<Forked> {
             .map(Forked::Parent)
             .ok_or_else(|| io::Error::other(format!("fork returned {pid}"))),
     }
+}
+
+/// Has any child ended that is not reaped yet?
+pub(crate) fn has_ended_child() -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::All, look), Ok(Some(_)))
 }
 
 /// Reaps `pid` if it has ended.

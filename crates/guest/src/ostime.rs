@@ -1,6 +1,5 @@
-//! Guest time as the kernel's calls take it, and the nudge that makes a task's accounting fresh.
+//! Guest time as the kernel's calls take it.
 
-use rustix::process::Pid;
 use rustix::time::Timespec;
 use spec::{GuestTime, Nanos};
 
@@ -22,24 +21,6 @@ pub(crate) fn until(deadline: GuestTime) -> Timespec {
     Timespec {
         tv_sec: (left / NANOS_PER_SEC).cast_signed(),
         tv_nsec: (left % NANOS_PER_SEC).cast_signed(),
-    }
-}
-
-/// Brings the accounting of a running process up to now. `/proc/PID/schedstat` shows the on-CPU time as of the
-/// last tick; reading the process's CPU clock makes the kernel add what has run since
-/// (`task_sched_runtime` in kernel/sched/core.c).
-pub(crate) fn refresh_accounting(pid: Pid) {
-    let (mut clock, mut time) = (
-        0,
-        libc::timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        },
-    );
-    // SAFETY: `clock` is valid for a write.
-    if unsafe { libc::clock_getcpuclockid(pid.as_raw_nonzero().get(), &raw mut clock) } == 0 {
-        // SAFETY: `time` is valid for a write. A process that is gone gives an error, and nothing to refresh.
-        let _ = unsafe { libc::clock_gettime(clock, &raw mut time) };
     }
 }
 

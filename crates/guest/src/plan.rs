@@ -1,7 +1,7 @@
 //! The start plan: which worker leaves the gate when.
 //!
-//! All workers of a window start within its first millisecond, each at an instant of its own. Instants come
-//! from a seeded generator, so another seed is another start order and another execution.
+//! All workers that begin in a window start within its first millisecond, each at an instant of its own. The instants
+//! come from a seeded generator, so another seed is another start order and another execution.
 
 use spec::Nanos;
 use workload::Random;

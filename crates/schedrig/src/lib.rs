@@ -70,7 +70,7 @@ pub use setup::{Finished, Setup, run};
 pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{
     CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Op, OpError,
-    OpOutcome, Topology, Weight, Work, WorkerReport, Workers, op,
+    OpOutcome, Topology, Weight, Work, WorkError, WorkerReport, Workers, op,
 };
 pub use work::{Burst, JitteredBurst, PingPong, Program, Spin};
 
@@ -78,7 +78,7 @@ pub use work::{Burst, JitteredBurst, PingPong, Program, Spin};
 pub mod prelude {
     pub use crate::{
         Burst, Group, HitAction, HitFilter, Llc, Nanos, Node, Outcome, PingPong, Program, Rig, Spin, Target,
-        When, fair, millis, percent, secs, share,
+        When, Work, Workers, fair, millis, percent, secs, share,
     };
 }
 

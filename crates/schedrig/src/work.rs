@@ -1,6 +1,9 @@
 //! Work as a test writes it: `Spin.workers(8).nice(5)`.
+//!
+//! Any work can be given to [`Workers::new`]; the types here are shorter ways to write some of them.
 
-use spec::{Jitter, JitterError, Nanos, Work, Workers};
+use spec::work::SleepBurst;
+use spec::{Jitter, JitterError, Nanos, Work, Workers, work};
 
 /// Computes without end.
 #[derive(Debug, Clone, Copy)]
@@ -39,6 +42,11 @@ impl Burst {
             jitter: percent.try_into()?,
         })
     }
+
+    fn jittered(self, jitter: Jitter) -> SleepBurst {
+        let Burst { sleep, burst } = self;
+        SleepBurst { sleep, burst, jitter }
+    }
 }
 
 /// A [`Burst`] whose lengths vary; see [`Burst::jitter`].
@@ -59,27 +67,30 @@ pub struct Program {
     pub argv: Vec<String>,
 }
 
-macro_rules! workers {
-    ($name:ident, $value:ident => $work:expr) => {
+macro_rules! short_ways {
+    ($($short:pat => $name:ident: $work:expr,)+) => {$(
+        impl From<$name> for Work {
+            fn from($short: $name) -> Work {
+                $work.into()
+            }
+        }
+
         impl $name {
             /// That many of them.
             pub fn workers(self, count: u32) -> Workers {
-                let $value = self;
-                Workers::new($work, count)
+                Workers::new(self, count)
             }
         }
-    };
+    )+};
 }
 
-workers!(Spin, _work => Work::Spin);
-workers!(Burst, work => Work::SleepBurst { sleep: work.sleep, burst: work.burst, jitter: Jitter::NONE });
-workers!(JitteredBurst, work => Work::SleepBurst {
-    sleep: work.burst.sleep,
-    burst: work.burst.burst,
-    jitter: work.jitter,
-});
-workers!(PingPong, _work => Work::PingPong);
-workers!(Program, work => Work::Program { argv: work.argv });
+short_ways! {
+    Spin => Spin: work::Spin,
+    burst => Burst: burst.jittered(Jitter::NONE),
+    JitteredBurst { burst, jitter } => JitteredBurst: burst.jittered(jitter),
+    PingPong => PingPong: work::PingPong,
+    Program { argv } => Program: work::Program { argv },
+}
 
 #[cfg(test)]
 mod tests {

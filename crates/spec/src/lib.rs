@@ -14,7 +14,7 @@ mod report;
 pub mod text;
 mod time;
 mod topology;
-mod work;
+pub mod work;
 mod workers;
 
 pub use cgroup::{CgroupSpec, GroupName, GroupNameError, Weight, WeightError};
@@ -24,5 +24,5 @@ pub use op::{Op, OpError, OpOutcome};
 pub use report::{ExitStatus, Gap, WorkerId, WorkerReport};
 pub use time::{GuestTime, Nanos, NanosError};
 pub use topology::{Llc, Node, Topology, TopologyError};
-pub use work::{Jitter, JitterError, Work, WorkError};
+pub use work::{Jitter, JitterError, Work, WorkError, WorkersError};
 pub use workers::Workers;

@@ -21,7 +21,12 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// One worker over one window. Times come from the kernel's own accounting unless said otherwise.
+/// One worker over one window. Times come from the kernel's own accounting unless said otherwise; they are exact up to
+/// the last tick of the worker's CPU.
+///
+/// A program counts with all processes that descend from it, and all of their threads, as long as the agent can tell that
+/// they do: not a process that made a session of its own and lost its parent between two looks (the agent looks at the
+/// begin and the end of a window). It is looked at some milliseconds after the window's end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkerReport {
     /// Which worker.
@@ -32,9 +37,12 @@ pub struct WorkerReport {
     pub comm: String,
     /// Work units done: iterations, bursts or round trips; 0 for a program.
     pub work_units: u64,
-    /// Time on a CPU (`/proc/PID/schedstat`, first field).
+    /// Time on a CPU (`/proc/PID/schedstat`, first field). Of a program: the process CPU clocks of its processes, and the
+    /// `cutime` and `cstime` of those, which the kernel shows in units of 10 ms: a process that has waited for children may
+    /// lack up to 20 ms. What a process that ignores `SIGCHLD` did not wait for is lost.
     pub on_cpu: Nanos,
-    /// Time runnable but waiting (`/proc/PID/schedstat`, second field).
+    /// Time runnable but waiting (`/proc/PID/schedstat`, second field). This one, `timeslices` and `migrations` of a program
+    /// lack what its threads did between the last look and their end.
     pub run_delay: Nanos,
     /// Times it was put on a CPU (`/proc/PID/schedstat`, third field).
     pub timeslices: u64,
@@ -42,9 +50,9 @@ pub struct WorkerReport {
     pub migrations: u64,
     /// The longest time it wanted to run and did not, as it saw it itself; `None` for a program.
     pub longest_gap: Option<Gap>,
-    /// The CPUs on which it saw itself run; for a program, where it was last.
+    /// The CPUs on which it saw itself run; for a program, those on which its threads were last.
     pub cpus: CpuSet,
-    /// The CPU it was on last (`/proc/PID/stat`, field 39).
+    /// The CPU it was on last (`/proc/PID/stat`, field 39); of a program, its own process.
     pub last_cpu: u32,
     /// How it ended, if it did.
     pub exit: Option<ExitStatus>,

@@ -18,9 +18,14 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// `count` workers that do `work`, with nice value 0.
-    pub fn new(work: Work, count: u32) -> Workers {
-        Workers { work, count, nice: 0 }
+    /// `count` workers that do `work`, with nice value 0. Any work may be read from its text form, as in
+    /// `"burst/4ms/1ms/20%".parse::<Work>()?`.
+    pub fn new(work: impl Into<Work>, count: u32) -> Workers {
+        Workers {
+            work: work.into(),
+            count,
+            nice: 0,
+        }
     }
 
     /// The same workers with that nice value, -20 to 19.

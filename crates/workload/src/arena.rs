@@ -1,4 +1,4 @@
-//! The memory that the agent shares with the workers it forks.
+//! The memory that the agent shares with the workers that it forks.
 
 use std::io;
 use std::ptr::NonNull;
@@ -45,15 +45,16 @@ impl Arena {
         self.capacity
     }
 
+    /// All slots.
+    pub fn slots(&self) -> &[Slot] {
+        // SAFETY: the mapping has `capacity` slots, its base is page-aligned, and it lives as long as `self`; every pattern
+        // of bytes is a valid `Slot`, and all access goes through atomics.
+        unsafe { std::slice::from_raw_parts(self.slots.as_ptr(), self.capacity) }
+    }
+
     /// The slot at `index`; `None` where there is none.
     pub fn slot(&self, index: usize) -> Option<&Slot> {
-        if index >= self.capacity {
-            return None;
-        }
-        // SAFETY: the slot lies in the mapping, whose base is page-aligned and which lives as long as `self`.
-        let slot = unsafe { self.slots.add(index) };
-        // SAFETY: as above; every pattern of bytes is a valid `Slot`, and all access goes through atomics.
-        Some(unsafe { slot.as_ref() })
+        self.slots().get(index)
     }
 }
 

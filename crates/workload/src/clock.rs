@@ -26,6 +26,11 @@ pub fn sleep_until(deadline: GuestTime) {
     let _ = clock_nanosleep_absolute(ClockId::Monotonic, &deadline);
 }
 
+/// `by` after `time`; saturates.
+pub(crate) fn later(time: GuestTime, by: Nanos) -> GuestTime {
+    GuestTime(Nanos(time.0.0.saturating_add(by.0)))
+}
+
 fn from_timespec(time: Timespec) -> Nanos {
     // Both clocks start at 0 and never run backwards.
     Nanos(time.tv_sec.cast_unsigned() * NANOS_PER_SEC + time.tv_nsec.cast_unsigned())

@@ -1,6 +1,11 @@
-//! The unit of computing: so small that a worker looks at the clock often, so large that looking is noise.
+//! Computing: in units so small that a worker looks at the clock often, so large that looking is noise; and for a
+//! length of on-CPU time.
 
 use std::hint::black_box;
+
+use spec::Nanos;
+
+use crate::{SelfTelemetry, clock};
 
 /// Rounds in a unit: about 2,000 instructions in a release build, 4 µs at two nanoseconds an instruction.
 const ROUNDS: u32 = 220;
@@ -22,6 +27,28 @@ impl Compute {
             state ^= state << 17;
         }
         self.0 = black_box(state);
+    }
+
+    /// Computes until the worker has spent `length` on a CPU; at least one unit.
+    ///
+    /// Only a system call tells on-CPU time. It is made when the length could be over at the earliest: on-CPU time never
+    /// grows faster than the clock. A worker that is not preempted meanwhile makes three or four such calls, one that is
+    /// preempted two more each time.
+    pub(crate) fn spend(&mut self, length: Nanos, telemetry: &mut SelfTelemetry<'_>) {
+        let end = Nanos(clock::on_cpu().0.saturating_add(length.0));
+        loop {
+            let left = end.saturating_sub(clock::on_cpu());
+            let over_at_the_earliest = clock::later(telemetry.stamp(), left);
+            loop {
+                self.unit();
+                if telemetry.stamp() >= over_at_the_earliest {
+                    break;
+                }
+            }
+            if clock::on_cpu() >= end {
+                return;
+            }
+        }
     }
 }
 

@@ -47,9 +47,9 @@ pub fn longest(
     }
 }
 
-/// How often a reader tries to catch a record that is not being replaced. The writer replaces one only when a
+/// The most tries of a reader to read a record that is not replaced meanwhile. The writer replaces one only when a
 /// gap was longer than all before in its window, so that a second try is rare and a third rarer.
-const READ_TRIES: u32 = 16;
+const MAX_READS: u32 = 16;
 
 /// The longest closed gap of one window, written by the worker, read by the agent at any time.
 ///
@@ -85,7 +85,7 @@ impl GapCell {
     /// The record, if it is one of `window`.
     pub(crate) fn read(&self, window: u64) -> Option<ClosedGap> {
         let mut found = None;
-        for _ in 0..READ_TRIES {
+        for _ in 0..MAX_READS {
             let published = self.published.load(Ordering::Acquire);
             if published == 0 {
                 return None;

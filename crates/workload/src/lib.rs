@@ -9,43 +9,39 @@
 //! ```text
 //!  agent (SCHED_FIFO)                         worker
 //!  Slot::open(now)      ── gate ──────────►   SelfTelemetry::wait_at_gate
-//!                                             loop { work.step(&mut telemetry) }
+//!                                             loop { steps.step(&mut telemetry) }
 //!  Slot::begin_window   ── window ────────►   SelfTelemetry::stamp sees it, forgets its longest gap
-//!  Slot::read           ◄── units, cpus, ──   SelfTelemetry::stamp, count, rest
+//!  Slot::read           ◄── units, cpus, ──   SelfTelemetry::stamp, count, want_from
 //!                           wants, gap
 //! ```
 //!
 //! A worker **wants to run** from the instant in `wants_since` on; every time it sees itself running it closes
-//! that gap. What a work's wanting means is told in its file: [`Spin`], [`SleepBurst`], [`PingPong`].
+//! that gap. When the workers of a type of work want to run is said in the type's file below `work`.
+//!
+//! [`behaviour`] is the table from a [`spec::Work`] to what performs it. Workers that work together are a [`Team`] and
+//! share scratch memory, which their work lays out.
 //!
 //! A step makes no system call unless the work is about one (sleeping, waking): clock and CPU number come
 //! from the vDSO, so that measuring does not look like work to the scheduler.
 
 mod arena;
-mod burst;
 mod clock;
 mod compute;
+mod futex;
 mod gap;
 mod lengths;
-mod pingpong;
 mod random;
+mod scratch;
 mod slot;
-mod spin;
+mod team;
 mod telemetry;
+mod work;
 
 pub use arena::Arena;
-pub use burst::SleepBurst;
 pub use clock::{now, sleep_until};
 pub use gap::{ClosedGap, longest};
-pub use pingpong::{PingPong, Side};
 pub use random::Random;
 pub use slot::{Reading, Slot};
-pub use spin::Spin;
+pub use team::Team;
 pub use telemetry::SelfTelemetry;
-
-/// What a worker does, a step at a time.
-pub trait Work {
-    /// Does the next piece of work and writes into the diary what the worker saw. Called for ever, after the
-    /// gate opened; it may sleep or wait for a partner, and it may be preempted anywhere.
-    fn step(&mut self, telemetry: &mut SelfTelemetry<'_>);
-}
+pub use work::{Behaviour, Steps, behaviour};

@@ -1,6 +1,6 @@
 //! The generator behind all that is random in the guest.
 //!
-//! Ours, and pinned by a test, so that a seed means the same execution in every version.
+//! It is our own, and pinned by a test, so that a seed means the same execution in every version.
 
 /// SplitMix64 (Steele, Lea, Flood: *Fast splittable pseudorandom number generators*, 2014).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use rustix::thread::futex;
 use spec::{CpuSet, GuestTime, MAX_CPUS, Nanos};
 
+use crate::futex;
 use crate::gap::{ClosedGap, GapCell};
+use crate::scratch::Scratch;
 
 /// `wants_since` of a worker that does not want to run: nothing has run at the very start of the clock.
 const WANTS_NOTHING: u64 = 0;
@@ -17,8 +18,8 @@ const CPU_WORDS: usize = MAX_CPUS.div_ceil(WORD_BITS) as usize;
 const CLOSED: u32 = 0;
 const OPEN: u32 = 1;
 
-/// One worker's slot. On cache lines of its own, so that workers do not slow each other down by counting.
-/// All zeroes is a new slot before a closed gate.
+/// One worker's slot. It has cache lines of its own, so that workers do not slow each other down by counting. A new slot
+/// is all zeroes; its gate is closed.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Slot {
@@ -26,8 +27,6 @@ pub struct Slot {
     gate: AtomicU32,
     /// 1 once the worker waits there.
     arrived: AtomicU32,
-    /// The futex of a ping-pong pair, in its first worker's slot: the number of the side whose turn it is.
-    pub(crate) ball: AtomicU32,
     /// The number of the window that runs now.
     window: AtomicU64,
     /// Nanoseconds of `CLOCK_MONOTONIC`, or [`WANTS_NOTHING`].
@@ -36,6 +35,8 @@ pub struct Slot {
     /// Bit n: seen on CPU n since the window began.
     cpus: [AtomicU64; CPU_WORDS],
     gap: GapCell,
+    /// What the work shares between the workers of a team, in the slot of the team's first worker.
+    pub(crate) scratch: Scratch,
 }
 
 /// A slot's content at one instant.
@@ -57,7 +58,7 @@ impl Slot {
         Slot::default()
     }
 
-    /// Agent: begins the next window; what was seen before it is forgotten, the count of work units goes on.
+    /// Agent: begins the next window. CPUs and gaps that were seen before it are forgotten, work units are counted on.
     pub fn begin_window(&self) {
         for word in &self.cpus {
             word.store(0, Ordering::Relaxed);
@@ -65,8 +66,7 @@ impl Slot {
         self.window.fetch_add(1, Ordering::Release);
     }
 
-    /// Agent: the time from `begin` to `end` is nobody's, because the agent itself kept a CPU busy. Who wanted
-    /// to run all through it has a gap that is shorter by it.
+    /// Agent: takes the time from `begin` to `end`, in which the agent itself kept a CPU busy, out of the worker's open gap.
     pub fn forgive(&self, begin: GuestTime, end: GuestTime) {
         let forgiven = |since: u64| match since {
             WANTS_NOTHING => None,
@@ -74,7 +74,7 @@ impl Slot {
             since if since < end.0.0 => Some(end.0.0),
             _ => None,
         };
-        // Once is enough: where it fails the worker has just stamped, and wants to run since then only.
+        // One try is enough: where it fails the worker has just stamped, and wants to run since then only.
         let since = self.wants_since.load(Ordering::Acquire);
         if let Some(later) = forgiven(since) {
             let _ = self
@@ -83,11 +83,11 @@ impl Slot {
         }
     }
 
-    /// Agent: lets the worker go. From `now` on it wants to run, whether it gets to or not.
+    /// Agent: opens the gate. From `now` on the worker wants to run, whether it gets to or not.
     pub fn open(&self, now: GuestTime) {
         self.set_wants_since(Some(now));
         self.gate.store(OPEN, Ordering::Release);
-        wake(&self.gate);
+        futex::wake(&self.gate);
     }
 
     /// Agent: has the worker reached the gate?
@@ -100,7 +100,7 @@ impl Slot {
         self.work_units.load(Ordering::Relaxed)
     }
 
-    /// Agent: everything at once, of the window that runs.
+    /// Agent: reads everything at once, of the window that runs.
     pub fn read(&self) -> Reading {
         let bits = |(word, bits): (u32, u64)| {
             (0..WORD_BITS)
@@ -118,12 +118,12 @@ impl Slot {
         }
     }
 
-    /// Worker: stops until the gate is open.
+    /// Worker: waits until the gate is open.
     pub(crate) fn wait_at_gate(&self) {
         self.arrived.store(1, Ordering::Release);
-        wake(&self.arrived);
+        futex::wake(&self.arrived);
         while self.gate.load(Ordering::Acquire) == CLOSED {
-            wait(&self.gate, CLOSED);
+            futex::wait(&self.gate, CLOSED);
         }
     }
 
@@ -136,13 +136,13 @@ impl Slot {
         (ns != WANTS_NOTHING).then_some(GuestTime(Nanos(ns)))
     }
 
-    /// Worker, or the partner that wakes it.
+    /// Worker, or the partner that wakes it: notes since when the worker wants to run.
     pub(crate) fn set_wants_since(&self, since: Option<GuestTime>) {
         let ns = since.map_or(WANTS_NOTHING, |since| since.0.0);
         self.wants_since.store(ns, Ordering::Release);
     }
 
-    /// Worker: wants nothing more, unless a partner has said meanwhile since when it does.
+    /// Worker: notes that it does not want to run any more, unless a partner has noted meanwhile since when it does.
     pub(crate) fn stop_wanting(&self, since: GuestTime) {
         let _ =
             self.wants_since
@@ -169,24 +169,12 @@ impl Slot {
     }
 }
 
-/// Sleeps while `word` is `value`, and sometimes shorter. Not `PRIVATE`: the waker is another process.
-pub(crate) fn wait(word: &AtomicU32, value: u32) {
-    // `EAGAIN` (it has changed) and `EINTR` both mean: look again.
-    let _ = futex::wait(word, futex::Flags::empty(), value, None);
-}
-
-/// Wakes the one who waits at `word`.
-pub(crate) fn wake(word: &AtomicU32) {
-    // It cannot fail on a mapped, aligned word; and a missed wake would show as a gap.
-    let _ = futex::wake(word, futex::Flags::empty(), 1);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn forgiven_time_is_no_part_of_a_gap() {
+    fn time_that_the_agent_took_is_no_part_of_a_gap() {
         let at = |ns| GuestTime(Nanos(ns));
         let check = |since: u64, expect: u64| {
             let slot = Slot::new();
@@ -243,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn who_stops_wanting_keeps_what_a_partner_said_meanwhile() {
+    fn a_worker_that_stops_wanting_keeps_what_a_partner_noted_meanwhile() {
         let (own, partners) = (GuestTime(Nanos(1)), GuestTime(Nanos(2)));
         let slot = Slot::new();
         slot.set_wants_since(Some(own));

@@ -7,7 +7,8 @@ use crate::clock;
 use crate::gap::ClosedGap;
 use crate::slot::Slot;
 
-/// One worker's diary. It keeps the window's longest gap at hand so that a shorter one costs one comparison.
+/// What one worker notes about itself. It keeps the window's longest gap at hand so that a shorter one costs one
+/// comparison.
 #[derive(Debug)]
 pub struct SelfTelemetry<'s> {
     slot: &'s Slot,
@@ -17,7 +18,7 @@ pub struct SelfTelemetry<'s> {
 }
 
 impl<'s> SelfTelemetry<'s> {
-    /// A diary in `slot`.
+    /// Telemetry of the worker whose slot is `slot`.
     pub fn new(slot: &'s Slot) -> SelfTelemetry<'s> {
         SelfTelemetry {
             slot,
@@ -27,24 +28,24 @@ impl<'s> SelfTelemetry<'s> {
         }
     }
 
-    /// Stops until the agent opens the gate.
+    /// Waits until the agent opens the gate.
     pub fn wait_at_gate(&mut self) {
         self.slot.wait_at_gate();
     }
 
-    /// The worker sees itself running: closes the gap since it wanted to, and goes on wanting. Returns now.
+    /// Notes that the worker runs now: closes the gap since it wanted to, and it wants to run on. Returns now.
     pub fn stamp(&mut self) -> GuestTime {
         let (now, cpu) = (clock::now(), current_cpu());
         self.see(now, cpu);
         now
     }
 
-    /// One more unit of work is done.
+    /// Counts one more unit of work.
     pub fn count(&mut self) {
         self.slot.count_unit();
     }
 
-    /// The worker wants to run again only from `since` on, as one that is about to sleep does.
+    /// Notes that the worker wants to run again only from `since` on, as one that is about to sleep does.
     pub fn want_from(&mut self, since: GuestTime) {
         self.slot.set_wants_since(Some(since));
     }

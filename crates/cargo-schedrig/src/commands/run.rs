@@ -13,7 +13,7 @@ use schedrig::{
 use spec::CgroupSpec;
 
 use crate::exit::{Exit, Policy, Usage};
-use crate::group::GroupArg;
+use crate::group::{self, GroupArg};
 use crate::progress::Line;
 use crate::query::{self, queries};
 use crate::shell;
@@ -37,11 +37,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "REQUEST", env = "SCHEDRIG_KERNEL", default_value = schedrig::DEFAULT_KERNEL)]
     kernel: KernelRequest,
 
-    /// A cgroup and its workers. WORK is spin, burst, burst/SLEEP/BURST, burst/SLEEP/BURST/JITTER (as in
-    /// burst/4ms/1ms/20%) or pingpong; CPUS is llcN, nodeN or a list as in 0-2+5. The same NAME again adds
-    /// workers.
     #[arg(
         long = "group",
+        help = group::help(),
         value_name = "NAME:WORK:COUNT[@CPUS][,weight=N][,nice=N]",
         required = true
     )]

@@ -46,6 +46,7 @@ fn sleep_until(context: &mut Context, until: GuestTime) -> Result<Woken, Failure
 #[cfg(test)]
 mod tests {
     use spec::op::{Exec, Spawn};
+    use spec::work::Program;
     use spec::{ExitStatus, Nanos, Work, WorkerReport, Workers};
     use wire::{Command, Reply};
 
@@ -87,11 +88,7 @@ mod tests {
     #[test]
     fn workers_wait_for_the_window_and_work_in_it() {
         let stage = stage();
-        let burst = Work::SleepBurst {
-            sleep: Nanos::from_millis(5),
-            burst: Nanos::from_millis(1),
-            jitter: 20.try_into().unwrap(),
-        };
+        let burst = "burst/5ms/1ms/20%".parse().unwrap();
         let (replies, _) = stage.play([
             Command::Seed { seed: 7 },
             spawn(Work::Spin, 2),
@@ -156,7 +153,7 @@ mod tests {
     #[test]
     fn a_program_is_a_worker_too_and_its_end_is_reported_ever_after() {
         let argv = shell("i=0; while [ $i -lt 1000 ]; do i=$((i+1)); done; exit 3");
-        let (replies, _) = stage().play([spawn(Work::Program { argv }, 1), run(2_000), run(10)]);
+        let (replies, _) = stage().play([spawn(Program { argv }.into(), 1), run(2_000), run(10)]);
         for reply in &replies[1..] {
             let worker = &workers(reply)[0];
             assert_eq!(worker.exit, Some(ExitStatus::Code(3)), "{worker:?}");
@@ -172,10 +169,10 @@ mod tests {
             let error = stage().reply(command).unwrap_err().to_string();
             assert!(error.contains(text), "{error}");
         };
-        check(spawn(Work::PingPong, 3), "pairs");
+        check(spawn(Work::PingPong, 3), "teams of 2");
         check(spawn(Work::Spin, 1_000_000), "too many");
         let argv = vec!["/no/such".to_owned()];
-        check(spawn(Work::Program { argv }, 1), "/no/such");
+        check(spawn(Program { argv }.into(), 1), "/no/such");
         check(spawn_in("nowhere", Work::Spin, 1), "no cgroup nowhere");
     }
 }

@@ -22,9 +22,7 @@ pub(super) fn carry_out(op: &Spawn, context: &mut Context) -> Result<OpOutcome, 
     if !directory.is_dir() {
         return Err(OpError::State(format!("there is no cgroup {group}; make it before its workers")).into());
     }
-    let workers = context
-        .workers
-        .spawn(group, &directory, &workers.work, workers.count, workers.nice)?;
+    let workers = context.workers.spawn(group, &directory, workers)?;
     let until = ostime::after(ostime::now(), ARRIVAL);
     while !context.workers.all_arrived() && ostime::now() < until {
         if context.event_loop.sleep(ostime::after(ostime::now(), LOOK))? == Woken::SchedulerEnded {

@@ -25,6 +25,13 @@ pub(crate) struct SchedStat {
 pub(crate) struct Stat {
     /// The task's name.
     pub(crate) comm: String,
+    /// Field 4: the parent's process id.
+    pub(crate) parent: u32,
+    /// Fields 16 and 17, `cutime` and `cstime`: CPU time of the children that it has waited for, and of theirs, in units of
+    /// 1/100 s, each of the two rounded down.
+    pub(crate) children_ticks: u64,
+    /// Field 20: how many threads its process has.
+    pub(crate) threads: u32,
     /// Field 39: the CPU it was on last.
     pub(crate) processor: u32,
 }
@@ -47,16 +54,21 @@ pub(crate) fn schedstat(text: &str) -> Result<SchedStat, TextError> {
 
 /// Parses `/proc/PID/stat`. The name stands in parentheses and may itself hold any character.
 pub(crate) fn stat(text: &str) -> Result<Stat, TextError> {
-    /// Counted from the field after the name, which is field 3.
-    const PROCESSOR: usize = 39 - 3;
     let named = text.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')'));
     let (comm, rest) = named.ok_or_else(|| wrong("stat", "name", text))?;
-    let processor = rest.split_ascii_whitespace().nth(PROCESSOR);
+    // The field after the name is field 3.
+    let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+    let field = |number: usize, what| {
+        let word = fields.get(number - 3).and_then(|word| word.parse::<u64>().ok());
+        word.ok_or_else(|| wrong("stat", what, text))
+    };
+    let small = |number, what| u32::try_from(field(number, what)?).map_err(|_| wrong("stat", what, text));
     Ok(Stat {
         comm: comm.to_owned(),
-        processor: processor
-            .and_then(|word| word.parse().ok())
-            .ok_or_else(|| wrong("stat", "processor", text))?,
+        parent: small(4, "parent")?,
+        children_ticks: field(16, "cutime")?.saturating_add(field(17, "cstime")?),
+        threads: small(20, "number of threads")?,
+        processor: small(39, "processor")?,
     })
 }
 
@@ -101,6 +113,9 @@ mod tests {
             let text = format!("17 ({comm}) {}\n", fields.join(" "));
             let expect = Stat {
                 comm: comm.to_owned(),
+                parent: 4,
+                children_ticks: 16 + 17,
+                threads: 20,
                 processor: 39,
             };
             assert_eq!(stat(&text), Ok(expect), "{comm}");

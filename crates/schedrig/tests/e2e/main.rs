@@ -12,6 +12,7 @@ mod misbehaviour;
 mod observe;
 mod ops;
 mod processes;
+mod programs;
 mod replay;
 mod repro;
 mod saves;

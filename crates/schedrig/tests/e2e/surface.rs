@@ -43,6 +43,8 @@ fn every_kind_of_work_works_and_is_measured() {
             .workers(2),
         )?;
         rig.cgroup("ping").spawn(PingPong.workers(2))?;
+        rig.cgroup("yield")
+            .spawn(Workers::new("yield".parse::<Work>()?, 2))?;
         rig.run_for(secs(1))?;
         rig.finish()
     });

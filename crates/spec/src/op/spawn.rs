@@ -75,7 +75,7 @@ impl Operation for Spawn {
 
     fn parse(_: &str, arguments: &str) -> Result<Spawn, String> {
         let (group, rest) = value(arguments, "the cgroup")?;
-        let (work, rest) = value(rest, "the work")?;
+        let (work, rest) = value::<Work>(rest, "the work")?;
         let (count, rest) = value(rest, "the count")?;
         let mut workers = Workers::new(work, count);
         if let Some((option, rest)) = word(rest) {

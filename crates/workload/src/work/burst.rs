@@ -1,23 +1,20 @@
-//! Sleep and burst: sleeps, then computes for a length of its own on-CPU time, in turn.
+//! Burst: sleeps, then computes for a length of its own on-CPU time, in turn.
 //!
 //! While it sleeps it does not want to run; it does from the intended instant of waking on, so that a late
 //! timer and a late pick both count as a gap.
 //!
-//! The length of a burst is on-CPU time, which only a system call tells. It is asked for when the burst could
-//! be over at the earliest: on-CPU time never grows faster than the clock. A burst that is not preempted makes
-//! two or three such calls, one that is preempted as many more as it was preempted.
-//!
 //! With jitter each sleep and each burst has a length of its own, drawn in turn from the worker's generator:
 //! workers that share a length do not stay in step then.
 
-use spec::{GuestTime, Jitter, Nanos};
+use spec::Nanos;
 
+use super::Steps;
 use crate::compute::Compute;
 use crate::lengths::Lengths;
-use crate::{Random, SelfTelemetry, Work, clock};
+use crate::{Random, SelfTelemetry, clock};
 
 /// The work; a work unit is one burst.
-pub struct SleepBurst {
+pub(super) struct SleepBurst {
     sleep: Nanos,
     burst: Nanos,
     /// `None`: as given.
@@ -26,48 +23,26 @@ pub struct SleepBurst {
 }
 
 impl SleepBurst {
-    /// Sleeps for `sleep`, computes for `burst`; at least one unit of computing whatever the length.
-    pub fn new(sleep: Nanos, burst: Nanos) -> SleepBurst {
+    /// As `work` says, its lengths drawn from `random`; without it they are all as given.
+    pub(super) fn new(work: &spec::work::SleepBurst, random: Option<Random>) -> SleepBurst {
         SleepBurst {
-            sleep,
-            burst,
-            lengths: None,
+            sleep: work.sleep,
+            burst: work.burst,
+            lengths: random.map(|random| Lengths::new(work.jitter, random)),
             compute: Compute::new(),
-        }
-    }
-
-    /// The same with jitter: each length is drawn from `random`.
-    #[must_use]
-    pub fn jittered(self, jitter: Jitter, random: Random) -> SleepBurst {
-        SleepBurst {
-            lengths: Some(Lengths::new(jitter, random)),
-            ..self
         }
     }
 
     fn sleep(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         let sleep = self.length(self.sleep);
-        let wake = later(clock::now(), sleep);
+        let wake = clock::later(clock::now(), sleep);
         telemetry.want_from(wake);
         clock::sleep_until(wake);
     }
 
     fn burst(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         let burst = self.length(self.burst);
-        let end = Nanos(clock::on_cpu().0.saturating_add(burst.0));
-        loop {
-            let left = end.saturating_sub(clock::on_cpu());
-            let over_at_the_earliest = later(telemetry.stamp(), left);
-            loop {
-                self.compute.unit();
-                if telemetry.stamp() >= over_at_the_earliest {
-                    break;
-                }
-            }
-            if clock::on_cpu() >= end {
-                return;
-            }
-        }
+        self.compute.spend(burst, telemetry);
     }
 
     fn length(&mut self, given: Nanos) -> Nanos {
@@ -78,7 +53,7 @@ impl SleepBurst {
     }
 }
 
-impl Work for SleepBurst {
+impl Steps for SleepBurst {
     fn step(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         self.sleep(telemetry);
         self.burst(telemetry);
@@ -86,20 +61,24 @@ impl Work for SleepBurst {
     }
 }
 
-fn later(time: GuestTime, by: Nanos) -> GuestTime {
-    GuestTime(Nanos(time.0.0.saturating_add(by.0)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Slot;
 
+    fn work(sleep_ms: u64, burst_ms: u64, jitter: u8) -> spec::work::SleepBurst {
+        spec::work::SleepBurst {
+            sleep: Nanos::from_millis(sleep_ms),
+            burst: Nanos::from_millis(burst_ms),
+            jitter: jitter.try_into().unwrap(),
+        }
+    }
+
     #[test]
     fn a_burst_takes_its_length_on_the_cpu_and_the_sleep_takes_none() {
         let slot = Slot::new();
         let mut telemetry = SelfTelemetry::new(&slot);
-        let mut work = SleepBurst::new(Nanos::from_millis(5), Nanos::from_millis(2));
+        let mut work = SleepBurst::new(&work(5, 2, 0), None);
         let (wall, on_cpu) = (clock::now(), clock::on_cpu());
         (0..5).for_each(|_| work.step(&mut telemetry));
         let on_cpu = clock::on_cpu().saturating_sub(on_cpu);
@@ -113,19 +92,18 @@ mod tests {
 
     #[test]
     fn jitter_draws_a_length_for_each_sleep_and_each_burst() {
-        let (sleep, burst) = (Nanos::from_millis(5), Nanos::from_millis(2));
-        let (jitter, random) = (Jitter::try_from(100).unwrap(), Random::new(1));
+        let (work, random) = (work(5, 2, 100), Random::new(1));
         // In the order in which the work draws them. With this seed both sums are well above what is given.
-        let mut lengths = Lengths::new(jitter, random.clone());
+        let mut lengths = Lengths::new(work.jitter, random.clone());
         let (mut asleep, mut computing) = (0, 0);
         for _ in 0..5 {
-            asleep += lengths.around(sleep).0;
-            computing += lengths.around(burst).0;
+            asleep += lengths.around(work.sleep).0;
+            computing += lengths.around(work.burst).0;
         }
         assert!(asleep > 30_000_000 && computing > 13_000_000);
         let slot = Slot::new();
         let mut telemetry = SelfTelemetry::new(&slot);
-        let mut work = SleepBurst::new(sleep, burst).jittered(jitter, random);
+        let mut work = SleepBurst::new(&work, Some(random));
         let (wall, on_cpu) = (clock::now(), clock::on_cpu());
         (0..5).for_each(|_| work.step(&mut telemetry));
         let on_cpu = clock::on_cpu().saturating_sub(on_cpu);
@@ -143,7 +121,7 @@ mod tests {
         let wake = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut telemetry = SelfTelemetry::new(&slot);
-                SleepBurst::new(Nanos::from_millis(200), Nanos::ZERO).step(&mut telemetry);
+                SleepBurst::new(&work(200, 0, 0), None).step(&mut telemetry);
             });
             loop {
                 if let Some(since) = slot.read().wants_since {

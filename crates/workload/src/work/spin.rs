@@ -1,25 +1,20 @@
 //! Spin: computes without end. It wants to run always.
 
+use super::Steps;
+use crate::SelfTelemetry;
 use crate::compute::Compute;
-use crate::{SelfTelemetry, Work};
 
 /// The work; a work unit is one unit of computing.
-pub struct Spin(Compute);
+pub(super) struct Spin(Compute);
 
 impl Spin {
     /// A new one.
-    pub fn new() -> Spin {
+    pub(super) fn new() -> Spin {
         Spin(Compute::new())
     }
 }
 
-impl Default for Spin {
-    fn default() -> Spin {
-        Spin::new()
-    }
-}
-
-impl Work for Spin {
+impl Steps for Spin {
     fn step(&mut self, telemetry: &mut SelfTelemetry<'_>) {
         telemetry.stamp();
         self.0.unit();
