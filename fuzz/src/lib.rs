@@ -1,12 +1,8 @@
 //! Shared by the fuzz targets: the planting of seeds, which programs write, so that no binary files are kept.
 #![forbid(unsafe_code)]
 
-mod parts;
-
 use std::path::Path;
 use std::{env, fs};
-
-pub use parts::{Part, parts};
 
 /// The largest kernel, in bytes, that a target lets an input unpack to: enough for every path, and fast.
 pub const MAX_UNPACKED: usize = 4 << 20;

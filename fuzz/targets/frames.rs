@@ -4,7 +4,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use schedrig_fuzz::plant;
-use wire::{Answer, FrameKind, Request, frame};
+use wire::frame::Frame;
+use wire::kernel_op::{KernelOpReply, KernelOpRequest};
+use wire::scenario::{ScenarioEnd, Stimulus};
+use wire::snapshot::{SnapshotReply, SnapshotRequest};
+use wire::{Answer, FrameKind, KernelOpFrame as _, Request, frame};
 
 fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
     decode(bytes);
@@ -15,9 +19,34 @@ fuzz_target!(init: plant(seeds()), |bytes: &[u8]| {
             let frame = frame::decode(&framed).expect("an encoded frame can be decoded");
             assert_eq!((frame.kind, frame.payload), (kind, bytes));
             decode(&framed);
+            decode_programs(frame);
         }
     }
 });
+
+/// Asserts the same of what a program sends and is answered.
+fn decode_programs(frame: Frame) {
+    let payload = frame.payload;
+    if let Ok(request) = KernelOpRequest::decode(frame) {
+        let again = request.encode().expect("a request that came fits a frame");
+        let again = frame::decode(&again).map(KernelOpRequest::decode);
+        assert_eq!(again, Ok(Ok(request)));
+    }
+    let _ = KernelOpReply::decode(frame);
+    if let Ok(request) = SnapshotRequest::decode(payload) {
+        // A replaced character can make a tag longer than its field.
+        if let Ok(again) = request.encode() {
+            assert_eq!(SnapshotRequest::decode(&again), Ok(request));
+        }
+    }
+    let _ = SnapshotReply::decode(payload);
+    if let Ok(stimulus) = Stimulus::decode(payload) {
+        assert_eq!(stimulus.encode(), payload);
+    }
+    if let Ok(end) = ScenarioEnd::decode(payload) {
+        assert_eq!(end.encode(), payload);
+    }
+}
 
 /// Asserts that a decoded message is equal after encoding and decoding it again.
 fn decode(bytes: &[u8]) {

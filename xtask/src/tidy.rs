@@ -8,12 +8,14 @@
 //! | `unsafe` only in the crates that ARCHITECTURE.md allows it | `unsafe_code` |
 //! | no host name of a package mirror or registry in any file | `hosts` |
 //! | every relative link in a Markdown file resolves to a file | `links` |
+//! | every contract that a comment cites is in docs/contracts.md, and each line there is cited | `contracts` |
 //! | Rust files are not longer than [`LONG`] lines (a warning) | here |
 //!
 //! Each rule is a pure function from texts to [`Finding`]s.
 
 mod architecture;
 mod backends;
+mod contracts;
 mod graph;
 mod hosts;
 mod links;
@@ -88,6 +90,7 @@ fn findings() -> Result<Vec<Finding>> {
         &unsafe_code::crates(&metadata, &files, root)?,
         &architecture.unsafe_crates,
     ));
+    let mut cited = contracts::Citations::default();
     for file in &files {
         // Binary files hold no text to check.
         let Ok(text) = fs::read_to_string(root.join(file)) else {
@@ -97,7 +100,10 @@ fn findings() -> Result<Vec<Finding>> {
         findings.extend(backends::check(file, &text, &backends));
         findings.extend(links::check(file, &text, &|path: &Path| root.join(path).exists()));
         findings.extend(length(file, &text));
+        cited.add(file, &text);
     }
+    let contracts = fs::read_to_string(root.join(contracts::FILE)).context("read the contracts")?;
+    findings.extend(cited.check(&contracts));
     Ok(findings)
 }
 

@@ -134,10 +134,13 @@ static inline int schedrig_snapshot(const char *tag)
 	return schedrig_look(1, tag);
 }
 
-/* Requests a snapshot for every store of the kernel to this symbol; a run has at most three such watches. */
-static inline int schedrig_watch(const char *symbol)
+/*
+ * Requests a snapshot for every store of the kernel to the number at this path, as "runqueues[0].nr_running" or
+ * "jiffies_64"; a run has at most three such watches.
+ */
+static inline int schedrig_watch(const char *path)
 {
-	return schedrig_look(2, symbol);
+	return schedrig_look(2, path);
 }
 
 /* Marks the phases of a scenario. */
@@ -154,6 +157,12 @@ static inline int schedrig_scenario_pause(void)
 static inline int schedrig_scenario_resume(void)
 {
 	return schedrig_say("SCRE", NULL, 0);
+}
+
+/* Reports that another scheduler took over: periodic snapshots go on with it. */
+static inline int schedrig_scheduler_swapped(void)
+{
+	return schedrig_say("SWAP", NULL, 0);
 }
 
 /* Keeps a measurement in the record. */

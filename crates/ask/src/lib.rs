@@ -15,7 +15,7 @@ use std::io;
 
 use wire::frame;
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
-use wire::phase::{ScenarioEnd, Stimulus};
+use wire::scenario::{ScenarioEnd, Stimulus};
 use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};
 use wire::{Answer, FrameKind, KernelOpFrame as _, call};
 
@@ -72,12 +72,13 @@ impl Host {
         self.request_snapshot(SnapshotKind::Capture, tag)
     }
 
-    /// Requests a snapshot for every store of the kernel to this symbol; a run has at most three such watches.
+    /// Requests a snapshot for every store of the kernel to the number at this path, as `runqueues[0].nr_running` or
+    /// `jiffies_64`; a run has at most three such watches.
     ///
     /// # Errors
     /// [`AskError`].
-    pub fn watch(&mut self, symbol: &str) -> Result<(), AskError> {
-        self.request_snapshot(SnapshotKind::Watch, symbol)
+    pub fn watch(&mut self, path: &str) -> Result<(), AskError> {
+        self.request_snapshot(SnapshotKind::Watch, path)
     }
 
     /// Reads or writes the kernel. A refused batch is a reply, not an error.
@@ -130,6 +131,14 @@ impl Host {
     /// [`AskError`].
     pub fn step(&mut self, step: &Stimulus) -> Result<(), AskError> {
         self.send(FrameKind::Stimulus, &step.encode())
+    }
+
+    /// Reports that another scheduler took over: periodic snapshots go on with it.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn scheduler_swapped(&mut self) -> Result<(), AskError> {
+        self.send(FrameKind::SchedulerSwapped, &[])
     }
 
     /// Sends measurements, in any form, to be kept in the record.

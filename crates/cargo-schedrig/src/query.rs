@@ -62,12 +62,12 @@ mod tests {
 
     #[test]
     fn several_looks_are_told_apart() {
-        let found = of("2s inspect sym jiffies_64 500ms inspect read 0x10 8").unwrap();
+        let found = of("2s inspect get jiffies_64 500ms inspect read 0x10 8").unwrap();
         let shown: Vec<_> = found
             .iter()
             .map(|query| format!("{} {}", query.at.unwrap(), query.query))
             .collect();
-        assert_eq!(shown, ["2s sym jiffies_64", "500ms read 0x10 8"]);
+        assert_eq!(shown, ["2s get jiffies_64", "500ms read 0x10 8"]);
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         };
         check("2s rq now", "wants the word `inspect`");
         check("soon inspect rq", "--at soon");
-        check("2s inspect everything", "no such question");
+        check("2s inspect everything", "unknown query 'everything'");
         check("2s inspect sym", "too few");
     }
 }

@@ -65,7 +65,11 @@ impl Function {
             Err(missing) => missing,
         };
         let bpf = Bpf::of(kernel);
-        for program in bpf.progs()? {
+        let programs = match bpf.progs() {
+            Err(error) if error.is_absent() => return Err(missing),
+            programs => programs?,
+        };
+        for program in programs {
             let function = Function::of_program(kernel, &program)?;
             if function.name == name {
                 return Ok(function);

@@ -32,6 +32,7 @@ pub mod kernel;
 mod memo;
 mod object;
 pub mod ops;
+pub mod path;
 mod percpu;
 mod query;
 mod render;

@@ -20,6 +20,7 @@ use wire::kernel_op::{Direction, KernelOp, KernelOpReply, KernelOpRequest, MAX_R
 
 use crate::{GuestKernel, ReadError};
 
+pub(crate) use place::check_direct;
 pub use range::{DirectMap, KVA_FROM, RangeError, check_kva};
 pub use task::Unfit;
 

@@ -15,7 +15,7 @@ use crate::{GuestKernel, Object, ReadError};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PerCpuError {
     /// The symbol is not one of those that can be named.
-    #[error("{symbol} cannot be named; these can: {}", known())]
+    #[error("no per-CPU variable {symbol} that has a type; available: {}", known())]
     UnknownSymbol {
         /// The symbol asked for.
         symbol: String,

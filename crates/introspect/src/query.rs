@@ -1,15 +1,18 @@
-//! What a person asks of a frozen kernel, in a few words: `rq`, `task 12`, `maps`, `sym jiffies_64`, `read 0xffff… 64`.
+//! What a person asks of a frozen kernel, in a few words: `rq`, `task 12`, `maps`,
+//! `get runqueues[1].nr_running`, `read 0xffff… 64`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use guestmem::GuestVirt;
 use record::Value;
+use spec::KernelPath;
 
 use crate::bpf::Bpf;
-use crate::{GuestKernel, Limits, ReadError, cgroup, irq, sched, task, workqueue};
+use crate::path::{self, Place};
+use crate::{GuestKernel, Limits, ReadError, cgroup, irq, render, sched, task, workqueue};
 
-/// A question.
+/// A query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Query {
     /// The runqueues at a glance, or all of a CPU's.
@@ -26,8 +29,8 @@ pub enum Query {
     Irq,
     /// The pools of workers, and what they do.
     Wq,
-    /// A symbol: its address and the 8 bytes there.
-    Sym(String),
+    /// What a path leads to: its address, and its value by its type.
+    Get(KernelPath),
     /// Bytes at an address.
     Read {
         /// Where.
@@ -43,38 +46,49 @@ pub enum Query {
     Progs,
 }
 
-/// The words are no question.
+/// The words are no query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{words}' cannot be asked: {why}; what can: {}", Query::HELP)]
-pub struct QueryError {
-    words: String,
-    why: &'static str,
+pub enum QueryError {
+    /// No query begins with this word.
+    #[error("unknown query '{words}'; queries: {}", Query::HELP)]
+    Unknown {
+        /// All words.
+        words: String,
+    },
+    /// The query has other arguments.
+    #[error("query '{words}': {problem}; queries: {}", Query::HELP)]
+    Arguments {
+        /// All words.
+        words: String,
+        /// What is wrong.
+        problem: String,
+    },
 }
 
 /// Bytes that `read` shows unless it is told how many, and at the most.
 const BYTES: usize = 64;
-const MOST_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 
 /// Entries of a map that `maps` shows, and `map` at the most.
 const ENTRIES: usize = 256;
-const MOST_ENTRIES: usize = 1 << 16;
+const MAX_ENTRIES: usize = 1 << 16;
 
 impl Query {
-    /// The questions that there are.
-    pub const HELP: &'static str = "rq [CPU], dsq, ps, task PID, cgroups, irq, wq, maps, map NAME|ID, progs, sym NAME, read ADDRESS [BYTES]";
+    /// All queries.
+    pub const HELP: &'static str = "rq [CPU], dsq, ps, task PID, cgroups, irq, wq, maps, map NAME|ID, progs, get PATH, read ADDRESS [BYTES]";
 
-    /// How many words a question that begins with this word has at the least and at the most, itself included.
+    /// How many words a query with this first word has at the least and at the most, the first included.
     pub fn words(first: &str) -> Option<(usize, usize)> {
         match first {
             "rq" => Some((1, 2)),
             "dsq" | "ps" | "cgroups" | "irq" | "wq" | "maps" | "progs" => Some((1, 1)),
-            "sym" | "task" | "map" => Some((2, 2)),
+            "get" | "task" | "map" => Some((2, 2)),
             "read" => Some((2, 3)),
             _ => None,
         }
     }
 
-    /// The answer; what cannot be read is told in it.
+    /// The answer. What cannot be read says why in its place.
     pub fn answer(&self, kernel: &GuestKernel<'_>) -> Value {
         let answer = match self {
             Query::Rq(None) => sched::runqueues(kernel),
@@ -85,7 +99,7 @@ impl Query {
             Query::Cgroups => cgroup::tree(kernel),
             Query::Irq => irq::list(kernel),
             Query::Wq => workqueue::pools(kernel),
-            Query::Sym(name) => symbol(kernel, name),
+            Query::Get(path) => return get(kernel, path),
             Query::Read { at, len } => bytes(kernel, *at, *len),
             Query::Maps => Ok(Bpf::of(kernel).maps_value(ENTRIES, &Limits::default())),
             Query::Map(name) => map(kernel, name),
@@ -95,18 +109,33 @@ impl Query {
     }
 }
 
-fn symbol(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
-    let at = kernel.symbol(name)?;
-    Ok(Value::tree([
-        ("symbol", name.into()),
-        ("address", Value::Hex(at.0)),
-        ("u64", Value::hex(kernel.read_u64(at))),
-    ]))
+fn get(kernel: &GuestKernel<'_>, path: &KernelPath) -> Value {
+    let bpf = Bpf::of(kernel);
+    let (address, declaration, value) = match path::resolve(&bpf, path) {
+        Ok(Place::Typed(object)) => (
+            object.address(),
+            object.btf().declaration(object.type_id()),
+            render(&object, &Limits::default()),
+        ),
+        Ok(Place::Bytes { at, bytes }) => {
+            let mut word = [0; 8];
+            let read = kernel.read(at, &mut word[..bytes as usize]);
+            let value = Value::hex(read.map(|()| u64::from_le_bytes(word)));
+            (at, format!("u{}", 8 * bytes), value)
+        }
+        Err(error) => return Value::missing(&error),
+    };
+    Value::tree([
+        ("path", Value::from(path.to_string())),
+        ("address", Value::Hex(address.0)),
+        ("type", Value::from(declaration)),
+        ("value", value),
+    ])
 }
 
 fn map(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
     let limits = Limits {
-        elements: MOST_ENTRIES,
+        elements: MAX_ENTRIES,
         values: 1 << 20,
         ..Limits::default()
     };
@@ -118,7 +147,7 @@ fn map(kernel: &GuestKernel<'_>, name: &str) -> Result<Value, ReadError> {
             name: name.to_owned(),
         });
     }
-    Ok(maps.iter().map(|map| map.value(MOST_ENTRIES, &limits)).collect())
+    Ok(maps.iter().map(|map| map.value(MAX_ENTRIES, &limits)).collect())
 }
 
 fn bytes(kernel: &GuestKernel<'_>, at: GuestVirt, len: usize) -> Result<Value, ReadError> {
@@ -146,50 +175,59 @@ impl FromStr for Query {
     type Err = QueryError;
 
     fn from_str(text: &str) -> Result<Query, QueryError> {
-        let refuse = |why| QueryError {
-            words: text.to_owned(),
-            why,
-        };
         let words: Vec<&str> = text.split_whitespace().collect();
-        let first = *words.first().ok_or_else(|| refuse("it is empty"))?;
-        let (least, most) = Query::words(first).ok_or_else(|| refuse("there is no such question"))?;
-        if !(least..=most).contains(&words.len()) {
-            return Err(refuse("it has too many words, or too few"));
-        }
-        let number = |index: usize| {
-            words
-                .get(index)
-                .map(|word| parse(word).ok_or_else(|| refuse("not a number")))
+        let unknown = || QueryError::Unknown {
+            words: text.to_owned(),
         };
-        match first {
-            "rq" => {
-                let cpu = number(1).transpose()?.map(u32::try_from).transpose();
-                Ok(Query::Rq(cpu.map_err(|_| refuse("no such CPU"))?))
-            }
-            "dsq" => Ok(Query::Dsq),
-            "ps" => Ok(Query::Ps),
-            "task" => {
-                let pid = number(1).unwrap_or_else(|| Err(refuse("no pid")))?;
-                let pid = i64::try_from(pid).map_err(|_| refuse("no such pid"))?;
-                Ok(Query::Task(pid))
-            }
-            "cgroups" => Ok(Query::Cgroups),
-            "irq" => Ok(Query::Irq),
-            "wq" => Ok(Query::Wq),
-            "sym" => Ok(Query::Sym(words[1].to_owned())),
-            "maps" => Ok(Query::Maps),
-            "map" => Ok(Query::Map(words[1].to_owned())),
-            "progs" => Ok(Query::Progs),
-            "read" => {
-                let at = GuestVirt(number(1).unwrap_or_else(|| Err(refuse("no address")))?);
-                let len = number(2).transpose()?.map_or(BYTES, |len| len as usize);
-                if len > MOST_BYTES {
-                    return Err(refuse("too many bytes"));
-                }
-                Ok(Query::Read { at, len })
-            }
-            _ => Err(refuse("there is no such question")),
+        let refuse = |problem: &str| QueryError::Arguments {
+            words: text.to_owned(),
+            problem: problem.to_owned(),
+        };
+        let first = *words.first().ok_or_else(unknown)?;
+        let (least, most) = Query::words(first).ok_or_else(unknown)?;
+        if words.len() < least {
+            return Err(refuse("an argument is missing"));
         }
+        if words.len() > most {
+            return Err(refuse("it has too many arguments"));
+        }
+        let argument = words.get(1).copied().unwrap_or_default();
+        let number = |word: &str| parse(word).ok_or_else(|| refuse(&format!("{word} is not a number")));
+        Ok(match first {
+            "rq" if words.len() == 1 => Query::Rq(None),
+            "rq" => {
+                let cpu = u32::try_from(number(argument)?);
+                Query::Rq(Some(cpu.map_err(|_| refuse("no such CPU"))?))
+            }
+            "dsq" => Query::Dsq,
+            "ps" => Query::Ps,
+            "task" => {
+                let pid = i64::try_from(number(argument)?);
+                Query::Task(pid.map_err(|_| refuse("no such pid"))?)
+            }
+            "cgroups" => Query::Cgroups,
+            "irq" => Query::Irq,
+            "wq" => Query::Wq,
+            "get" => {
+                let path = argument.parse::<KernelPath>();
+                Query::Get(path.map_err(|error| refuse(&error.problem.to_string()))?)
+            }
+            "maps" => Query::Maps,
+            "map" => Query::Map(argument.to_owned()),
+            "progs" => Query::Progs,
+            "read" => {
+                let at = GuestVirt(number(argument)?);
+                let len = match words.get(2) {
+                    Some(len) => usize::try_from(number(len)?).unwrap_or(usize::MAX),
+                    None => BYTES,
+                };
+                if len > MAX_BYTES {
+                    return Err(refuse(&format!("{MAX_BYTES} bytes are the most")));
+                }
+                Query::Read { at, len }
+            }
+            _ => return Err(unknown()),
+        })
     }
 }
 
@@ -212,7 +250,7 @@ impl fmt::Display for Query {
             Query::Cgroups => write!(f, "cgroups"),
             Query::Irq => write!(f, "irq"),
             Query::Wq => write!(f, "wq"),
-            Query::Sym(name) => write!(f, "sym {name}"),
+            Query::Get(path) => write!(f, "get {path}"),
             Query::Read { at, len } => write!(f, "read {at} {len}"),
             Query::Maps => write!(f, "maps"),
             Query::Map(name) => write!(f, "map {name}"),

@@ -324,7 +324,7 @@ impl Renderer<'_> {
     }
 
     fn beyond(&self) -> Value {
-        left_out(format!("what lies behind {} bytes", self.limits.bytes))
+        Value::Missing(format!("truncated after {} bytes", self.limits.bytes))
     }
 }
 

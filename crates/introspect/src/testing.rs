@@ -17,6 +17,7 @@ mod memory;
 mod whole;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use guestmem::{GuestPhys, GuestVirt, Linear, PageTables, PhysMem};
 use kimage::{BuildId, Symbols};
@@ -61,7 +62,7 @@ pub(crate) struct FakeKernel {
 
 /// A kernel that is made.
 pub(crate) struct FakeGuest {
-    pub(crate) info: DebugInfo,
+    pub(crate) info: Arc<DebugInfo>,
     pub(crate) mem: Pages,
 }
 
@@ -240,7 +241,10 @@ impl FakeKernel {
             btf: self.btf,
             addresses: Memo::default(),
         };
-        FakeGuest { info, mem: self.mem }
+        FakeGuest {
+            info: Arc::new(info),
+            mem: self.mem,
+        }
     }
 
     fn size_of(&self, structure: &str) -> u64 {

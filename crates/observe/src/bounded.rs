@@ -1,17 +1,17 @@
-//! What is kept of a run's looks: so much, and no more (contract F3).
+//! Lists with a bound, for what a run keeps (contract F3).
 //!
-//! What does not fit is given back and counted: nothing goes in silence, and what is kept is what came first.
+//! What has no room is given back and counted, so nothing is lost in silence. A full list keeps what came first.
 
 use record::Tag;
 
 /// Snapshots that a run keeps.
-pub const STORED_SNAPSHOTS: usize = 64;
+pub const MAX_SNAPSHOTS: usize = 64;
 
 /// Events that a run keeps.
-pub const STORED_EVENTS: usize = 1024;
+pub const MAX_EVENTS: usize = 1024;
 
-/// Watches of a user at once, where the backend has debug registers for no more.
-pub const USER_WATCHES: usize = 3;
+/// Watches that programs of the guest set in a run.
+pub const MAX_PROGRAM_WATCHES: usize = 3;
 
 /// A list with a bound.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ impl<T> BoundedVec<T> {
 }
 
 impl<T> TaggedVec<T> {
-    /// An empty shelf for so many.
+    /// An empty list for so many.
     pub fn new(most: usize) -> TaggedVec<T> {
         TaggedVec(BoundedVec::new(most))
     }
@@ -168,52 +168,52 @@ mod tests {
 
     /// F3: 64 snapshots are kept; one more is given back and counted.
     #[test]
-    fn a_full_shelf_gives_back_what_has_no_room() {
-        let mut shelf = TaggedVec::new(STORED_SNAPSHOTS);
+    fn a_full_list_gives_back_what_has_no_room() {
+        let mut list = TaggedVec::new(MAX_SNAPSHOTS);
         for number in 0..64 {
-            assert_eq!(shelf.put(tag(&format!("s{number}")), number), Ok(Put::Stored));
+            assert_eq!(list.put(tag(&format!("s{number}")), number), Ok(Put::Stored));
         }
-        let full = shelf.put(tag("one-more"), 64).unwrap_err();
+        let full = list.put(tag("one-more"), 64).unwrap_err();
         assert_eq!(full.item, (tag("one-more"), 64));
         assert!(full.to_string().contains("64 are kept"), "{full}");
-        assert_eq!((shelf.len(), shelf.refused()), (64, 1));
-        assert_eq!(shelf.get("one-more"), None);
+        assert_eq!((list.len(), list.refused()), (64, 1));
+        assert_eq!(list.get("one-more"), None);
     }
 
-    /// F3: the same tag overwrites, on a full shelf too, and is the youngest then.
+    /// F3: the same tag overwrites, on a full list too, and is the youngest then.
     #[test]
     fn the_same_tag_overwrites() {
-        let mut shelf = TaggedVec::new(2);
-        assert_eq!(shelf.put(tag("a"), 1), Ok(Put::Stored));
-        assert_eq!(shelf.put(tag("b"), 2), Ok(Put::Stored));
-        assert_eq!(shelf.put(tag("a"), 3), Ok(Put::Replaced(1)));
-        assert_eq!(shelf.get("a"), Some(&3));
-        assert_eq!(shelf.refused(), 0);
-        assert_eq!(shelf.drain(), [(tag("b"), 2), (tag("a"), 3)]);
+        let mut list = TaggedVec::new(2);
+        assert_eq!(list.put(tag("a"), 1), Ok(Put::Stored));
+        assert_eq!(list.put(tag("b"), 2), Ok(Put::Stored));
+        assert_eq!(list.put(tag("a"), 3), Ok(Put::Replaced(1)));
+        assert_eq!(list.get("a"), Some(&3));
+        assert_eq!(list.refused(), 0);
+        assert_eq!(list.drain(), [(tag("b"), 2), (tag("a"), 3)]);
     }
 
     /// F3: 1024 events and 3 watches are kept.
     #[test]
     fn lists_keep_what_came_first() {
-        for most in [STORED_EVENTS, USER_WATCHES, 0] {
+        for most in [MAX_EVENTS, MAX_PROGRAM_WATCHES, 0] {
             let mut list = BoundedVec::new(most);
             let refused = (0..1030).filter(|number| list.push(*number).is_err()).count();
             assert_eq!((list.len(), refused), (most, 1030 - most));
             assert_eq!(list.refused(), refused as u64);
             assert!(list.iter().copied().eq(0..most));
         }
-        assert_eq!((STORED_EVENTS, USER_WATCHES), (1024, 3));
+        assert_eq!((MAX_EVENTS, MAX_PROGRAM_WATCHES), (1024, 3));
     }
 
     /// F3: the host takes all out at once, and there is room again.
     #[test]
     fn what_is_drained_makes_room() {
-        let mut shelf = TaggedVec::new(1);
-        shelf.put(tag("a"), 1).unwrap();
-        shelf.put(tag("b"), 2).unwrap_err();
-        assert_eq!(shelf.drain(), [(tag("a"), 1)]);
-        assert!(shelf.is_empty());
-        assert_eq!(shelf.put(tag("b"), 2), Ok(Put::Stored));
-        assert_eq!(shelf.refused(), 1, "what was refused stays known");
+        let mut list = TaggedVec::new(1);
+        list.put(tag("a"), 1).unwrap();
+        list.put(tag("b"), 2).unwrap_err();
+        assert_eq!(list.drain(), [(tag("a"), 1)]);
+        assert!(list.is_empty());
+        assert_eq!(list.put(tag("b"), 2), Ok(Put::Stored));
+        assert_eq!(list.refused(), 1, "what was refused stays known");
     }
 }

@@ -1,11 +1,11 @@
-//! The calls that lead to a failure, seen in a second execution of the same run.
+//! The calls that led to a failure, recorded in a second execution of the same run.
 //!
 //! ```text
 //!  first execution ── a failure ──► Sites: where the callbacks begin and end, the scheduler's variables
 //!  second execution ─ entered, left ──► CallRecorder: the last calls for the tasks and CPUs that the failure is about
 //!                                           └──► Vec<TracedCall>, and what follows from them
 //! ```
-//! As the second execution is the first one to the bit, every address is the same.
+//! The second execution is the same as the first one to the bit, and so are its addresses.
 
 mod sites;
 mod state;
@@ -22,34 +22,34 @@ use state::State;
 
 /// Calls that are kept of each task and of each CPU.
 const LAST: usize = 12;
-/// Calls within calls that are followed on a CPU.
+/// Nested calls that are followed on a CPU.
 const DEEPEST: usize = 16;
 
-/// Whom a failure is about, and when it was seen.
+/// The tasks and CPUs that a failure is about, and when it was detected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// Tasks, by their process ids.
     pub tasks: Vec<i64>,
     /// CPUs.
     pub cpus: Vec<u32>,
-    /// Calls that begin later are not seen.
+    /// Calls that begin later are not recorded.
     pub until: GuestTime,
 }
 
-/// Sees calls.
+/// Records calls.
 #[derive(Debug)]
 pub struct CallRecorder {
     about: About,
     sites: Sites,
-    /// Of each task, and of each CPU, the last ones.
+    /// The last calls of each task and of each CPU.
     of_tasks: BTreeMap<i64, VecDeque<TracedCall>>,
     of_cpus: BTreeMap<u32, VecDeque<TracedCall>>,
-    /// What the tasks are called.
+    /// The tasks' names.
     names: BTreeMap<i64, String>,
     /// Calls that have begun and not ended, by CPU: they nest.
     open: BTreeMap<u32, Vec<Open>>,
     seen: u64,
-    /// The failure has happened.
+    /// Has the failure happened?
     over: bool,
 }
 
@@ -61,7 +61,7 @@ struct Open {
 }
 
 impl CallRecorder {
-    /// Nothing is seen so far.
+    /// A recorder without calls.
     pub fn new(sites: Sites, about: About) -> CallRecorder {
         CallRecorder {
             about,
@@ -90,7 +90,7 @@ impl CallRecorder {
         if self.over || at > self.about.until || !here.is_live(kernel) {
             return;
         }
-        // The rest of its tick is no part of how it came to an error.
+        // What follows within its tick did not lead to the error.
         self.over = self.sites.is_over(kernel);
         if self.over {
             return;
@@ -135,7 +135,7 @@ impl CallRecorder {
         }
         if here.back.is_some() {
             let open = self.open.entry(cpu).or_default();
-            // One that may sleep can come back on another CPU, and is never closed here.
+            // A call that may sleep can return on another CPU, and is never closed here.
             if open.len() == DEEPEST {
                 open.remove(0);
             }
@@ -152,7 +152,7 @@ impl CallRecorder {
         let Some(open) = self.open.get_mut(&cpu) else {
             return;
         };
-        // A call that has not come back has ended with the task that made it.
+        // A call that has not returned has ended with its task.
         let Some(nth) = open.iter().rposition(|open| open.site == site) else {
             return;
         };
@@ -166,7 +166,7 @@ impl CallRecorder {
         }
     }
 
-    /// Calls that were seen, all of them.
+    /// How many calls were recorded, those included that are not kept.
     pub fn seen(&self) -> u64 {
         self.seen
     }
@@ -200,7 +200,7 @@ fn keep(calls: &mut VecDeque<TracedCall>, call: TracedCall) {
     calls.push_back(call);
 }
 
-/// What the last call says of a task that waits.
+/// What the last call shows of a task that waits.
 fn conclusion(name: &str, last: Option<&TracedCall>, until: GuestTime) -> String {
     let Some(call) = last else {
         return format!("{name}: no call was made for it until {until}");

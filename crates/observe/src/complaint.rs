@@ -1,10 +1,10 @@
-//! What a kernel says when something is wrong.
+//! Messages by which a kernel reports a problem.
 
 use check::is_complaint;
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 
-/// Formats that say it in words which are put in later (`kernel/rcu/tree_stall.h`, `kernel/hung_task.c` from v7.0 on).
+/// Formats whose telling words are arguments (`kernel/rcu/tree_stall.h`, `kernel/hung_task.c` from v7.0 on).
 const FORMATS: [&str; 3] = [
     "%s detected stalls",
     "%s self-detected stall",
@@ -15,10 +15,10 @@ const LEVEL: char = '\u{1}';
 /// The longest format that is looked at, in bytes.
 const LONGEST: usize = 128;
 
-/// The format at this address, if it is one by which something is reported that is wrong.
+/// The format at this address, if the kernel reports a problem with it.
 pub fn of_format(kernel: &GuestKernel<'_>, at: GuestVirt) -> Option<String> {
     let mut bytes = [0; LONGEST];
-    // It may end at the end of what is mapped.
+    // The last mapped page may end behind the format.
     let len = (1..=LONGEST / 8)
         .take_while(|n| {
             let part = (n - 1) * 8..n * 8;

@@ -1,4 +1,4 @@
-//! What a failure looks like in the kernel, at its instant: the short of it first, then all.
+//! The kernel at the instant of a failure: a summary first, then everything.
 
 use introspect::sched::{Dsq, ExitInfo, Rq, Scx};
 use introspect::task::Task;
@@ -17,9 +17,9 @@ pub struct Waiting {
     pub comm: String,
     /// The CPU on whose runqueue it is.
     pub cpu: i64,
-    /// The dispatch queue that it sits in; `None` if it is in none: the scheduler keeps it, or has forgotten it.
+    /// The dispatch queue that it is in; `None` if it is in none: the scheduler holds it back or has lost it.
     pub queue: Option<String>,
-    /// For how long it is runnable and has not run.
+    /// How long it has been runnable without running.
     pub since: Nanos,
 }
 
@@ -60,7 +60,7 @@ fn name_of(dsq: &Dsq<'_>) -> Result<String, ReadError> {
 }
 
 /// The task that has waited longest under sched_ext, by the lists that the kernel's own watchdog looks at
-/// (`check_rq_for_timeouts`). What cannot be read is left out: a guest that runs cannot be asked twice.
+/// (`check_rq_for_timeouts`). Runqueues that cannot be read are skipped.
 ///
 /// # Errors
 /// [`ReadError`] where the runqueues cannot be read.
@@ -68,7 +68,7 @@ pub fn longest_wait(kernel: &GuestKernel<'_>) -> Result<Option<Waiting>, ReadErr
     let mut longest: Option<Waiting> = None;
     for rq in Rq::all(kernel)? {
         let cpu = rq.cpu()?;
-        // Of each CPU the first one waits longest.
+        // The first one of each CPU has waited longest.
         let Ok(Some(task)) = rq.scx().and_then(|scx| scx.longest_runnable()) else {
             continue;
         };
@@ -83,7 +83,7 @@ pub fn longest_wait(kernel: &GuestKernel<'_>) -> Result<Option<Waiting>, ReadErr
 
 /// Everything that explains a failure, of a kernel that stands still. What cannot be read says so in its place.
 ///
-/// It is about the tasks that have waited for as long as `stuck_from`, and their CPUs; if there are none, about the task
+/// The dump is about the tasks that have waited for as long as `stuck_from`, and their CPUs; if there are none, about the task
 /// that runs on `cpu`.
 pub fn dump(
     kernel: &GuestKernel<'_>,
@@ -139,16 +139,16 @@ fn all_waiting(kernel: &GuestKernel<'_>, from: Nanos) -> Vec<Waiting> {
     found
 }
 
-/// What the schedulers that end say of it.
+/// What ending schedulers report of their end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LastWords {
     /// Kind, reason, message, and below it where in the kernel it was found.
     pub headline: Vec<String>,
-    /// The last alone: `function+0x10`, the innermost first.
+    /// Only the places in the kernel: `function+0x10`, the innermost first.
     pub backtrace: Vec<String>,
 }
 
-/// What the schedulers that end say of it.
+/// What ending schedulers report of their end.
 pub fn last_words(kernel: &GuestKernel<'_>) -> LastWords {
     let mut words = LastWords::default();
     for sched in Scx::of(kernel).scheds().unwrap_or_default() {

@@ -1,24 +1,30 @@
-//! What is done to a kernel that stands still, and what is kept of looks at it.
+//! Looks at a kernel that stands still: decides what to look at and when, and keeps what is seen.
 //!
-//! *Architecture invariant:* this crate sees a [`introspect::GuestKernel`], and frames of the guest's programs
-//! ([`dispatch`]), and makes plain data. It knows no machine, does not decide when a guest stands still, and judges
-//! nothing.
+//! *Architecture invariant:* this crate sees a [`introspect::GuestKernel`], reaches a machine by [`MachinePort`] alone,
+//! and makes plain data. It does not decide when a guest stands still, and judges nothing.
 #![forbid(unsafe_code)]
 
 mod bounded;
 pub mod call_history;
 pub mod complaint;
-pub mod dispatch;
 mod dump;
 mod kernel_var;
 pub mod monitor;
+mod observer;
 pub mod periodic;
+mod port;
 mod snapshot;
 
-pub use bounded::{BoundedVec, Full, Put, STORED_EVENTS, STORED_SNAPSHOTS, TaggedVec, USER_WATCHES};
+pub use bounded::{BoundedVec, Full, MAX_EVENTS, MAX_PROGRAM_WATCHES, MAX_SNAPSHOTS, Put, TaggedVec};
 pub use dump::{LastWords, Waiting, dump, last_words, longest_wait};
 pub use kernel_var::{KernelVar, KernelVarError};
+pub use observer::{
+    AfterHit, Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed,
+    Observer, Phase, RawHit, SnapshotError,
+};
+pub use port::MachinePort;
 pub use snapshot::snapshot;
 
-/// `SCX_EXIT_ERROR`: kinds of a scheduler's exit from here on are errors; below are the ends that somebody wanted (contract E13).
+/// `SCX_EXIT_ERROR`: the exit kinds of a scheduler from here on are errors; those below are ends that somebody asked for
+/// (contract E13).
 pub const EXIT_ERROR: u64 = 1024;

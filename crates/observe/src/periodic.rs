@@ -7,38 +7,33 @@
 //!  ──┼─────┼── a tenth ──┼─────┼─────┼─────┼─────┼─────┼─── a tenth ──────┼──
 //!                              b0          b1          b2
 //! ```
-//! The first and the last tenth are left out: there the scenario starts and ends. The boundaries part what is left evenly.
+//! The first and the last tenth are left out: there the scenario starts and ends. The boundaries divide the rest evenly.
 //!
-//! [`Periodic`] is a state machine of plain values. It is told what happens, and is asked at each tick what to do:
+//! [`Periodic`] is a state machine of plain values. At each tick it says what to do:
 //!
 //! ```text
 //!   no anchor, or not ready ──► Defer ─┐
 //!   before the next boundary ─► Wait  ─┤ ask again
 //!   another scheduler ────────► Defer ─┘
 //!   at or behind the boundary ► Take ──► taken() ─► the next one; Done behind the last
-//!                                   └──► timed_out() ─► the same one again; the second time: Abandoned
 //! ```
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
 use spec::{GuestTime, Nanos};
 
 /// The most boundaries of a window: their tags have three digits.
-pub const MOST_BOUNDARIES: usize = 1000;
-
-/// How many snapshots may come to nothing because the machine did not stand still in time.
-pub const MOST_TIMEOUTS: u32 = 2;
+pub const MAX_BOUNDARIES: usize = 1000;
 
 /// `n` instants in (start, end), evenly spaced, none in the first or last tenth.
 ///
 /// Empty for no `n`, for a window that is empty or too short for `n` different instants, and for more than
-/// [`MOST_BOUNDARIES`], which [`Periodic::new`] refuses.
+/// [`MAX_BOUNDARIES`], which [`Periodic::new`] refuses.
 pub fn boundaries(start: Nanos, end: Nanos, n: usize) -> Vec<Nanos> {
     let avail = end.saturating_sub(start).0;
     let pre = avail / 10;
     let window = avail - 2 * pre;
-    if n == 0 || n > MOST_BOUNDARIES || avail == 0 || window < n as u64 + 1 {
+    if n == 0 || n > MAX_BOUNDARIES || avail == 0 || window < n as u64 + 1 {
         return Vec::new();
     }
     let parts = n as u128 + 1;
@@ -66,12 +61,11 @@ pub struct Periodic {
     paused_for: Nanos,
     paused_at: Option<GuestTime>,
     taken: usize,
-    timeouts: u32,
 }
 
 /// More snapshots than there are tags.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{count} periodic snapshots are too many; ask for {MOST_BOUNDARIES} or fewer")]
+#[error("{count} periodic snapshots are too many; ask for {MAX_BOUNDARIES} or fewer")]
 pub struct TooManySnapshots {
     /// How many were asked for.
     pub count: usize,
@@ -84,12 +78,10 @@ pub enum Step {
     Defer(Deferral),
     /// Nothing before this instant.
     Wait(GuestTime),
-    /// Take a snapshot; then say [`Periodic::taken`] or [`Periodic::timed_out`].
+    /// Take a snapshot; then call [`Periodic::taken`].
     Take(Due),
     /// All are taken, or the window had room for none.
     Done,
-    /// Nothing any more: too many came to nothing.
-    Abandoned,
 }
 
 /// Why a snapshot is put off.
@@ -109,7 +101,7 @@ pub enum Deferral {
 }
 
 /// A snapshot that is due.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
     /// Its tag.
     pub tag: String,
@@ -123,9 +115,9 @@ impl Periodic {
     /// So many snapshots of a scenario that lasts so long.
     ///
     /// # Errors
-    /// [`TooManySnapshots`] for more than [`MOST_BOUNDARIES`].
+    /// [`TooManySnapshots`] for more than [`MAX_BOUNDARIES`].
     pub fn new(count: usize, duration: Nanos) -> Result<Periodic, TooManySnapshots> {
-        if count > MOST_BOUNDARIES {
+        if count > MAX_BOUNDARIES {
             return Err(TooManySnapshots { count });
         }
         Ok(Periodic {
@@ -137,7 +129,6 @@ impl Periodic {
             paused_for: Nanos::ZERO,
             paused_at: None,
             taken: 0,
-            timeouts: 0,
         })
     }
 
@@ -172,9 +163,6 @@ impl Periodic {
 
     /// What is to be done now, with the root scheduler at this address (0 for none)?
     pub fn step(&self, now: GuestTime, root: u64) -> Step {
-        if self.timeouts >= MOST_TIMEOUTS {
-            return Step::Abandoned;
-        }
         let window = match self.window() {
             Ok(window) => window,
             Err(deferral) => return Step::Defer(deferral),
@@ -200,11 +188,6 @@ impl Periodic {
     /// The snapshot that was due has been taken.
     pub fn taken(&mut self) {
         self.taken = self.taken.saturating_add(1);
-    }
-
-    /// The machine did not stand still in time for the snapshot that was due.
-    pub fn timed_out(&mut self) {
-        self.timeouts = self.timeouts.saturating_add(1);
     }
 
     /// How long the scenario has run by then, without its pauses.
@@ -283,9 +266,9 @@ mod tests {
         }
     }
 
-    /// F1: the vectors of the contract.
+    /// F1: the contract's own examples.
     #[test]
-    fn boundaries_part_the_middle_of_the_window_evenly() {
+    fn boundaries_divide_the_middle_of_the_window_evenly() {
         assert_eq!(seconds(0, 10, 1), [5]);
         assert_eq!(seconds(0, 10, 3), [3, 5, 7]);
         assert_eq!(seconds(2, 12, 1), [7]);
@@ -305,10 +288,10 @@ mod tests {
         check(0, 10, 8);
         assert_eq!(boundaries(Nanos(0), Nanos(10), 7).len(), 7);
         check(0, u64::MAX, usize::MAX);
-        check(0, u64::MAX, MOST_BOUNDARIES + 1);
+        check(0, u64::MAX, MAX_BOUNDARIES + 1);
         assert_eq!(
-            boundaries(Nanos(0), Nanos(u64::MAX), MOST_BOUNDARIES).len(),
-            MOST_BOUNDARIES
+            boundaries(Nanos(0), Nanos(u64::MAX), MAX_BOUNDARIES).len(),
+            MAX_BOUNDARIES
         );
     }
 
@@ -407,25 +390,9 @@ mod tests {
         }
         assert_eq!(periodic.step(at(109), ROOT), Step::Done);
         assert_eq!(periodic.missing(), 0);
-        assert_eq!(tag(MOST_BOUNDARIES - 1), "periodic_999");
-        let refused = Periodic::new(MOST_BOUNDARIES + 1, Nanos::from_secs(1)).unwrap_err();
+        assert_eq!(tag(MAX_BOUNDARIES - 1), "periodic_999");
+        let refused = Periodic::new(MAX_BOUNDARIES + 1, Nanos::from_secs(1)).unwrap_err();
         assert!(refused.to_string().contains("1001"), "{refused}");
-    }
-
-    /// F2: two timeouts, and no more is tried.
-    #[test]
-    fn after_two_timeouts_the_rest_is_abandoned() {
-        let mut periodic = three();
-        periodic.timed_out();
-        assert_eq!(
-            due(&periodic, 103, ROOT).tag,
-            "periodic_000",
-            "the same one again"
-        );
-        periodic.taken();
-        periodic.timed_out();
-        assert_eq!(periodic.step(at(105), ROOT), Step::Abandoned);
-        assert_eq!(periodic.missing(), 2);
     }
 
     proptest! {
@@ -451,7 +418,7 @@ mod tests {
             }
         }
 
-        /// F2: whatever is told, and whenever, there is an answer.
+        /// F2: at any times there is an answer.
         #[test]
         fn no_times_panic(count in 0usize..1000, times: [u64; 7]) {
             let [duration, anchor, ready, paused, resumed, now, root] = times;

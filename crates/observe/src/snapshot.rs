@@ -1,4 +1,4 @@
-//! All of a kernel that a scheduler's author looks at.
+//! A snapshot: the state of a kernel that matters to a scheduler's author.
 
 use introspect::bpf::Bpf;
 use introspect::sched::{self, Scx};
@@ -12,7 +12,7 @@ const ENTRIES: usize = 256;
 /// Tasks that a snapshot has in full.
 const MOST_TASKS: usize = 4096;
 
-/// Takes one of a kernel that stands still. What cannot be read says so in its place.
+/// Takes a snapshot of a kernel that stands still. What cannot be read says why in its place.
 pub fn snapshot(kernel: &GuestKernel<'_>, tag: Tag, at: GuestTime) -> Snapshot {
     let or_missing = |value: Result<Value, ReadError>| value.unwrap_or_else(|error| Value::missing(&error));
     let bpf = Bpf::of(kernel);

@@ -1,14 +1,14 @@
 //! A kernel at an instant, with a name: a test can still read it when the guest has run on.
 
 use serde::{Deserialize, Serialize};
-use spec::GuestTime;
+use spec::{GuestTime, KernelPath, PathRoot, PathStep};
 
 use crate::{NoSuchValue, Tag, Value};
 
 /// What a kernel looked like when it stood still. Not covered by the record hash: observing a run changes no execution.
 ///
 /// ```text
-/// cpus[cpu=N]         the runqueue, with .cfs and .ext
+/// cpus[cpu=N]         the runqueue, with .cfs and .scx
 /// tasks[pid=N]        all tasks
 /// dsqs, sched_ext     dispatch queues, schedulers
 /// maps[name=…]        BPF maps, variables among them
@@ -54,13 +54,45 @@ impl<'n> From<&'n str> for TaskRef<'n> {
 
 /// An error lists no more than this.
 const MAX_LISTED: usize = 16;
+/// The kernel's per-CPU variable that [`Snapshot::cpu`] shows.
+const RUNQUEUES: &str = "runqueues";
+/// The kernel's pointer to the scheduler at the top, which comes first.
+const ROOT_SCHEDULER: &str = "scx_root";
+
 impl Snapshot {
-    /// The value at a path, as in `cpus[cpu=1].ext.nr_running`.
+    /// The value at a kernel path, as in `runqueues[1].nr_running`, `task[112].scx.dsq_vtime`, `dsq[0x2].nr`,
+    /// `map[stats][0].count`, `scx_root->exit_kind` or `nr_enqueued`; or at a path of the tree itself, as in
+    /// `sched_ext.state`.
     ///
     /// # Errors
     /// [`NoSuchValue`] lists what is there.
     pub fn get(&self, path: &str) -> Result<View<'_>, NoSuchValue> {
-        self.root().field(path)
+        let Ok(kernel_path) = path.parse::<KernelPath>() else {
+            return self.root().field(path);
+        };
+        let steps = kernel_path.steps();
+        match (kernel_path.root(), steps) {
+            (PathRoot::Task(pid), _) => self.task(i64::from(*pid))?.follow(steps),
+            (PathRoot::Dsq(id), _) => self.dsq(*id)?.follow(steps),
+            (PathRoot::Map(name), [PathStep::Index(key), rest @ ..]) => {
+                let contents = format!("contents[key={key}].value");
+                self.map(name)?.field(&contents)?.follow(rest)
+            }
+            (PathRoot::Map(name), _) => self.map(name)?.contents()?.follow(steps),
+            (PathRoot::Name(name), [PathStep::Index(cpu), rest @ ..]) if name == RUNQUEUES => {
+                self.cpu(u32::try_from(*cpu).unwrap_or(u32::MAX))?.follow(rest)
+            }
+            (PathRoot::Name(name), _) if name == ROOT_SCHEDULER => {
+                self.root().field("sched_ext.scheds[0]")?.follow(steps)
+            }
+            (PathRoot::Name(name), _) if !self.has(name) => self.var(name)?.follow(steps),
+            _ => self.root().field(path),
+        }
+    }
+
+    /// Is this a part of the tree itself?
+    fn has(&self, name: &str) -> bool {
+        self.root().field(name).is_ok()
     }
 
     /// A CPU's runqueue.
@@ -97,7 +129,7 @@ impl Snapshot {
     /// [`NoSuchValue`] lists the queues.
     pub fn dsq(&self, id: u64) -> Result<View<'_>, NoSuchValue> {
         let mut there = Vec::new();
-        for sched in self.get("sched_ext.scheds")?.items() {
+        for sched in self.root().field("sched_ext.scheds")?.items() {
             let Ok(queues) = sched.field("user_dsqs") else {
                 continue;
             };
@@ -127,7 +159,7 @@ impl Snapshot {
     /// [`NoSuchValue`] lists the variables.
     pub fn var(&self, name: &str) -> Result<View<'_>, NoSuchValue> {
         let mut there = Vec::new();
-        for map in self.get("maps")?.items() {
+        for map in self.root().field("maps")?.items() {
             // A map that holds variables.
             let Ok(all) = map.field("variables") else {
                 continue;
@@ -157,7 +189,7 @@ impl Snapshot {
         what: String,
         name: impl Fn(&View<'_>) -> String,
     ) -> Result<View<'_>, NoSuchValue> {
-        let all: Vec<View<'_>> = self.get(list)?.items().collect();
+        let all: Vec<View<'_>> = self.root().field(list)?.items().collect();
         match all.iter().find(|view| wanted(view)) {
             Some(found) => Ok(found.clone()),
             None => Err(none(list, what, all.iter().map(name).collect())),
@@ -191,6 +223,12 @@ impl<'s> View<'s> {
                 ..error
             }),
         }
+    }
+
+    /// What these steps of a kernel path lead to. A snapshot has the values behind pointers in place.
+    fn follow(self, steps: &[PathStep]) -> Result<View<'s>, NoSuchValue> {
+        let path = PathStep::fields(steps).replace("->", ".");
+        self.field(&path)
     }
 
     /// Of a map: a program's variables, or the value of its only entry.
@@ -375,34 +413,57 @@ mod tests {
     }
 
     #[test]
+    fn kernel_paths_lead_to_values() {
+        let now = snapshot();
+        for (path, expect) in [
+            ("runqueues[1].nr", 3),
+            ("task[9].scx.dsq_vtime", 77),
+            ("dsq[0x2].nr", 6),
+            ("nr_enqueued", 12),
+            ("map[baton.bss].nr_enqueued", 12),
+            ("map[stats].a.b[1]", 5),
+            ("map[stats][0].a.b[0]", 4),
+            ("scx_root->user_dsqs[0].nr", 6),
+            ("sched_ext.scheds[0].user_dsqs[0].nr", 6),
+            ("tasks[1].scx.dsq_vtime", 77),
+            ("tasks[comm=init].pid", 1),
+        ] {
+            let found = now.get(path).map(|view| view.value().as_u64());
+            assert_eq!(found, Ok(Some(expect)), "{path}");
+        }
+        let missing = now.get("runqueues[7].nr").unwrap_err().to_string();
+        assert_eq!(missing, "no CPU 7 in cpus; available: 0, 1");
+    }
+
+    #[test]
     fn what_is_not_there_is_told_with_what_is() {
         let now = snapshot();
         let check = |error: NoSuchValue, expect: &str| assert_eq!(error.to_string(), expect);
-        check(now.cpu(7).unwrap_err(), "no CPU 7 in cpus: there is 0, 1");
+        check(now.cpu(7).unwrap_err(), "no CPU 7 in cpus; available: 0, 1");
         check(
             now.task("b").unwrap_err(),
-            "no task `b` in tasks: there is init[1], a/0[9]",
+            "no task `b` in tasks; available: init[1], a/0[9]",
         );
-        check(now.dsq(1).unwrap_err(), "no DSQ 0x1 in sched_ext: there is 0x2");
+        check(now.dsq(1).unwrap_err(), "no DSQ 0x1 in sched_ext; available: 0x2");
         check(
             now.map("x").unwrap_err(),
-            "no map `x` in maps: there is two, baton.bss, stats",
+            "no map `x` in maps; available: two, baton.bss, stats",
         );
         check(
             now.var("x").unwrap_err(),
-            "no variable `x` in the variables: there is nr_enqueued",
+            "no variable `x` in the variables; available: nr_enqueued",
         );
         check(
             now.task(1).unwrap().u64("comm").unwrap_err(),
-            "no number in tasks[0].comm: there is init",
+            "no number in tasks[0].comm; available: init",
         );
         check(
             now.task(1).unwrap().u64("scx.gone").unwrap_err(),
-            "no gone in tasks[0].scx: there is dsq_vtime",
+            "no gone in tasks[0].scx; available: dsq_vtime",
         );
         check(
             now.map("two").unwrap().contents().unwrap_err(),
-            "no single entry in maps[0].contents: there is a list of 2",
+            "no single entry in maps[0].contents; available: a list of 2",
         );
     }
 }

@@ -69,8 +69,8 @@ pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
 pub use setup::{Finished, Setup, run};
 pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{
-    CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, Llc, Nanos, Node, Op, OpError,
-    OpOutcome, Topology, Weight, Work, WorkError, WorkerReport, Workers, op,
+    CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, KernelPath, Llc, Nanos, Node, Op,
+    OpError, OpOutcome, Topology, Weight, Work, WorkError, WorkerReport, Workers, op,
 };
 pub use work::{Burst, JitteredBurst, PingPong, Program, Spin};
 

@@ -21,7 +21,8 @@ mod agent;
 mod chain;
 mod closure;
 mod exchange;
-mod observer;
+mod port;
+mod programs;
 mod replay;
 mod session;
 mod watchdog;
@@ -30,7 +31,7 @@ pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
 pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
-pub use observer::{
+pub use observe::{
     Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed, SnapshotError,
 };
 pub use replay::{ReplayError, ScriptPlayer, read_program};

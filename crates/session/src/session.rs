@@ -6,23 +6,21 @@ mod apply;
 pub(crate) mod describe;
 mod events;
 mod observing;
-mod requests;
+mod programs;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use guestmem::{GuestVirt, PhysMem};
-use machine::{AddressSpaceId, Call, HookSpec, Instrument, Machine, MachineError};
-use observe::dispatch::Dispatcher;
+use machine::{AddressSpaceId, Call, Machine, MachineError};
+use observe::{HitAction, LookError, Observed, Observer};
 use record::{Event, EventKind, Evidence, GuestLimits};
 use spec::{GuestTime, Nanos, Op, OpError};
 use wire::{Answer, Command, Hello};
 
-use requests::ProgramQuota;
-
 use crate::closure::Program;
-use crate::observer::{HitAction, HitFilter, LookError, Observed, Observer, Owner};
+use crate::programs::Programs;
 use crate::replay::ReplayError;
 use crate::watchdog::{Clock, GuestClock};
 
@@ -133,10 +131,8 @@ pub struct Session {
     calls: u64,
     /// The agent's address space: a call from another one is a program's.
     agent: Option<AddressSpaceId>,
-    /// Sorts what programs of the guest ask for; made when the first one does.
-    dispatcher: Option<Dispatcher>,
-    /// What programs have done that is bounded.
-    quota: ProgramQuota,
+    /// What programs of the guest have asked for.
+    programs: Programs,
     /// The ops since [`Session::begin_script`].
     script: Option<Vec<Op>>,
     observer: Observer,
@@ -181,8 +177,7 @@ impl Session {
             supplies: Vec::new(),
             calls: 0,
             agent: None,
-            dispatcher: None,
-            quota: ProgramQuota::default(),
+            programs: Programs::default(),
             script: None,
             observer: Observer::default(),
         };
@@ -210,14 +205,8 @@ impl Session {
             .map(|clock| Clock::set(clock, self.machine.as_mut()))
             .transpose()?;
         for (at, act) in hooks {
-            let hook = self.machine.hook(at, HookSpec::ALWAYS)?;
-            let owner = Owner::User {
-                name: at.to_string(),
-                function: None,
-                only: HitFilter::Always,
-                act,
-            };
-            self.observer.instruments.add(Instrument::Hook(hook), owner);
+            let (observer, mut port) = self.observer();
+            observer.hook_at(&mut port, at, act)?;
         }
         Ok(())
     }
@@ -297,7 +286,7 @@ impl Session {
                 }
             }
         }
-        self.note_requests();
+        self.note_programs();
         let exit = self.machine.kill();
         self.evidence.console = describe::text(&exit.console);
         self.evidence.scheduler_log = describe::text(&self.scheduler_log);

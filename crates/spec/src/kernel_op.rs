@@ -1,8 +1,12 @@
-//! Kernel ops: batches of reads and writes of the guest's kernel, by its memory and at places with a type.
+//! Kernel ops: batches of reads and writes of the guest's kernel, at addresses and at places with a type.
 //!
 //! A batch is carried out in its order and ends at the first entry that fails (contracts A1 to A4, F14).
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
+
+use crate::{KernelPath, PathRoot, PathStep};
 
 /// The longest tag of a request, in bytes.
 pub const MAX_TAG: usize = 256;
@@ -16,11 +20,11 @@ pub const MAX_REPLY: usize = 1 << 20;
 /// A batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelOpRequest {
-    /// The asker's own number, echoed in the reply.
+    /// The sender's own number; the reply repeats it.
     pub request_id: u32,
-    /// What the record calls it; at most [`MAX_TAG`] bytes.
+    /// The name of the batch in the record; at most [`MAX_TAG`] bytes.
     pub tag: String,
-    /// Which way.
+    /// Read or write.
     pub direction: Direction,
     /// May the kernel run meanwhile?
     pub mode: Mode,
@@ -28,10 +32,10 @@ pub struct KernelOpRequest {
     pub entries: Vec<KernelOp>,
 }
 
-/// Which way a batch goes.
+/// Whether a batch reads or writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Direction {
-    /// The values of the entries say how wide a read is; what they hold is ignored.
+    /// The variant of an entry's value decides how wide the read is; what it holds is ignored.
     Read,
     /// The values are written.
     Write,
@@ -108,7 +112,7 @@ pub enum OpValue {
     OrU32(u32),
 }
 
-/// What came of a batch.
+/// The outcome of a batch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KernelOpReply {
     /// The request's.
@@ -139,6 +143,57 @@ impl KernelOpRequest {
             direction,
             mode: Mode::Cold,
             entries,
+        }
+    }
+}
+
+/// A path is no target of a kernel op.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// A pid can be given to another task meanwhile.
+    #[error("{path} is a field of a task: name its start time too, with `Target::task`")]
+    Task {
+        /// The path.
+        path: KernelPath,
+    },
+    /// What kernel ops do not reach.
+    #[error(
+        "{path} is no target of a kernel op: these are a symbol, `runqueues[1].FIELD`, `kva[…]` and `direct[…]`"
+    )]
+    Kind {
+        /// The path.
+        path: KernelPath,
+    },
+}
+
+impl TryFrom<&KernelPath> for Target {
+    type Error = TargetError;
+
+    /// The target that a path names; a size in the path is left to the value.
+    fn try_from(path: &KernelPath) -> Result<Target, TargetError> {
+        match (path.root(), path.steps()) {
+            (PathRoot::Name(name), []) => Ok(Target::symbol(name)),
+            (PathRoot::Address(kva), []) => Ok(Target::kva(*kva)),
+            (PathRoot::Direct(kva), []) => Ok(Target::direct(*kva)),
+            (PathRoot::Name(name), [PathStep::Index(cpu), rest @ ..]) if !rest.is_empty() => {
+                let cpu = u32::try_from(*cpu).unwrap_or(u32::MAX);
+                Ok(Target::per_cpu(name, cpu, &PathStep::fields(rest)))
+            }
+            (PathRoot::Task(_), _) => Err(TargetError::Task { path: path.clone() }),
+            _ => Err(TargetError::Kind { path: path.clone() }),
+        }
+    }
+}
+
+/// As a [`KernelPath`] is spelled.
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Target::Symbol { name } => f.write_str(name),
+            Target::Direct { kva } => write!(f, "{}", PathRoot::Direct(*kva)),
+            Target::Kva { kva } => write!(f, "{}", PathRoot::Address(*kva)),
+            Target::PerCpuField { symbol, cpu, field } => write!(f, "{symbol}[{cpu}].{field}"),
+            Target::TaskField { pid, field, .. } => write!(f, "task[{pid}].{field}"),
         }
     }
 }
@@ -214,6 +269,40 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_target_is_spelled_as_its_path() {
+        let check = |target: Target, text: &str| {
+            assert_eq!(target.to_string(), text);
+            let path: KernelPath = text.parse().unwrap();
+            assert_eq!(Target::try_from(&path), Ok(target), "{text}");
+        };
+        check(Target::symbol("jiffies_64"), "jiffies_64");
+        check(
+            Target::per_cpu("runqueues", 1, "scx.flags"),
+            "runqueues[1].scx.flags",
+        );
+        check(Target::kva(0xffff_ffff_8200_0000), "kva[0xffffffff82000000]");
+        check(
+            Target::direct(0xffff_8880_0000_1000),
+            "direct[0xffff888000001000]",
+        );
+        let task = Target::task(112, 5, "scx.dsq_vtime").to_string();
+        assert_eq!(task, "task[112].scx.dsq_vtime");
+    }
+
+    #[test]
+    fn a_path_that_is_no_target_says_what_is() {
+        let check = |text: &str, expect: &str| {
+            let path: KernelPath = text.parse().unwrap();
+            let error = Target::try_from(&path).unwrap_err().to_string();
+            assert!(error.contains(expect), "{error}");
+        };
+        check("task[112].scx.dsq_vtime", "Target::task");
+        check("scx_root->exit_kind", "these are a symbol");
+        check("dsq[0x2].nr", "these are a symbol");
+        check("runqueues[1]", "these are a symbol");
+    }
 
     /// A26: at most 256 bytes, and never half a character.
     #[test]

@@ -1,5 +1,5 @@
-//! Plain data that the host and the guest's agent share: topology, cpu sets, cgroups, workers, times, and the ops that
-//! are done to a guest ([`op`]).
+//! Plain data that the host and the guest's agent share: topology, cpu sets, cgroups, workers, times, the ops that are
+//! done to a guest ([`op`]), and the spelling of a place in a guest's kernel ([`KernelPath`]).
 //!
 //! *Architecture invariant:* no I/O, no knowledge of virtual machines or of how a worker works. A value here
 //! is valid by construction or says what is wrong with it when it is parsed.
@@ -9,6 +9,7 @@ mod cgroup;
 mod cpus;
 mod cpuset;
 pub mod kernel_op;
+mod kernel_path;
 pub mod op;
 mod report;
 pub mod text;
@@ -20,6 +21,7 @@ mod workers;
 pub use cgroup::{CgroupSpec, GroupName, GroupNameError, Weight, WeightError};
 pub use cpus::{Cpus, CpusError};
 pub use cpuset::{CpuSet, CpuSetError, MAX_CPUS};
+pub use kernel_path::{KernelPath, KernelPathError, MAX_KERNEL_PATH, PathProblem, PathRoot, PathStep};
 pub use op::{Op, OpError, OpOutcome};
 pub use report::{ExitStatus, Gap, WorkerId, WorkerReport};
 pub use time::{GuestTime, Nanos, NanosError};

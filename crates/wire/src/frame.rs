@@ -26,7 +26,7 @@ pub struct Frame<'b> {
     pub payload: &'b [u8],
 }
 
-/// A frame whose header is whole. Nothing is known of its payload.
+/// A frame whose header is whole. Its payload is not checked yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Received<'b> {
     /// The kind word.
@@ -43,7 +43,7 @@ impl<'b> Received<'b> {
         FrameKind::from_word(self.word)
     }
 
-    /// The frame, if its payload is what was sent and its kind is known.
+    /// The frame, if its payload is intact and its kind is known.
     ///
     /// # Errors
     /// [`FrameError::PayloadCrc`], else [`FrameError::UnknownKind`].

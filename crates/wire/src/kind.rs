@@ -1,13 +1,13 @@
-//! What a frame carries: one enum for all of them (contracts F5, F6).
+//! The kinds of frames, in one enum (contracts F5, F6).
 //!
 //! | sender | kinds |
 //! |---|---|
 //! | the agent | the session's: who it is, news, the outcome of a command |
 //! | the host | answers |
-//! | any program of the guest | everything else: phases of a scenario, evidence, wishes |
+//! | any program of the guest | everything else: phases of a scenario, evidence, requests |
 //!
-//! Of what a program sends, some is for the host only ([`FrameKind::is_internal`]); the rest is evidence, and is kept
-//! for the verdict.
+//! Of what a program sends, requests are between the two sides only ([`FrameKind::is_internal`]); the rest is evidence
+//! and kept in the record.
 
 /// Who sends a kind of frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,7 +20,7 @@ pub enum Sender {
     Host,
 }
 
-/// The enum, and what is read off its list.
+/// The enum, and the functions that follow from its list.
 macro_rules! kinds {
     ($($(#[$doc:meta])* $name:ident = $letters:literal from $sender:ident,)+) => {
         /// What a frame carries. The discriminant is the kind word as it travels: four ASCII letters.
@@ -62,14 +62,14 @@ kinds! {
     /// The outcome of the last command.
     Reply = b"RPLY" from Agent,
 
-    /// Noted, carry on.
+    /// The frame was taken.
     Ack = b"ACKN" from Host,
-    /// Do this.
+    /// The next command.
     Command = b"CMND" from Host,
     /// The frame was refused, with the reason.
     Refused = b"DENY" from Host,
 
-    /// A step of the scenario begins: [`crate::phase::Stimulus`].
+    /// A step of the scenario begins: [`crate::scenario::Stimulus`].
     Stimulus = b"STIM" from Program,
     /// The scenario begins. Empty.
     ScenarioStart = b"SCST" from Program,
@@ -77,10 +77,10 @@ kinds! {
     ScenarioPause = b"SCPA" from Program,
     /// The scenario goes on. Empty.
     ScenarioResume = b"SCRE" from Program,
-    /// The scenario is over: [`crate::phase::ScenarioEnd`].
+    /// The scenario is over: [`crate::scenario::ScenarioEnd`].
     ScenarioEnd = b"SCEN" from Program,
 
-    /// The exit status of what the guest was there to run.
+    /// The exit status of the program that the guest runs.
     Exit = b"EXIT" from Program,
     /// A test's result.
     TestResult = b"TEST" from Program,
@@ -90,7 +90,7 @@ kinds! {
     Crash = b"CRSH" from Program,
     /// What a payload measured.
     PayloadMetrics = b"PMET" from Program,
-    /// What a payload wrote, not looked into.
+    /// What a payload wrote, uninterpreted.
     RawPayloadOutput = b"PRAW" from Program,
     /// A coverage profile.
     CoverageProfile = b"COVP" from Program,
@@ -104,7 +104,7 @@ kinds! {
     SchedulerLogBegin = b"SLGB" from Program,
     /// The scheduler's log is complete.
     SchedulerLogEnd = b"SLGE" from Program,
-    /// How far the run is: [`crate::phase::Lifecycle`].
+    /// How far a program is, in its own words.
     Lifecycle = b"LIFE" from Program,
     /// The exit status of a program that was executed on request.
     ExecExit = b"EXEX" from Program,
@@ -113,35 +113,19 @@ kinds! {
     /// What a probe wrote.
     ProbeOutput = b"PROB" from Program,
 
-    /// Where the kernel lies: [`crate::phase::KernelAddresses`].
-    KernelAddresses = b"KADR" from Program,
     /// The kernel's GNU build id, its bytes.
     KernelBuildId = b"KBID" from Program,
-    /// How far the workload is: [`crate::phase::Progress`].
-    Progress = b"PROG" from Program,
-    /// The guest's system is up. Empty.
-    SystemReady = b"SYRD" from Program,
-    /// The scheduler's maps may be written. Empty.
-    MapWriteReady = b"MPWR" from Program,
-    /// The guest waits until something is ready. Empty.
-    ReadinessWait = b"RDWT" from Program,
     /// Another scheduler took over. Empty.
     SchedulerSwapped = b"SWAP" from Program,
-    /// A scheduler tries to attach. Empty.
-    AttachAttempt = b"ATCH" from Program,
 
-    /// Take a snapshot or set a watch: [`crate::snapshot::SnapshotRequest`].
+    /// A request for a snapshot or a watch: [`crate::snapshot::SnapshotRequest`].
     SnapshotRequest = b"SNRQ" from Program,
-    /// What came of it: [`crate::snapshot::SnapshotReply`].
+    /// The outcome: [`crate::snapshot::SnapshotReply`].
     SnapshotReply = b"SNRP" from Host,
-    /// Read or write the kernel: [`crate::kernel_op::KernelOpRequest`].
+    /// A request to read or write the kernel: [`crate::kernel_op::KernelOpRequest`].
     KernelOpRequest = b"KORQ" from Program,
-    /// What came of it: [`crate::kernel_op::KernelOpReply`].
+    /// The outcome: [`crate::kernel_op::KernelOpReply`].
     KernelOpReply = b"KORP" from Host,
-    /// Before the guest goes: has all arrived that was sent? Empty.
-    TeardownBarrier = b"TDBR" from Program,
-    /// All has arrived. Empty.
-    TeardownAck = b"TDAK" from Host,
 }
 
 impl FrameKind {
@@ -155,8 +139,8 @@ impl FrameKind {
         matches!(self.sender(), Sender::Agent | Sender::Program)
     }
 
-    /// Is it between the two sides only, and never kept for the verdict? This is the one place that says so, for a run
-    /// and for what is left at its end.
+    /// Is it a request or its answer, between the two sides only, and never kept as evidence? This is the one place that
+    /// says so.
     ///
     /// The frames of the session's own talk are not asked about: they never come to where evidence is kept.
     pub const fn is_internal(self) -> bool {
@@ -166,21 +150,13 @@ impl FrameKind {
                 | FrameKind::SnapshotReply
                 | FrameKind::KernelOpRequest
                 | FrameKind::KernelOpReply
-                | FrameKind::TeardownBarrier
-                | FrameKind::TeardownAck
-                | FrameKind::SystemReady
-                | FrameKind::MapWriteReady
-                | FrameKind::ReadinessWait
                 | FrameKind::SchedulerSwapped
-                | FrameKind::AttachAttempt
-                // These tell the host where and what the kernel is, and that the workload lives (D3, D12).
-                | FrameKind::KernelAddresses
+                // Compared with the host's files at once (D12).
                 | FrameKind::KernelBuildId
-                | FrameKind::Progress
         )
     }
 
-    /// Is it kept for the verdict?
+    /// Is it kept in the record?
     pub const fn is_evidence(self) -> bool {
         matches!(self.sender(), Sender::Program) && !self.is_internal()
     }
@@ -191,16 +167,9 @@ impl FrameKind {
             FrameKind::ScenarioStart
             | FrameKind::ScenarioPause
             | FrameKind::ScenarioResume
-            | FrameKind::SystemReady
-            | FrameKind::MapWriteReady
-            | FrameKind::ReadinessWait
-            | FrameKind::SchedulerSwapped
-            | FrameKind::AttachAttempt
-            | FrameKind::TeardownBarrier
-            | FrameKind::TeardownAck => Some(0),
-            FrameKind::Progress => Some(8),
+            | FrameKind::SchedulerSwapped => Some(0),
             FrameKind::ScenarioEnd => Some(16),
-            FrameKind::Stimulus | FrameKind::KernelAddresses => Some(24),
+            FrameKind::Stimulus => Some(24),
             FrameKind::SnapshotRequest => Some(72),
             FrameKind::SnapshotReply => Some(520),
             _ => None,
@@ -249,7 +218,7 @@ mod tests {
         assert_eq!(those(|kind| kind.sender() == Sender::Agent), "HELO NOTE RPLY");
         assert_eq!(
             those(|kind| kind.sender() == Sender::Host),
-            "ACKN CMND DENY SNRP KORP TDAK"
+            "ACKN CMND DENY SNRP KORP"
         );
         assert_eq!(
             those(FrameKind::is_evidence),
@@ -257,7 +226,7 @@ mod tests {
         );
         assert_eq!(
             those(|kind| kind.sender() == Sender::Program && kind.is_internal()),
-            "KADR KBID PROG SYRD MPWR RDWT SWAP ATCH SNRQ KORQ TDBR"
+            "KBID SWAP SNRQ KORQ"
         );
     }
 
@@ -269,23 +238,11 @@ mod tests {
             FrameKind::SnapshotReply,
             FrameKind::KernelOpRequest,
             FrameKind::KernelOpReply,
-            FrameKind::TeardownBarrier,
-            FrameKind::TeardownAck,
-            FrameKind::SystemReady,
-            FrameKind::MapWriteReady,
-            FrameKind::ReadinessWait,
             FrameKind::SchedulerSwapped,
-            FrameKind::AttachAttempt,
-        ];
-        // By D3 and D12, though F6 does not list them.
-        let told = [
-            FrameKind::KernelAddresses,
             FrameKind::KernelBuildId,
-            FrameKind::Progress,
         ];
-        let all: Vec<FrameKind> = internal.into_iter().chain(told).collect();
         for kind in FrameKind::ALL {
-            assert_eq!(kind.is_internal(), all.contains(kind), "{kind:?}");
+            assert_eq!(kind.is_internal(), internal.contains(kind), "{kind:?}");
             assert!(!(kind.is_internal() && kind.is_evidence()), "{kind:?}");
         }
     }

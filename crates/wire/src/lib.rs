@@ -1,6 +1,6 @@
-//! What guest and host say to each other, and the frames it travels in.
+//! Messages between guest and host, and the frames that carry them.
 //!
-//! *Architecture invariant:* this crate knows bytes and messages. It does not know how a frame travels; only
+//! *Architecture invariant:* this crate knows bytes and messages. It does not know how a frame is transported; only
 //! [`call`] names the registers, because both ends must agree on them.
 //!
 //! The guest's agent is the caller: it puts a frame into its buffer and makes a *call*, and the machine stands
@@ -17,19 +17,16 @@
 //! ```
 //!
 //! A [`Hello`] and a [`Reply`] are answered by the next [`Command`], a [`Notice`] by `Ack` at once. A frame
-//! that cannot be understood is answered by `Refused` with the reason; nobody waits for a deadline to learn it.
-//! Where frames come as a stream of bytes, [`assembler`] finds them.
+//! that cannot be decoded is answered by `Refused` with the reason at once.
 #![forbid(unsafe_code)]
 
-pub mod assembler;
-pub mod barrier;
 pub mod call;
 pub mod frame;
 mod kernel_op_frame;
 mod kind;
 mod message;
 mod payload;
-pub mod phase;
+pub mod scenario;
 pub mod snapshot;
 pub mod text;
 

@@ -1,4 +1,4 @@
-//! What a guest's program asks to be looked at, and what came of it (contracts B2, B4).
+//! A program's request for a snapshot or a watch, and the reply (contracts B2, B4).
 //!
 //! ```text
 //! request    id u32 │ kind u32 │ tag, 64 bytes                         72 bytes
@@ -17,36 +17,36 @@ pub const TAG_LEN: usize = 64;
 /// Bytes of a reason's field; a reason has one less.
 pub const REASON_LEN: usize = 512;
 
-/// A guest's program asks for a look.
+/// A program's request for a snapshot or a watch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotRequest {
-    /// The asker's own number, never 0; echoed in the reply.
+    /// The program's own number, never 0; the reply repeats it.
     pub request_id: u32,
-    /// Now, or when something is stored.
+    /// A snapshot now, or a watch.
     pub kind: SnapshotKind,
-    /// What the record calls a snapshot, or which symbol is watched.
+    /// The snapshot's tag, or the path of the number that is watched.
     pub tag: String,
 }
 
-/// When to look.
+/// When the snapshot is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SnapshotKind {
     /// Now.
     Capture = 1,
-    /// Whenever the kernel stores to the symbol that the tag names.
+    /// At every store of the kernel to the number at the path that the tag holds.
     Watch = 2,
 }
 
-/// What came of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SnapshotReply {
     /// The request's.
     pub request_id: u32,
-    /// Done, or why not.
+    /// Done, or the reason why not.
     pub outcome: Result<(), String>,
 }
 
-/// A payload that is no request for a look.
+/// A payload that is no snapshot request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotRequestError {
     /// It has another length.
@@ -63,7 +63,7 @@ pub enum SnapshotRequestError {
     },
 }
 
-/// A payload that is no reply to a request for a look.
+/// A payload that is no snapshot reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotReplyError {
     /// It has another length.
@@ -157,7 +157,7 @@ impl SnapshotReply {
             Ok(()) => (DONE, ""),
             Err(reason) => (FAILED, reason.as_str()),
         };
-        // Its reader would stop at a NUL, so what is behind one would be lost in silence.
+        // A reader stops at the first NUL, and would lose the rest.
         let reason = reason.replace('\0', "\u{fffd}");
         let reason = text::cut(&reason, REASON_LEN - 1).as_bytes();
         let mut bytes = [0; SnapshotReply::LEN];

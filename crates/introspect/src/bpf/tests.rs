@@ -513,6 +513,41 @@ fn variables_of_a_program_are_found_by_name() {
 }
 
 #[test]
+fn paths_lead_to_variables_of_programs() {
+    let mut made = Made::new();
+    section(&mut made, |_| {});
+    made.look(|map| {
+        let number = |path: &str| match crate::path::resolve(map.bpf(), &path.parse().unwrap()) {
+            Ok(crate::path::Place::Typed(object)) => object.bits().map_err(|error| error.to_string()),
+            Ok(place) => panic!("{place:?}"),
+            Err(error) => Err(error.to_string()),
+        };
+        for (path, expect) in [("nr", 42), ("map[map1].nr", 42), ("map[1].on", 1)] {
+            assert_eq!(number(path), Ok(expect), "{path}");
+        }
+        assert!(number("nr:4").unwrap_err().contains("leave the size out"));
+        assert!(number("map[map1].off").unwrap_err().contains("off"));
+        assert!(number("off").unwrap_err().contains("no symbol off"));
+    });
+}
+
+#[test]
+fn a_path_to_values_without_a_type_says_where_to_look() {
+    let mut made = Made::new();
+    made.array(&[7, 8]);
+    made.look(|map| {
+        for (path, expect) in [
+            ("map[map1]", "holds 2 entries: give a key as in `map[map1][0]`"),
+            ("map[map1][1]", "look at all of it with `map map1`"),
+            ("map[map1][2]", "has no entry with the key 2"),
+        ] {
+            let error = crate::path::resolve(map.bpf(), &path.parse().unwrap()).unwrap_err();
+            assert!(error.to_string().contains(expect), "{path}: {error}");
+        }
+    });
+}
+
+#[test]
 fn damaged_types_of_a_map_are_told_and_the_map_stays_readable() {
     for damage in [0, 4, 12, 24, 28, 40] {
         let mut made = Made::new();

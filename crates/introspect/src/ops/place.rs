@@ -3,7 +3,7 @@
 use guestmem::GuestVirt;
 use wire::kernel_op::{OpValue, Target};
 
-use super::range::{DirectMap, check_kva};
+use super::range::{DirectMap, RangeError, check_kva};
 use super::{OpError, task};
 use crate::{GuestKernel, Object};
 
@@ -12,11 +12,11 @@ pub(super) fn find(kernel: &GuestKernel<'_>, target: &Target, value: &OpValue) -
     let len = len(value);
     match target {
         Target::Symbol { name } => Ok(kernel.symbol(name)?),
-        Target::Direct { kva } => Ok(direct_map(kernel).check(*kva, len)?),
+        Target::Direct { kva } => Ok(check_direct(kernel, *kva, len)?),
         Target::Kva { kva } => Ok(check_kva(*kva, len)?),
         Target::PerCpuField { symbol, cpu, field } => {
             let own = kernel.named_per_cpu(symbol, *cpu)?;
-            number(own.field(field)?, &format!("{symbol}[{cpu}].{field}"), value)
+            number(own.field(field)?, target, value)
         }
         Target::TaskField {
             pid,
@@ -24,8 +24,7 @@ pub(super) fn find(kernel: &GuestKernel<'_>, target: &Target, value: &OpValue) -
             field,
         } => {
             let task = task::find(kernel, i64::from(*pid), *start_time_ns)?;
-            let field_of = task.object().field(field)?;
-            number(field_of, &format!("task[{pid}].{field}"), value)
+            number(task.object().field(field)?, target, value)
         }
     }
 }
@@ -39,17 +38,19 @@ pub(super) fn len(value: &OpValue) -> u64 {
     }
 }
 
-fn direct_map(kernel: &GuestKernel<'_>) -> DirectMap {
+/// Checks that so many bytes at an address are in the direct map of RAM.
+pub(crate) fn check_direct(kernel: &GuestKernel<'_>, kva: u64, len: u64) -> Result<GuestVirt, RangeError> {
     let map = kernel.direct_map();
-    DirectMap {
+    let map = DirectMap {
         base: map.start.0,
         size: map.end.0.saturating_sub(map.start.0),
-    }
+    };
+    map.check(kva, len)
 }
 
 /// The address of a field that is a number, and no smaller than the value.
-fn number(field: Object<'_>, what: &str, value: &OpValue) -> Result<GuestVirt, OpError> {
-    let (size, asked, what) = (field.size(), len(value), what.to_owned());
+fn number(field: Object<'_>, target: &Target, value: &OpValue) -> Result<GuestVirt, OpError> {
+    let (size, asked, what) = (field.size(), len(value), target.to_string());
     if matches!(value, OpValue::Bytes(_)) {
         return Err(OpError::NoBytes { what });
     }

@@ -50,7 +50,10 @@ fn four_variables_can_be_named_and_each_has_its_type() {
     for symbol in ["other", "rq", "nothing", ""] {
         let error = kernel.named_per_cpu(symbol, 0).unwrap_err().to_string();
         let list = "runqueues, kernel_cpustat, kstat, tick_cpu_sched";
-        assert_eq!(error, format!("{symbol} cannot be named; these can: {list}"));
+        assert_eq!(
+            error,
+            format!("no per-CPU variable {symbol} that has a type; available: {list}")
+        );
     }
 }
 
@@ -67,7 +70,7 @@ fn what_is_wrong_first_is_told_first() {
     let guest = nothing().built();
     let error = guest.kernel().named_per_cpu("jiffies", 7).unwrap_err();
     assert!(
-        error.to_string().starts_with("jiffies cannot be named"),
+        error.to_string().starts_with("no per-CPU variable jiffies"),
         "{error}"
     );
     let error = refused(nothing(), 7);

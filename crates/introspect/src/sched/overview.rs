@@ -33,7 +33,7 @@ pub fn runqueue(kernel: &GuestKernel<'_>, cpu: u32) -> Result<Value, ReadError> 
     let Value::Tree(mut entries) = rq.value() else {
         return Ok(rq.value());
     };
-    let parts = [("cfs", queues), ("ext", scx), ("domains", domains)];
+    let parts = [("cfs", queues), ("scx", scx), ("domains", domains)];
     entries.extend(parts.map(|(name, part)| (name.into(), part)));
     Ok(Value::Tree(entries))
 }

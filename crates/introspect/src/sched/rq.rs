@@ -207,7 +207,6 @@ impl<'k> Rq<'k> {
     /// All of it, without the queues' contents.
     pub fn value(&self) -> Value {
         let running = [
-            ("all", Value::from(self.nr_running())),
             ("cfs", Value::from(self.cfs_nr_running())),
             ("rt", Value::from(self.rt_nr_running())),
             ("dl", Value::from(self.dl_nr_running())),
@@ -228,7 +227,8 @@ impl<'k> Rq<'k> {
         Value::tree([
             ("cpu", Value::from(self.cpu())),
             ("online", Value::from(self.online())),
-            ("nr_running", Value::tree(running)),
+            ("nr_running", Value::from(self.nr_running())),
+            ("running", Value::tree(running)),
             ("curr", brief_at(self.curr().map(Some))),
             ("donor", brief_at(self.donor().map(Some))),
             ("idle", brief_at(self.idle().map(Some))),

@@ -1,4 +1,4 @@
-//! All that can be asked of a kernel, asked.
+//! Every query of a kernel.
 
 use record::Value;
 
@@ -6,14 +6,22 @@ use crate::kernel::VmCoreInfo;
 use crate::sched::{Scx, everything};
 use crate::{GuestKernel, Query};
 
-/// The answers to all questions, and every view's value. What is found wrong is in it, as [`Value::Missing`].
+/// The answers to all queries, and every view's value. What is found wrong is in it, as [`Value::Missing`].
 pub fn look_at_everything(kernel: &GuestKernel<'_>) -> Value {
     let mut queries: Vec<String> = [
         "rq", "dsq", "ps", "task 1", "task 6", "cgroups", "maps", "map 2", "progs",
     ]
     .map(str::to_owned)
     .into();
-    queries.extend(["sym jiffies", "sym init_task"].map(str::to_owned));
+    let paths = [
+        "jiffies",
+        "init_task",
+        "scx_root->exit_kind.counter",
+        "runqueues[1].scx.flags",
+        "task[3]",
+        "dsq[0x10].nr",
+    ];
+    queries.extend(paths.map(|path| format!("get {path}")));
     queries.extend((0..4).map(|cpu| format!("rq {cpu}")));
     if let Ok(at) = kernel.symbol("init_task") {
         queries.push(format!("read {at} 256"));

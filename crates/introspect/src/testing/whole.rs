@@ -1,16 +1,24 @@
 //! A kernel by hand with something in all that is walked: runqueues with trees and groups, domains, tasks and threads,
 //! cgroups, a sched_ext scheduler with dispatch queues, BPF maps of several kinds.
 
+use std::sync::Arc;
+
 use guestmem::{GuestVirt, PhysMem};
 
 use super::{FakeGuest, FakeKernel, place};
-use crate::GuestKernel;
+use crate::{DebugInfo, GuestKernel, Placement};
 
 const CPUS: u32 = 3;
 /// Threads, the leaders among them: two of each process.
 const TASKS: usize = 14;
 
 const TYPES: &str = include_str!("whole.h");
+
+/// Functions, which have names and no code.
+const FUNCTIONS: [&str; 3] = ["vprintk_emit", "scx_disable_workfn", "enqueue_task_scx"];
+const FUNCTION_BYTES: u64 = 64;
+/// In the direct map, above all that the kernel allocates.
+const SCRATCH: GuestVirt = GuestVirt(super::DIRECT + 0x3800_0000);
 
 /// The kernel, and its memory when nothing is wrong with it.
 pub struct Whole(FakeGuest);
@@ -36,7 +44,25 @@ impl Whole {
         runqueues(&mut kernel, group, &tasks);
         scheduler(&mut kernel, &tasks);
         maps(&mut kernel);
+        for function in FUNCTIONS {
+            kernel.bytes_variable(function, FUNCTION_BYTES);
+        }
         Whole(kernel.built())
+    }
+
+    /// Its names and types.
+    pub fn info(&self) -> Arc<DebugInfo> {
+        Arc::clone(&self.0.info)
+    }
+
+    /// Where it lies in its memory.
+    pub fn placement(&self) -> Placement {
+        place()
+    }
+
+    /// An address of RAM that nothing else uses, for what a test writes.
+    pub fn scratch(&self) -> GuestVirt {
+        SCRATCH
     }
 
     /// Its memory.

@@ -7,16 +7,16 @@ use introspect::{Callback, Function, GuestKernel, callbacks};
 
 use crate::{EXIT_ERROR, KernelVar};
 
-/// All places where calls are traced, and what is compared before and after them.
+/// All places where calls are traced, and what is compared before and after each call.
 #[derive(Debug, Clone, Default)]
 pub struct Sites {
     /// Where calls begin and end.
     pub all: Vec<Site>,
-    /// Numbers that the scheduler's programs keep.
+    /// Numeric variables of the scheduler's programs.
     pub(super) variables: Vec<KernelVar>,
-    /// Why each scheduler that is loaded ends.
+    /// The exit kind of each scheduler that is loaded.
     exit_kinds: Vec<KernelVar>,
-    /// The root scheduler: while it is another one, the memory of these is somebody else's.
+    /// The root scheduler's address. While another one is loaded, these addresses belong to something else.
     root: Option<u64>,
 }
 
@@ -38,18 +38,18 @@ pub struct Site {
 const CODE: usize = 32;
 /// Variables that are compared.
 const MOST_VARIABLES: usize = 64;
-/// Functions of the kernel that tell what an operation would, which a scheduler need not have.
+/// Functions of the kernel that show what an operation of a scheduler would; a scheduler need not have the operation.
 const INSTEAD: [(&str, &str); 4] = [
     ("runnable", "enqueue_task_scx"),
     ("running", "set_next_task_scx"),
     ("stopping", "put_prev_task_scx"),
     ("quiescent", "dequeue_task_scx"),
 ];
-/// What ends every backtrace, and tells nothing.
+/// The functions at the end of every backtrace, which explain nothing.
 const TELL_NOTHING: [&str; 3] = ["ret_from_fork", "ret_from_fork_asm", "kthread"];
 
 impl Sites {
-    /// What decides who runs, in a kernel that stands still.
+    /// The functions that decide which task runs, of a kernel that stands still.
     pub fn of(kernel: &GuestKernel<'_>) -> Sites {
         let found = callbacks(kernel).unwrap_or_default();
         let is_scx = found.iter().any(|callback| callback.back.is_some());
@@ -72,7 +72,7 @@ impl Sites {
         }
     }
 
-    /// Has a scheduler met its error?
+    /// Has a scheduler's exit kind become an error?
     pub(super) fn is_over(&self, kernel: &GuestKernel<'_>) -> bool {
         if self.root.is_none() || kernel.read_symbol_u64(ROOT).ok() != self.root {
             return false;
@@ -81,7 +81,7 @@ impl Sites {
         kinds.any(|kind| kind.read(kernel).is_ok_and(|kind| kind >= EXIT_ERROR))
     }
 
-    /// The functions of a backtrace too (`function+0x10`, the innermost first).
+    /// Adds the functions of a backtrace (`function+0x10`, the innermost first).
     pub fn add(&mut self, kernel: &GuestKernel<'_>, backtrace: &[String]) {
         for frame in backtrace {
             let name = frame.split('+').next().unwrap_or_default();

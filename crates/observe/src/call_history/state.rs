@@ -1,4 +1,4 @@
-//! What is compared before and after a call: the tasks that are its arguments, and the variables of the scheduler.
+//! The state that is compared before and after a call: its tasks, and the scheduler's variables.
 
 use guestmem::GuestVirt;
 use introspect::task::Task;
@@ -62,7 +62,7 @@ impl State {
     }
 }
 
-/// What a scheduler decides of a task.
+/// What a scheduler decides about a task.
 fn of_task(task: &Task<'_>) -> Value {
     let state = task.raw_state();
     let mut all = vec![

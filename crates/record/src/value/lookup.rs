@@ -275,7 +275,7 @@ fn shown(at: &str) -> String {
 fn exists(there: &[String]) -> String {
     match there {
         [] => ", which has none".to_owned(),
-        _ => format!(": there is {}", there.join(", ")),
+        _ => format!("; available: {}", there.join(", ")),
     }
 }
 
@@ -337,28 +337,28 @@ mod tests {
         for (path, error) in [
             (
                 "tusks",
-                "no tusks in the value: there is \"a.b\", clock, gone, maps, tasks",
+                "no tusks in the value; available: \"a.b\", clock, gone, maps, tasks",
             ),
-            ("tasks[2]", "no [2] in tasks: there is a list with [0] to [1]"),
+            ("tasks[2]", "no [2] in tasks; available: a list with [0] to [1]"),
             (
                 "tasks[pid=3].comm",
-                "no [pid=3] in tasks: there is a list with [0] to [1]",
+                "no [pid=3] in tasks; available: a list with [0] to [1]",
             ),
-            ("tasks[0].cpu", "no cpu in tasks[0]: there is comm, pid"),
-            ("clock.ns", "no ns in clock: there is a time"),
-            ("gone.x", "no x in gone: there is no value (no such field)"),
+            ("tasks[0].cpu", "no cpu in tasks[0]; available: comm, pid"),
+            ("clock.ns", "no ns in clock; available: a time"),
+            ("gone.x", "no x in gone; available: no value (no such field)"),
             (
                 "tasks[one]",
-                "no index or key=value in \"[one]\" in tasks: there is a list with [0] to [1]",
+                "no index or key=value in \"[one]\" in tasks; available: a list with [0] to [1]",
             ),
             (
                 "tasks[1",
-                "no closing ] in the path in tasks: there is a list with [0] to [1]",
+                "no closing ] in the path in tasks; available: a list with [0] to [1]",
             ),
-            ("tasks[1]x", "no path at \"x\" in tasks[1]: there is comm, pid"),
+            ("tasks[1]x", "no path at \"x\" in tasks[1]; available: comm, pid"),
             (
                 "tasks.",
-                "no name where the path needs one in tasks: there is a list with [0] to [1]",
+                "no name where the path needs one in tasks; available: a list with [0] to [1]",
             ),
         ] {
             assert_eq!(guest().get(path).unwrap_err().to_string(), error);

@@ -13,7 +13,7 @@ fn run(name: &str, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
 fn said<'r>(record: &'r Record, words: &str) -> &'r Dump {
     let mut dumps = record.dumps.iter();
     let found =
-        dumps.find(|dump| dump.trigger.starts_with("the kernel says: ") && dump.trigger.contains(words));
+        dumps.find(|dump| dump.trigger.starts_with("the kernel reports: ") && dump.trigger.contains(words));
     let found = found.unwrap_or_else(|| panic!("{}", report::detail(record)));
     assert!(found.snapshot.cpu(1).unwrap().u64("nr_switches").unwrap() > 0);
     assert!(!found.log.is_empty());

@@ -353,7 +353,7 @@ fn a_watch_can_end_the_run() {
         dump.trigger,
         "stopped as asked: watch runqueues[0].nr_running was hit"
     );
-    assert!(dump.snapshot.cpu(0).unwrap().u64("nr_running.all").unwrap() >= 2);
+    assert!(dump.snapshot.cpu(0).unwrap().u64("nr_running").unwrap() >= 2);
 }
 
 /// The kernels without sched_ext have all of it too, but for the scheduler's part.

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use machine::{Event as MachineEvent, ExitReason};
+use observe::RawHit;
 use record::{End, EventKind};
 use spec::{GuestTime, Nanos, OpOutcome};
 use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Request};
@@ -11,7 +12,6 @@ use super::describe::{describe_end, ended, machine_died, show};
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
 use crate::exchange::{self, ExchangeError};
-use crate::observer::RawHit;
 
 /// The longest file that is read from a guest, in bytes: /proc/kallsyms takes about 12 MiB.
 const MAX_FILE: usize = 128 << 20;
@@ -86,7 +86,7 @@ impl Session {
                 MachineEvent::Hook(hit) if self.is_tick(&hit) => {
                     let now = self.time_of(&hit);
                     if let Some(now) = now {
-                        self.observer.tick(self.machine.as_ref(), now);
+                        self.ticked(now);
                     }
                     if now.is_some_and(|now| now > limit) {
                         let during = format!("no call for {patience} of guest time while {doing}");

@@ -1,36 +1,23 @@
-//! Looking at the guest's kernel.
+//! Looking at the guest's kernel: `observe` decides, and reaches the machine by a port.
 
 use std::sync::Arc;
 
-use introspect::{DebugInfo, Function, GuestKernel, Query};
-use machine::{
-    Ability, HookHit, HookId, HookSpec, Instrument, MachineError, Requirement, WatchId, WatchSpec, When,
-    Width,
-};
-use observe::KernelVar;
+use introspect::{DebugInfo, GuestKernel, Query};
+use machine::{Ability, HookHit, HookId, Instrument, MachineError, Requirement, WatchId, When};
+use observe::{AfterHit, HitAction, HitFilter, InstrumentError, LookError, Observer, RawHit, SnapshotError};
 use record::{End, Series, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
-use crate::observer::{
-    FailureDetector, HitAction, HitFilter, InstrumentError, LookError, Owner, ProbePoint, RawHit,
-    SnapshotError, Trigger,
-};
+use crate::port::FrozenMachine;
 
 impl Session {
-    /// Tells names and types of the guest's kernel, without which it cannot be looked at. From now on, failures that the
-    /// kernel tells of are caught in the act.
+    /// Gives names and types of the guest's kernel, without which it cannot be looked at. From now on, failures that the
+    /// kernel reports are dumped at their instants.
     pub fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
-        self.observer.set_debug_info(info);
-        if self
-            .observer
-            .instruments
-            .of_detector(&[Trigger::Printk])
-            .is_empty()
-        {
-            self.post(FailureDetector::probe_points);
-        }
+        let (observer, mut port) = self.observer();
+        observer.set_debug_info(info, &mut port);
     }
 
     /// The guest's kernel as it stands now: between two commands nothing in it moves.
@@ -51,8 +38,8 @@ impl Session {
         self.observer.series()
     }
 
-    /// Has the question asked when the workers have run for that much guest time, in all windows together; to the tick,
-    /// if the clock is a fine one ([`crate::GuestClock::finely`]).
+    /// Asks when the workers have run for that much guest time, in all windows together; to the tick, if the clock is a
+    /// fine one ([`crate::GuestClock::finely`]).
     pub fn query_at(&mut self, when: Nanos, query: Query) {
         self.observer.query_at(when, query);
     }
@@ -71,7 +58,7 @@ impl Session {
         self.observer.kernel_op(self.machine.memory(), self.now, request)
     }
 
-    /// Takes a snapshot now; with a tag that there is already, it takes the other's place.
+    /// Takes a snapshot now. One with the same tag is replaced.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -80,7 +67,7 @@ impl Session {
         self.observer.snapshot(self.machine.memory(), self.now, tag)
     }
 
-    /// Has so many snapshots taken while the workers run next, evenly over the time, to the tick.
+    /// Takes so many snapshots while the workers run next, evenly over the time, to the tick.
     ///
     /// # Errors
     /// [`SnapshotError`].
@@ -92,58 +79,31 @@ impl Session {
         Ok(())
     }
 
-    /// How many failures were caught in the act so far.
+    /// How many failures were dumped at their instants so far.
     pub fn caught(&self) -> usize {
-        self.observer.detector.caught()
+        self.observer.caught()
     }
 
-    /// Has a failure dumped that is seen now.
+    /// Dumps a failure that is detected now; `what` is its tag.
     pub fn found(&mut self, what: &str, trigger: String) {
-        self.observer
-            .found(self.machine.as_ref(), self.now, what, trigger);
+        let now = self.now;
+        let (observer, port) = self.observer();
+        observer.found(&port, now, what, trigger);
     }
 
-    /// Watches a number of the kernel or of its programs: at each store to it after which the condition holds, does what
-    /// is to be done. The guest does not notice.
+    /// Watches the number at a kernel path: after each store to it for which `when` holds, `act` is done. The guest does
+    /// not notice.
     ///
     /// # Errors
     /// [`InstrumentError`].
-    pub fn watch(&mut self, what: &str, when: When, act: HitAction) -> Result<WatchId, InstrumentError> {
-        let place = KernelVar::find(&self.kernel()?, what)?;
-        self.watch_var(&place, when, act)
-    }
-
-    /// The same for a place that is known.
-    ///
-    /// # Errors
-    /// [`InstrumentError`].
-    pub fn watch_var(
-        &mut self,
-        place: &KernelVar,
-        when: When,
-        act: HitAction,
-    ) -> Result<WatchId, InstrumentError> {
+    pub fn watch(&mut self, path: &str, when: When, act: HitAction) -> Result<WatchId, InstrumentError> {
         self.require("a watch", Ability::Watches(1))?;
-        let current = place.read(&self.kernel()?)?;
-        let spec = WatchSpec {
-            width: width(place),
-            when,
-            every: u64::from(!matches!(act, HitAction::Count)),
-            current,
-        };
-        let watch = self.machine.watch(place.at, spec)?;
-        let owner = Owner::User {
-            name: place.name.clone(),
-            function: None,
-            only: HitFilter::Always,
-            act,
-        };
-        self.observer.instruments.add(Instrument::Watch(watch), owner);
-        Ok(watch)
+        let (observer, mut port) = self.observer();
+        observer.watch(&mut port, path, when, act)
     }
 
-    /// Hooks a function of the kernel, or a BPF program: each time it is entered as `only` says, does what is to be done.
-    /// The guest does not notice.
+    /// Hooks a function of the kernel, or a BPF program: at each entry that `only` admits, `act` is done. The guest does
+    /// not notice.
     ///
     /// # Errors
     /// [`InstrumentError`].
@@ -154,29 +114,8 @@ impl Session {
         act: HitAction,
     ) -> Result<HookId, InstrumentError> {
         self.require("a hook", Ability::LateHooks)?;
-        let found = Function::find(&self.kernel()?, function)?;
-        if let HitFilter::Argument(wanted, _) = &only {
-            let there = found.parameters(&self.kernel()?);
-            if !there.contains(wanted) {
-                return Err(InstrumentError::Argument {
-                    function: function.to_owned(),
-                    wanted: wanted.clone(),
-                    there,
-                });
-            }
-        }
-        let spec = HookSpec {
-            every: u64::from(!matches!(act, HitAction::Count)),
-        };
-        let hook = self.machine.hook(found.at, spec)?;
-        let owner = Owner::User {
-            name: function.to_owned(),
-            function: Some(found),
-            only,
-            act,
-        };
-        self.observer.instruments.add(Instrument::Hook(hook), owner);
-        Ok(hook)
+        let (observer, mut port) = self.observer();
+        observer.hook(&mut port, function, only, act)
     }
 
     fn require(&self, of: &'static str, ability: Ability) -> Result<(), InstrumentError> {
@@ -202,73 +141,44 @@ impl Session {
     /// # Errors
     /// [`InstrumentError`].
     pub fn remove(&mut self, which: Instrument) -> Result<(), InstrumentError> {
-        self.machine.remove(which)?;
-        self.observer.instruments.remove(which);
-        Ok(())
+        let (observer, mut port) = self.observer();
+        Ok(observer.remove(&mut port, which)?)
     }
 
-    /// Sees to it that the failures of the scheduler that is attached are caught in the act.
+    /// Whoever looks, and the machine to look at.
+    pub(crate) fn observer(&mut self) -> (&mut Observer, FrozenMachine<'_>) {
+        let port = FrozenMachine::new(self.machine.as_mut(), self.clock.as_ref(), self.now);
+        (&mut self.observer, port)
+    }
+
+    /// The scheduler that is attached may fail from now on.
     pub(super) fn watch_scheduler(&mut self) {
-        self.unwatch_scheduler();
-        self.observer.detector.attached();
-        self.post(FailureDetector::scheduler_probe_points);
+        let (observer, mut port) = self.observer();
+        observer.scheduler_attached(&mut port);
     }
 
     /// The memory in which a scheduler was may be another's when it is gone.
     pub(super) fn unwatch_scheduler(&mut self) {
-        self.observer.detector.detached();
-        for which in self
-            .observer
-            .instruments
-            .of_detector(&[Trigger::ExitKind, Trigger::Ending])
-        {
-            if let Err(error) = self.remove(which) {
-                tracing::debug!(%error, "the scheduler is guarded on");
-            }
-        }
+        let (observer, mut port) = self.observer();
+        observer.scheduler_detached(&mut port);
     }
 
-    /// Posts the guard, where the kernel can be looked at and the machine has what it needs.
-    fn post(&mut self, probe_points: impl Fn(&GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)>) {
-        let probe_points = match self.kernel() {
-            Ok(kernel) => probe_points(&kernel),
-            Err(error) => {
-                tracing::debug!(%error, "not guarded");
-                return;
-            }
-        };
-        for (trigger, post) in probe_points {
-            let posted = match post {
-                ProbePoint::Hook(at) => self.machine.hook(at, HookSpec::ALWAYS).map(Instrument::Hook),
-                ProbePoint::Watch(place, now) => {
-                    let spec = WatchSpec {
-                        width: width(&place),
-                        when: FailureDetector::when(),
-                        every: 1,
-                        current: now,
-                    };
-                    self.machine.watch(place.at, spec).map(Instrument::Watch)
-                }
-            };
-            match posted {
-                Ok(which) => self
-                    .observer
-                    .instruments
-                    .add(which, Owner::FailureDetector(trigger)),
-                Err(error) => tracing::debug!(%error, ?trigger, "not guarded"),
-            }
-        }
+    /// The clock has ticked.
+    pub(super) fn ticked(&mut self, now: GuestTime) {
+        let (observer, port) = self.observer();
+        observer.tick(&port, now);
     }
 
     /// A hook or a watch that is not the clock's was hit.
     pub(super) fn hit(&mut self, raw: RawHit, doing: &str) -> Result<(), SessionError> {
-        let (clock, now) = (self.clock.as_ref(), self.now);
-        let time = |kernel: &GuestKernel<'_>| clock.and_then(|clock| clock.read(kernel)).unwrap_or(now);
-        if self.observer.hit(self.machine.as_ref(), raw, time) {
-            let during = format!("while {doing}");
-            return Err(self.over(End::Stopped { during }));
+        let (observer, port) = self.observer();
+        match observer.hit(&port, raw) {
+            AfterHit::RunOn => self.resume(),
+            AfterHit::EndRun => {
+                let during = format!("while {doing}");
+                Err(self.over(End::Stopped { during }))
+            }
         }
-        self.resume()
     }
 
     /// Is it the clock's?
@@ -282,16 +192,11 @@ impl Session {
         clock.now(self.machine.memory(), &hit.registers).ok()
     }
 
-    /// The guest has told its time: that of its frozen instant, or a little before.
+    /// The guest has reported its time: that of its frozen instant, or a little before.
     pub(super) fn advance_clock(&mut self, at: GuestTime) {
         self.now = self.now.max(at);
         if let (Some(clock), Some(call)) = (&mut self.clock, &self.pending) {
             clock.calibrate(self.machine.memory(), &call.registers, at);
         }
     }
-}
-
-/// A place is never of another width.
-fn width(place: &KernelVar) -> Width {
-    Width::of(place.bytes).unwrap_or(Width::Eight)
 }

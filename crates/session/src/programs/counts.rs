@@ -6,21 +6,21 @@ use wire::FrameKind;
 
 /// Counts of frames. All saturate.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Counts {
+pub(crate) struct Counts {
     /// By kind, whatever became of them.
-    pub by_kind: BTreeMap<FrameKind, u64>,
+    pub(crate) by_kind: BTreeMap<FrameKind, u64>,
     /// Of a kind that this version does not know.
-    pub unknown: u64,
+    pub(crate) unknown: u64,
     /// Damaged, in the header or in the payload, or cut off.
-    pub damaged: u64,
-    /// Refused, for whatever reason: these two among them.
-    pub refused: u64,
+    pub(crate) damaged: u64,
+    /// Refused, for whatever reason: unknown and damaged ones among them.
+    pub(crate) refused: u64,
 }
 
 impl Counts {
-    /// How many of this kind came.
-    pub fn of(&self, kind: FrameKind) -> u64 {
-        self.by_kind.get(&kind).copied().unwrap_or_default()
+    /// Did no frame come?
+    pub(crate) fn is_empty(&self) -> bool {
+        self.by_kind.is_empty() && self.refused == 0
     }
 
     pub(super) fn came(&mut self, kind: FrameKind) {

@@ -1,25 +1,25 @@
-//! Questions that are asked of the guest's kernel while its workers run, at points of guest time.
+//! Queries of the guest's kernel at points of guest time, while its workers run.
 
 use introspect::{GuestKernel, Query};
 use record::{Observation, Value};
 use spec::{GuestTime, Nanos};
 
-/// Questions whose time has not come.
+/// Queries whose time has not come.
 #[derive(Debug, Default)]
-pub(crate) struct PendingQueries {
-    /// What is to be asked that long after the workers were told to run, the next last.
+pub(super) struct PendingQueries {
+    /// Each with the time that the workers have run by then; the next one last.
     pending: Vec<(Nanos, Query)>,
 }
 
 impl PendingQueries {
-    pub(crate) fn add(&mut self, when: Nanos, query: Query) {
-        // Those of one time in the order in which they came.
+    pub(super) fn add(&mut self, when: Nanos, query: Query) {
+        // Queries of one time keep the order in which they came.
         let after = self.pending.partition_point(|(other, _)| *other > when);
         self.pending.insert(after, (when, query));
     }
 
     /// The answers to what is due when the workers have run for so long.
-    pub(crate) fn due(&mut self, ran: Nanos, now: GuestTime, kernel: &GuestKernel<'_>) -> Vec<Observation> {
+    pub(super) fn due(&mut self, ran: Nanos, now: GuestTime, kernel: &GuestKernel<'_>) -> Vec<Observation> {
         let mut seen = Vec::new();
         while let Some((_, query)) = self.pending.pop_if(|(when, _)| *when <= ran) {
             seen.push(Observation {
@@ -31,8 +31,8 @@ impl PendingQueries {
         seen
     }
 
-    /// What is told of questions whose time did not come, as the workers ran for so long in all.
-    pub(crate) fn never(&mut self, ran: Nanos, now: GuestTime) -> Vec<Observation> {
+    /// What the record says of queries whose time did not come, as the workers ran for so long in all.
+    pub(super) fn never(&mut self, ran: Nanos, now: GuestTime) -> Vec<Observation> {
         let mut seen = Vec::new();
         while let Some((when, query)) = self.pending.pop() {
             seen.push(Observation {

@@ -1,32 +1,25 @@
-//! Hooks and watches: whose they are, and what is done at their hits.
-//!
-//! At a hit the guest stands still and does not notice: no instrument changes an execution, and what one saw is beside
-//! the evidence and not part of the record's hash.
+//! A hit of a hook or a watch: which hits count, what is done then, and what the kernel tells of one.
 
 use guestmem::GuestVirt;
 use introspect::task::Task;
-use introspect::{Argument, Function, GuestKernel, Query, ReadError};
-use machine::{Instrument, MachineError, Registers};
-use observe::KernelVarError;
+use introspect::{Argument, Function, GuestKernel, Query};
+use machine::{HookHit, Instrument, Registers, WatchHit};
 use record::{Tag, Value};
 use spec::GuestTime;
 
-use super::detector::Trigger;
-use super::view::LookError;
-
 /// What is done at a hit.
 pub enum HitAction {
-    /// It is counted, and the guest is not even stopped.
+    /// The hit is counted; the guest is not stopped.
     Count,
-    /// It is noted among the observations; the first 1024 of a run are.
+    /// The hit is recorded among the observations; a run keeps the first 1024.
     Log,
-    /// It is noted, and these questions are asked.
+    /// The hit is recorded, with the answers to these queries.
     Query(Vec<Query>),
-    /// It is noted, and a snapshot is taken, which takes the place of the last one with that tag.
+    /// The hit is recorded, and a snapshot is taken, which replaces the last one with that tag.
     Snapshot(Tag),
-    /// This is called, with the guest's kernel as it stands. It must not write to it: a replay would not.
+    /// This is called, with the guest's kernel as it stands. It must not write to the kernel: a replay would not.
     Call(Box<HitFn>),
-    /// The run is over: it ends here.
+    /// The run ends here, with a dump.
     Stop,
 }
 
@@ -40,7 +33,7 @@ impl HitAction {
     }
 }
 
-/// Which hits of a hook are meant.
+/// Which hits of a hook count.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum HitFilter {
     /// All.
@@ -90,84 +83,17 @@ pub enum HitKind {
     },
 }
 
-/// A hook or a watch could not be set.
-#[derive(Debug, thiserror::Error)]
-pub enum InstrumentError {
-    /// The guest's kernel cannot be looked at.
-    #[error(transparent)]
-    Look(#[from] LookError),
-    /// What is hooked or watched cannot be found.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// It is nothing that can be watched.
-    #[error(transparent)]
-    KernelVar(#[from] KernelVarError),
-    /// The machine cannot have it.
-    #[error(transparent)]
-    Machine(#[from] MachineError),
-    /// The function has no such argument.
-    #[error("{function} has no argument `{wanted}`: there is {}", there.join(", "))]
-    Argument {
-        /// The function.
-        function: String,
-        /// What was asked for.
-        wanted: String,
-        /// Its arguments.
-        there: Vec<String>,
-    },
-}
-
-/// Who has set an instrument.
-pub(crate) enum Owner {
-    /// The session itself.
-    FailureDetector(Trigger),
-    /// Its user: what it is called, what is hooked, which hits are meant, what is done.
-    User {
-        name: String,
-        function: Option<Function>,
-        only: HitFilter,
-        act: HitAction,
-    },
-}
-
-/// Those of a run.
-#[derive(Default)]
-pub(crate) struct Instruments {
-    all: Vec<(Instrument, Owner)>,
-}
-
-impl Instruments {
-    pub(crate) fn add(&mut self, which: Instrument, owner: Owner) {
-        self.all.push((which, owner));
-    }
-
-    pub(crate) fn remove(&mut self, which: Instrument) {
-        self.all.retain(|(other, _)| *other != which);
-    }
-
-    pub(crate) fn owner(&mut self, which: Instrument) -> Option<&mut Owner> {
-        let found = self.all.iter_mut().find(|(other, _)| *other == which);
-        found.map(|(_, owner)| owner)
-    }
-
-    /// Those of the guard that tell this.
-    pub(crate) fn of_detector(&self, triggers: &[Trigger]) -> Vec<Instrument> {
-        let guards = self.all.iter().filter_map(|(which, owner)| match owner {
-            Owner::FailureDetector(trigger) if triggers.contains(trigger) => Some(*which),
-            _ => None,
-        });
-        guards.collect()
-    }
-}
-
-/// What a machine told of a hit, before anybody has looked at the kernel.
-pub(crate) enum RawHit {
-    Hook(machine::HookHit),
-    Watch(machine::WatchHit),
+/// What a machine reports of a hit, before the kernel is looked at.
+#[derive(Debug)]
+pub enum RawHit {
+    /// Of a hook.
+    Hook(HookHit),
+    /// Of a watch.
+    Watch(WatchHit),
 }
 
 impl RawHit {
-    pub(crate) fn which(&self) -> Instrument {
+    pub(super) fn which(&self) -> Instrument {
         match self {
             RawHit::Hook(hit) => Instrument::Hook(hit.hook),
             RawHit::Watch(hit) => Instrument::Watch(hit.watch),
@@ -175,7 +101,7 @@ impl RawHit {
     }
 
     /// Which of the kernel's CPUs it was.
-    pub(crate) fn cpu(&self, kernel: &GuestKernel<'_>) -> Option<u32> {
+    pub(super) fn cpu(&self, kernel: &GuestKernel<'_>) -> Option<u32> {
         let (vcpu, base) = match self {
             RawHit::Hook(hit) => (hit.vcpu, hit.registers.per_cpu_base()),
             RawHit::Watch(hit) => (hit.vcpu, hit.per_cpu_base),
@@ -185,15 +111,15 @@ impl RawHit {
     }
 
     /// The first six arguments, of a call.
-    pub(crate) fn arguments(&self) -> [u64; 6] {
+    pub(super) fn arguments(&self) -> [u64; 6] {
         match self {
             RawHit::Hook(hit) => hit.registers.arguments(),
             RawHit::Watch(_) => [0; 6],
         }
     }
 
-    /// With what the kernel tells of it; `None` if it is none of those that are meant.
-    pub(crate) fn describe(
+    /// With what the kernel tells of it; `None` if the filter excludes it.
+    pub(super) fn describe(
         self,
         at: GuestTime,
         name: &str,
@@ -262,7 +188,7 @@ fn current(kernel: &GuestKernel<'_>, cpu: Option<u32>) -> (i64, String) {
 
 impl Hit {
     /// What an observation of it is called.
-    pub(crate) fn asked(&self) -> String {
+    pub(super) fn asked(&self) -> String {
         match self.what {
             HitKind::Entered { .. } => format!("hook {}", self.name),
             HitKind::Stored { .. } => format!("watch {}", self.name),

@@ -1,111 +1,101 @@
-//! Failures, caught in the act.
+//! Detects failures at the instant at which they happen.
 //!
 //! ```text
-//!  a scheduler's exit_kind ── watch, ≥ SCX_EXIT_ERROR ────────┐
-//!  its words are complete ─── hook on the work that ends it ──┤
-//!  the kernel says that something is wrong ── hook on printk ─┼──► Dump, at that instant
-//!  a task that waits too long ─── the tick's hook ────────────┤
-//!  something that the monitor finds ──────────────────────────┘
+//!  a scheduler's exit_kind ≥ SCX_EXIT_ERROR ── watch ───────────┐
+//!  its reason is written down ── hook on the work that ends it ─┤
+//!  the kernel reports a problem ── hook on printk ──────────────┼──► Dump of that instant
+//!  a task waits too long ── the clock's tick ───────────────────┤
+//!  the monitor finds something ─────────────────────────────────┘
 //! ```
 
 use check::Violation;
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 use introspect::sched::Scx;
-use machine::Machine;
-use observe::call_history::Sites;
-use observe::{EXIT_ERROR, KernelVar, complaint, dump, longest_wait};
 use record::{Dump, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
-use crate::session::describe;
+use crate::call_history::Sites;
+use crate::{EXIT_ERROR, KernelVar, MachinePort, complaint, dump, longest_wait};
 
-/// The kernel's work that ends a scheduler, when its reason is written down; by the kernels' names, the newest first.
+/// The kernel's work that ends a scheduler: by then its reason is written down. The newest kernel's name comes first.
 const ENDING: [&str; 2] = ["scx_disable_workfn", "scx_ops_disable_workfn"];
-/// `vprintk_emit(facility, level, dev_info, fmt, args)`: all that the kernel says goes through here.
+/// `vprintk_emit(facility, level, dev_info, fmt, args)`: every line of the kernel's log passes here.
 const PRINTK: &str = "vprintk_emit";
-/// Which of its arguments is the format.
+/// The index of its argument `fmt`.
 const FORMAT: usize = 3;
-/// A runnable task that has waited so long is stuck: the limit of the default check on starvation.
+/// A runnable task that has waited so long is stuck; the limit of the default check on starvation.
 const STUCK: Nanos = check::STARVATION_LIMIT;
 /// Dumps that a run keeps: the first failures explain the others.
-pub(super) const MOST_DUMPS: usize = 6;
+pub(super) const MAX_DUMPS: usize = 6;
 /// Lines of the kernel's log that a dump has.
 const LOG_LINES: usize = 20;
 
-/// What one of the guard's instruments tells.
+/// What a probe of the detector reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trigger {
+pub(super) enum Trigger {
     /// A scheduler ends with an error.
     ExitKind,
-    /// The kernel ends a scheduler: why is written down by now.
+    /// The kernel ends a scheduler, and has written down why.
     Ending,
-    /// The kernel says something.
+    /// The kernel writes to its log.
     Printk,
 }
 
-/// What an alarm needs.
+/// Where a probe is set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ProbePoint {
+pub(super) enum ProbePoint {
     /// A hook at this function.
     Hook(GuestVirt),
-    /// A watch on this number, which has that value now.
+    /// A watch on this number; with its present value.
     Watch(KernelVar, u64),
 }
 
-/// Watches over a run.
+/// Detects the failures of a run.
 #[derive(Debug, Default)]
-pub(crate) struct FailureDetector {
+pub(super) struct FailureDetector {
     caught: Vec<Caught>,
     /// Failures that had no room.
     refused: u64,
-    /// What was dumped once.
+    /// What was dumped already, and is not dumped again.
     done: Done,
-    /// Where calls can be traced that lead to what was caught first.
+    /// Where calls can be traced that lead to the first failure.
     pub(super) sites: Option<Sites>,
     /// Is a scheduler attached that should be?
     attached: bool,
 }
 
-/// What was dumped of the scheduler that is attached; of the kernel, by what it said.
+/// What was dumped of the scheduler that is attached, and which messages of the kernel were.
 #[derive(Debug, Default)]
 struct Done {
     exit: bool,
     stuck: bool,
     early: Option<usize>,
-    said: Vec<String>,
+    messages: Vec<String>,
 }
 
 /// An instant at which the guest stands still.
 #[derive(Clone, Copy)]
-pub(crate) struct Stop<'s> {
-    pub(crate) machine: &'s dyn Machine,
-    pub(crate) kernel: &'s GuestKernel<'s>,
-    pub(crate) now: GuestTime,
+pub(super) struct Stop<'s> {
+    pub(super) port: &'s dyn MachinePort,
+    pub(super) kernel: &'s GuestKernel<'s>,
+    pub(super) now: GuestTime,
     /// The CPU that has stopped it.
-    pub(crate) cpu: Option<u32>,
-}
-
-impl Stop<'_> {
-    /// How long the console is, as the record has it.
-    fn console(&self) -> usize {
-        let console = self.machine.console();
-        console.map_or(0, |console| describe::text(&console).len())
-    }
+    pub(super) cpu: Option<u32>,
 }
 
 #[derive(Debug)]
 struct Caught {
     dump: Dump,
-    /// How long the kernel's console was then.
+    /// The length of the kernel's console then.
     console: usize,
-    /// The kernel's words come next on the console.
-    says: bool,
+    /// The message that triggered it comes next on the console.
+    by_message: bool,
 }
 
 impl FailureDetector {
-    /// What is guarded all the time.
-    pub(crate) fn probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
+    /// The probes of a whole run.
+    pub(super) fn probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
         let printk = kernel.symbol(PRINTK).ok();
         printk
             .into_iter()
@@ -113,8 +103,8 @@ impl FailureDetector {
             .collect()
     }
 
-    /// What is guarded while a scheduler is attached: all those that are loaded.
-    pub(crate) fn scheduler_probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
+    /// The probes while a scheduler is attached, for every scheduler that is loaded.
+    pub(super) fn scheduler_probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
         let scheds = Scx::of(kernel).scheds().unwrap_or_default();
         let kinds = scheds.iter().filter_map(|sched| {
             let kind = sched.object().field("exit_kind.counter").ok()?;
@@ -129,30 +119,30 @@ impl FailureDetector {
         probe_points
     }
 
-    /// What an exit kind must be for a hit.
-    pub(crate) fn when() -> machine::When {
+    /// The exit kinds that are errors.
+    pub(super) fn when() -> machine::When {
         machine::When::AtLeast(EXIT_ERROR)
     }
 
-    /// A scheduler is attached: what it does wrong is news again.
-    pub(crate) fn attached(&mut self) {
-        let said = std::mem::take(&mut self.done.said);
+    /// A scheduler is attached: its failures are dumped anew.
+    pub(super) fn attached(&mut self) {
+        let messages = std::mem::take(&mut self.done.messages);
         self.done = Done {
-            said,
+            messages,
             ..Done::default()
         };
         self.attached = true;
     }
 
-    /// The scheduler is no more, or is meant to go.
-    pub(crate) fn detached(&mut self) {
+    /// The scheduler is gone, or is about to be stopped.
+    pub(super) fn detached(&mut self) {
         self.attached = false;
     }
 
-    /// A hit of one of the guard's instruments.
-    pub(crate) fn hit(&mut self, trigger: Trigger, stop: Stop<'_>, arguments: &[u64]) {
+    /// One of the detector's probes was hit.
+    pub(super) fn hit(&mut self, trigger: Trigger, stop: Stop<'_>, arguments: &[u64]) {
         match trigger {
-            // A store that fails to change it is one too; the first tells all.
+            // Each compare-exchange is a store, also one that changes nothing; the first hit is enough.
             Trigger::ExitKind if !self.done.exit => {
                 self.done.exit = true;
                 let trigger = "the scheduler ends with an error".to_owned();
@@ -160,33 +150,33 @@ impl FailureDetector {
             }
             Trigger::Ending if self.done.exit => self.last_words(stop.kernel),
             Trigger::ExitKind | Trigger::Ending => {}
-            Trigger::Printk => self.heard(stop, arguments),
+            Trigger::Printk => self.message(stop, arguments),
         }
     }
 
-    fn heard(&mut self, stop: Stop<'_>, arguments: &[u64]) {
+    fn message(&mut self, stop: Stop<'_>, arguments: &[u64]) {
         let Some(format) = arguments.get(FORMAT) else {
             return;
         };
-        let Some(words) = complaint::of_format(stop.kernel, GuestVirt(*format)) else {
+        let Some(message) = complaint::of_format(stop.kernel, GuestVirt(*format)) else {
             return;
         };
-        // Many follow from the first.
-        if self.done.said.contains(&words) {
+        // A message that repeats is the same failure.
+        if self.done.messages.contains(&message) {
             return;
         }
-        self.done.said.push(words.clone());
-        let trigger = format!("the kernel says: {words}");
+        self.done.messages.push(message.clone());
+        let trigger = format!("the kernel reports: {message}");
         self.catch("kernel", trigger, stop, true);
     }
 
-    /// The scheduler's own words, which were not written when it began to end.
+    /// Adds the scheduler's reason and message, which were not written yet when its exit kind was stored.
     fn last_words(&mut self, kernel: &GuestKernel<'_>) {
         let exit = |caught: &&mut Caught| caught.dump.snapshot.tag.as_str().starts_with("exit");
         if let Some(caught) = self.caught.iter_mut().rev().find(exit) {
             let headline = &mut caught.dump.headline;
             headline.retain(|line| !line.contains(" ends with "));
-            let words = observe::last_words(kernel);
+            let words = crate::last_words(kernel);
             headline.splice(0..0, words.headline);
             if let Some(sites) = &mut self.sites {
                 sites.add(kernel, &words.backtrace);
@@ -195,8 +185,8 @@ impl FailureDetector {
         }
     }
 
-    /// Looks whether a task is stuck; once of each kind is enough.
-    pub(crate) fn tick(&mut self, stop: Stop<'_>) {
+    /// Dumps a task that is stuck, and one that has waited for half of the watchdog's timeout; each once.
+    pub(super) fn tick(&mut self, stop: Stop<'_>) {
         if !self.attached || (self.done.stuck && self.done.early.is_some()) {
             return;
         }
@@ -210,15 +200,14 @@ impl FailureDetector {
         }
         let half = watchdog_timeout(stop.kernel).map(|timeout| Nanos(timeout.0 / 2));
         if half.is_some_and(|half| waiting.since >= half) && self.done.early.is_none() {
-            let trigger =
-                format!("half of the time is over after which the kernel ends the scheduler: {waiting}");
+            let trigger = format!("half of the sched_ext watchdog timeout has passed: {waiting}");
             self.done.early = Some(self.caught.len());
             self.catch(well_known::EARLY_DEGRADED, trigger, stop, false);
         }
     }
 
-    /// Something that the monitor has found.
-    pub(crate) fn monitored(&mut self, violation: &Violation, stop: Stop<'_>) {
+    /// Dumps what the monitor has found.
+    pub(super) fn monitored(&mut self, violation: &Violation, stop: Stop<'_>) {
         let caught = self.catch("monitor", violation.to_string(), stop, false);
         if let Some(Caught { dump, .. }) = caught.filter(|caught| caught.dump.tasks.is_empty()) {
             dump.tasks.push(violation.pid());
@@ -226,22 +215,32 @@ impl FailureDetector {
         }
     }
 
-    /// Something that was found otherwise.
-    pub(crate) fn found(&mut self, what: &str, trigger: String, stop: Stop<'_>) {
+    /// Dumps a failure that was detected otherwise.
+    pub(super) fn found(&mut self, what: &str, trigger: String, stop: Stop<'_>) {
         self.catch(what, trigger, stop, false);
     }
 
-    /// `says`: the kernel's words come next on its console.
-    fn catch(&mut self, what: &str, trigger: String, stop: Stop<'_>, says: bool) -> Option<&mut Caught> {
-        if self.caught.len() >= MOST_DUMPS {
+    /// `by_message`: the message that triggered it comes next on the console.
+    fn catch(
+        &mut self,
+        what: &str,
+        trigger: String,
+        stop: Stop<'_>,
+        by_message: bool,
+    ) -> Option<&mut Caught> {
+        if self.caught.len() >= MAX_DUMPS {
             self.refused += 1;
             return None;
         }
         let tag = self.tag(what)?;
         let dump = dump(stop.kernel, tag, stop.now, trigger, STUCK, stop.cpu);
         self.sites.get_or_insert_with(|| Sites::of(stop.kernel));
-        let console = stop.console();
-        self.caught.push(Caught { dump, console, says });
+        let console = stop.port.console_len();
+        self.caught.push(Caught {
+            dump,
+            console,
+            by_message,
+        });
         self.caught.last_mut()
     }
 
@@ -260,12 +259,12 @@ impl FailureDetector {
     }
 
     /// How many were caught.
-    pub(crate) fn caught(&self) -> usize {
+    pub(super) fn caught(&self) -> usize {
         self.caught.len()
     }
 
     /// What was caught, and how many failures had no room.
-    pub(crate) fn take(&mut self, console: &str) -> (Vec<Dump>, u64) {
+    pub(super) fn take(&mut self, console: &str) -> (Vec<Dump>, u64) {
         let mut caught = std::mem::take(&mut self.caught);
         if let Some(early) = self.done.early.and_then(|early| caught.get_mut(early))
             && !self.done.exit
@@ -282,21 +281,23 @@ impl FailureDetector {
 }
 
 impl Caught {
-    /// With the end of the kernel's log as it was then; the words that set it off are its last line.
+    /// With the end of the kernel's log as it was then; a message that triggered the dump is its last line.
     fn with_log(mut self, console: &str) -> Dump {
         let (before, after) = console.split_at(wire::text::cut(console, self.console).len());
-        let words = after.lines().find(|line| self.says && check::is_complaint(line));
-        if let Some(words) = words {
-            self.dump.trigger = format!("the kernel says: {}", complaint::without_time(words));
+        let message = after
+            .lines()
+            .find(|line| self.by_message && check::is_complaint(line));
+        if let Some(message) = message {
+            self.dump.trigger = format!("the kernel reports: {}", complaint::without_time(message));
         }
-        let lines: Vec<&str> = before.lines().chain(words).collect();
+        let lines: Vec<&str> = before.lines().chain(message).collect();
         let last = lines.len().saturating_sub(LOG_LINES);
         self.dump.log = lines[last..].iter().map(|line| (*line).to_owned()).collect();
         self.dump
     }
 }
 
-/// The shortest of the schedulers' own.
+/// The shortest timeout of the schedulers that are loaded.
 fn watchdog_timeout(kernel: &GuestKernel<'_>) -> Option<Nanos> {
     let scheds = Scx::of(kernel).scheds().ok()?;
     let timeouts = scheds.iter().filter_map(|sched| sched.watchdog_timeout().ok());

@@ -1,14 +1,14 @@
-//! Kernel ops, as the record tells them.
+//! Kernel ops as observations.
 
 use record::{Observation, Value};
 use spec::GuestTime;
-use wire::kernel_op::{Direction, KernelOp, KernelOpReply, KernelOpRequest, Mode, OpValue, Target};
+use wire::kernel_op::{Direction, KernelOpReply, KernelOpRequest, Mode, OpValue};
 
-/// Bytes of a value that are told.
-const MOST_BYTES: usize = 64;
+/// Bytes of a value that an observation shows.
+const MAX_BYTES: usize = 64;
 
-/// What was asked, and what came of it. On this kernel, which stood still, a hot op is told to be one that need not have
-/// waited for that.
+/// The request with its outcome. The kernel stood still for every op here; a hot one is recorded as one that need not
+/// have waited for that.
 pub(super) fn observation(at: GuestTime, request: &KernelOpRequest, reply: &KernelOpReply) -> Observation {
     let verb = match request.direction {
         Direction::Read => "read",
@@ -23,10 +23,10 @@ pub(super) fn observation(at: GuestTime, request: &KernelOpRequest, reply: &Kern
             Direction::Read => reply
                 .read_values
                 .get(index)
-                .map_or_else(|| Value::Missing("it was not read".to_owned()), value_of),
+                .map_or_else(|| Value::Missing("not read".to_owned()), value_of),
             Direction::Write => value_of(&entry.value),
         };
-        (place_of(entry).into(), value)
+        (entry.target.to_string().into(), value)
     });
     Observation {
         at,
@@ -40,27 +40,20 @@ pub(super) fn observation(at: GuestTime, request: &KernelOpRequest, reply: &Kern
     }
 }
 
-fn place_of(entry: &KernelOp) -> String {
-    match &entry.target {
-        Target::Symbol { name } => name.clone(),
-        Target::Direct { kva } => format!("direct {kva:#x}"),
-        Target::Kva { kva } => format!("kva {kva:#x}"),
-        Target::PerCpuField { symbol, cpu, field } => format!("{symbol}[{cpu}].{field}"),
-        Target::TaskField { pid, field, .. } => format!("task[{pid}].{field}"),
-    }
-}
-
 fn value_of(value: &OpValue) -> Value {
     match value {
         OpValue::U32(value) => Value::from(*value),
         OpValue::U64(value) => Value::from(*value),
         OpValue::OrU32(mask) => Value::from(format!("| {mask:#x}")),
         OpValue::Bytes(bytes) => {
-            let shown = &bytes[..bytes.len().min(MOST_BYTES)];
+            let shown = &bytes[..bytes.len().min(MAX_BYTES)];
             let hex: String = shown.iter().map(|byte| format!("{byte:02x}")).collect();
             match bytes.len() - shown.len() {
                 0 => Value::from(hex),
-                more => Value::from(format!("{hex} and {more} bytes more")),
+                _ => Value::from(format!(
+                    "{hex} (truncated after {MAX_BYTES} of {} bytes)",
+                    bytes.len()
+                )),
             }
         }
     }
