@@ -225,7 +225,8 @@ impl Session {
         };
         let (from, to) = (*from, *to);
         self.advance_clock(to);
-        self.observer.close(self.machine.memory(), self.now, to.since(from));
+        self.observer
+            .close(self.machine.memory(), self.now, to.since(from));
         self.evidence.windows.push(Window {
             from,
             to,
