@@ -4,6 +4,7 @@ pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod kernel;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod saves;
 pub(crate) mod sweep;

@@ -4,6 +4,7 @@
 mod faults;
 mod inspect;
 mod replay;
+mod report;
 mod run;
 mod saves;
 mod stage;

@@ -1,0 +1,72 @@
+//! The text view: the verdict first, then what is wrong and how it got there, a table of the groups, a table of the
+//! checks, how to replay. The same text for the same execution.
+
+mod history;
+mod tables;
+
+use record::{Observation, Record, Verdict};
+
+use crate::wording::{scheduler, visible};
+use crate::{Headline, Model};
+
+/// The verdict in one line: `PASS  fair_shares  (scx_baton on 7.2.13, 1n2l2c1t, seed 7)`.
+pub fn headline(model: &Model<'_>) -> String {
+    let Headline {
+        verdict,
+        name,
+        kernel,
+        topology,
+        seed,
+        ..
+    } = &model.headline;
+    let (scheduler, release) = (scheduler(model.headline.scheduler), &kernel.release);
+    format!("{verdict}  {name}  ({scheduler} on {release}, {topology}, seed {seed})")
+}
+
+/// The whole report of a record.
+pub fn detail(record: &Record) -> String {
+    text(&Model::of(record))
+}
+
+/// The whole report.
+pub fn text(model: &Model<'_>) -> String {
+    let mut text = headline(model) + "\n";
+    for finding in model.findings() {
+        text += &format!("\n  {}: {}\n", finding.check, visible(&finding.reason));
+        text += &evidence(&finding.details);
+    }
+    for dump in model.dumps {
+        text += &format!("\n  caught at {}: {}\n", dump.snapshot.at, visible(&dump.trigger));
+        text += &evidence(&dump.headline);
+    }
+    text += &history::text(&model.history, model.hash);
+    if !model.groups.is_empty() {
+        text += &format!("\n{}\n", tables::groups(&model.groups));
+    }
+    text += &format!("\n{}\n", tables::checks(model.checks));
+    text += &format!(
+        "\n  guest time {}   record {}\n",
+        model.ended_at.0,
+        model.hash.short()
+    );
+    if let (true, Some(command)) = (model.headline.verdict != Verdict::Pass, model.replay) {
+        text += &format!("  replay exactly this run: {command}\n");
+    }
+    for answer in model.observations {
+        text += &observation(answer);
+    }
+    text
+}
+
+/// The answer to a query, under the query and its guest time.
+pub fn observation(observation: &Observation) -> String {
+    let Observation { at, asked, seen } = observation;
+    format!("\n{asked} at {at}\n{}\n", seen.to_text())
+}
+
+fn evidence(lines: &[String]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("      {}\n", visible(line)))
+        .collect()
+}
