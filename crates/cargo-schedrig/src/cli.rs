@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, inspect, kernel, replay, report, run, saves, sweep};
+use crate::commands::{doctor, inspect, judge, kernel, replay, report, run, saves, sweep};
 use crate::exit::Exit;
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
@@ -30,6 +30,7 @@ enum Command {
     Run(Box<run::Run>),
     Sweep(sweep::Sweep),
     Report(report::Report),
+    Judge(judge::Judge),
     Replay(replay::ReplayArgs),
     Inspect(inspect::Inspect),
     #[command(subcommand)]
@@ -56,6 +57,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(run) => run::execute(run),
         Command::Sweep(sweep) => sweep::execute(sweep),
         Command::Report(report) => report::execute(report),
+        Command::Judge(judge) => judge::execute(judge),
         Command::Replay(replay) => replay::execute(replay),
         Command::Inspect(inspect) => inspect::execute(inspect),
         Command::Kernel(kernel) => kernel::execute(kernel),

@@ -4,10 +4,10 @@ use insta::assert_snapshot;
 use record::{Record, RecordHash, Repro};
 use serde_json::Value;
 
-use crate::{Model, json, samples, text};
+use crate::{Model, changes, json, samples, text};
 
 fn shown(record: &Record) -> String {
-    text(&Model::of(record))
+    text::of(&Model::of(record))
 }
 
 #[test]
@@ -26,6 +26,14 @@ fn an_inconclusive_run_as_text() {
 }
 
 #[test]
+fn a_record_that_was_judged_again_as_text() {
+    let (recorded, judged) = (samples::passed().judgement, samples::failed().judgement);
+    let changed = changes(&recorded, &judged);
+    assert_snapshot!(text::changes(&changed));
+    assert_eq!(text::changes(&[]), "\n  judged again: no check changed\n");
+}
+
+#[test]
 fn the_calls_of_another_execution_come_with_a_warning_and_without_a_conclusion() {
     let mut record = samples::failed();
     if let Some(Repro::Traced(trace)) = &mut record.repro {
@@ -36,7 +44,7 @@ fn the_calls_of_another_execution_come_with_a_warning_and_without_a_conclusion()
         text.contains("WARNING: the second execution differs from the recorded one"),
         "{text}"
     );
-    assert!(json(&Model::of(&record)).conclusions.is_empty());
+    assert!(json::of(&Model::of(&record)).conclusions.is_empty());
 }
 
 #[test]
@@ -82,7 +90,7 @@ fn schema(at: &str, value: &Value, into: &mut Vec<String>) {
 fn the_json_keeps_its_field_names_and_types_for_scripts() {
     let mut lines = Vec::new();
     for record in [samples::passed(), samples::failed(), samples::inconclusive()] {
-        let json = serde_json::to_value(json(&Model::of(&record))).unwrap();
+        let json = serde_json::to_value(json::of(&Model::of(&record))).unwrap();
         schema("", &json, &mut lines);
     }
     lines.sort();

@@ -6,7 +6,7 @@ use serde::Serialize;
 use spec::{CpuSet, GuestTime, Nanos};
 
 use crate::wording::scheduler;
-use crate::{GroupRow, Model};
+use crate::{Change, GroupRow, Model};
 
 /// A run in a few numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -115,7 +115,7 @@ pub struct EndSummary {
 }
 
 /// The JSON view of a model.
-pub fn json(model: &Model<'_>) -> Summary {
+pub fn of(model: &Model<'_>) -> Summary {
     let headline = &model.headline;
     Summary {
         name: headline.name.to_owned(),
@@ -137,6 +137,30 @@ pub fn json(model: &Model<'_>) -> Summary {
         },
         replay: model.replay.map(str::to_owned),
     }
+}
+
+/// A check that changed when a record was judged again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChangeSummary {
+    /// Its name.
+    pub check: String,
+    /// Its recorded verdict; `null` where the record was not judged by it.
+    pub recorded: Option<Verdict>,
+    /// Its verdict now; `null` where it is not judged any more.
+    pub judged: Option<Verdict>,
+}
+
+/// The JSON view of changes.
+pub fn changes(changes: &[Change<'_>]) -> Vec<ChangeSummary> {
+    let changes = changes.iter().map(|change| {
+        let [recorded, judged] = change.verdicts();
+        ChangeSummary {
+            check: change.check.to_owned(),
+            recorded,
+            judged,
+        }
+    });
+    changes.collect()
 }
 
 fn group(row: &GroupRow<'_>) -> GroupSummary {

@@ -17,18 +17,23 @@
 mod difference;
 #[cfg(test)]
 mod golden;
-mod json;
+pub mod json;
 mod model;
 #[cfg(test)]
 mod samples;
 mod spread;
 mod table;
-mod text;
+pub mod text;
 mod wording;
 
 pub use difference::{Channel, Difference, first_difference};
-pub use json::{CaughtSummary, CheckSummary, EndSummary, GroupSummary, Summary, json};
-pub use model::{GroupRow, Headline, History, Model, Ratio};
+pub use model::{Change, GroupRow, Headline, History, Model, Ratio, changes};
 pub use spread::{Metric, Spread, SpreadRow, Unit, metrics, spread_table};
-pub use text::{detail, headline, observation, text};
 pub use wording::count;
+
+use record::Record;
+
+/// The text view of a record.
+pub fn detail(record: &Record) -> String {
+    text::of(&Model::of(record))
+}

@@ -65,7 +65,7 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(observation)?);
         } else if !matches!(observation.seen, Value::Missing(_)) {
-            print!("{}", report::observation(observation));
+            print!("{}", report::text::observation(observation));
         }
         exit = answered(&observation.seen);
     }

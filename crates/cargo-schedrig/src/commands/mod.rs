@@ -2,6 +2,7 @@
 
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod judge;
 pub(crate) mod kernel;
 pub(crate) mod replay;
 pub(crate) mod report;

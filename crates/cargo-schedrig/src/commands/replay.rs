@@ -86,7 +86,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
                 record.hash.short()
             ),
         }
-        println!("  {}", report::headline(&report::Model::of(record)));
+        println!("  {}", report::text::headline(&report::Model::of(record)));
         eprintln!("  host time {:.1} s", record.host.seconds);
         if let Some(place) = &replayed.finished.place {
             eprintln!("  record in {}", place.display());

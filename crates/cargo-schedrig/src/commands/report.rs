@@ -28,11 +28,11 @@ pub(crate) fn execute(arguments: &Report) -> anyhow::Result<Exit> {
     let (place, record) = arguments.records.load(&arguments.record)?;
     let model = Model::of(&record);
     if arguments.json {
-        let mut summary = serde_json::to_value(report::json(&model)).context("make the summary")?;
+        let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["record"] = place.display().to_string().into();
         println!("{summary:#}");
     } else {
-        print!("{}", report::text(&model));
+        print!("{}", report::text::of(&model));
         eprintln!("  record in {}", place.display());
     }
     Ok(record.verdict().into())

@@ -178,7 +178,7 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     let place = place.as_ref().map(|place| place.display().to_string());
     if run.json {
         let mut summary =
-            serde_json::to_value(report::json(&report::Model::of(record))).context("make the summary")?;
+            serde_json::to_value(report::json::of(&report::Model::of(record))).context("make the summary")?;
         summary["record"] = place.into();
         println!("{summary:#}");
         return Ok(());

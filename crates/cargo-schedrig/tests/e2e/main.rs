@@ -3,6 +3,7 @@
 
 mod faults;
 mod inspect;
+mod judge;
 mod replay;
 mod report;
 mod run;

@@ -9,6 +9,7 @@
 //! A sentence that the record holds (a check's reason, a conclusion) stays as it is. What a record's kinds are called
 //! is said in `record::wording`.
 
+mod changes;
 mod groups;
 mod history;
 
@@ -17,6 +18,7 @@ use record::{
 };
 use spec::{GuestTime, Topology};
 
+pub use changes::{Change, changes};
 pub use groups::{GroupRow, Ratio};
 pub use history::History;
 

@@ -4,10 +4,10 @@
 mod history;
 mod tables;
 
-use record::{Observation, Record, Verdict};
+use record::{Observation, Verdict};
 
-use crate::wording::{scheduler, visible};
-use crate::{Headline, Model};
+use crate::wording::{count, scheduler, visible};
+use crate::{Change, Headline, Model};
 
 /// The verdict in one line: `PASS  fair_shares  (scx_baton on 7.2.13, 1n2l2c1t, seed 7)`.
 pub fn headline(model: &Model<'_>) -> String {
@@ -23,13 +23,8 @@ pub fn headline(model: &Model<'_>) -> String {
     format!("{verdict}  {name}  ({scheduler} on {release}, {topology}, seed {seed})")
 }
 
-/// The whole report of a record.
-pub fn detail(record: &Record) -> String {
-    text(&Model::of(record))
-}
-
 /// The whole report.
-pub fn text(model: &Model<'_>) -> String {
+pub fn of(model: &Model<'_>) -> String {
     let mut text = headline(model) + "\n";
     for finding in model.findings() {
         text += &format!("\n  {}: {}\n", finding.check, visible(&finding.reason));
@@ -56,6 +51,18 @@ pub fn text(model: &Model<'_>) -> String {
         text += &observation(answer);
     }
     text
+}
+
+/// The checks that changed when a record was judged again, as a table under a line that counts them.
+pub fn changes(changes: &[Change<'_>]) -> String {
+    match changes.len() as u64 {
+        0 => "\n  judged again: no check changed\n".to_owned(),
+        changed => format!(
+            "\n  judged again: {} changed\n\n{}\n",
+            count(changed, "check"),
+            tables::changes(changes)
+        ),
+    }
 }
 
 /// The answer to a query, under the query and its guest time.

@@ -5,7 +5,7 @@ use spec::Nanos;
 
 use crate::table::{align_right, indented, plain};
 use crate::wording::{decimal, visible};
-use crate::{GroupRow, Ratio};
+use crate::{Change, GroupRow, Ratio};
 
 /// A row for each cgroup.
 pub(super) fn groups(rows: &[GroupRow<'_>]) -> String {
@@ -57,6 +57,22 @@ pub(super) fn checks(checks: &[CheckResult]) -> String {
             check.source.to_string(),
             visible(&check.reason),
         ]);
+    }
+    indented(&table)
+}
+
+/// A row for each check that changed.
+pub(super) fn changes(changes: &[Change<'_>]) -> String {
+    let mut table = plain();
+    table.set_header(["check", "recorded", "judged", "reason"]);
+    for change in changes {
+        let [recorded, judged] = change
+            .verdicts()
+            .map(|verdict| verdict.map_or("-", record::Verdict::word));
+        let reason = change
+            .judged
+            .map_or_else(String::new, |check| visible(&check.reason));
+        table.add_row([change.check, recorded, judged, reason.as_str()]);
     }
     indented(&table)
 }
