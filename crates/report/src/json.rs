@@ -1,12 +1,14 @@
 //! The JSON view: a record for scripts. Its field names and types are an interface, which a test below pins; times are
 //! in seconds.
 
-use record::{Dump, KernelFacts, Source, Verdict};
+use std::collections::BTreeMap;
+
+use record::{Counts, Dump, KernelFacts, Source, Verdict};
 use serde::Serialize;
 use spec::{CpuSet, GuestTime, Nanos};
 
 use crate::wording::scheduler;
-use crate::{Change, GroupRow, Model};
+use crate::{Change, GroupRow, Model, Sampled};
 
 /// A run in a few numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,6 +35,8 @@ pub struct Summary {
     pub groups: Vec<GroupSummary>,
     /// One for each check.
     pub checks: Vec<CheckSummary>,
+    /// What the monitor sampled; `null` without a monitor.
+    pub samples: Option<SamplesSummary>,
     /// The failures that were detected while they happened.
     pub caught: Vec<CaughtSummary>,
     /// How it got there, in sentences; the calls are in the record.
@@ -89,6 +93,38 @@ pub struct CheckSummary {
     pub details: Vec<String>,
 }
 
+/// What the monitor sampled.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SamplesSummary {
+    /// Samples taken.
+    pub taken: u64,
+    /// Those of them that the record has; what follows is of these.
+    pub kept: u64,
+    /// Samples that could not be taken, or not whole.
+    pub incomplete: u64,
+    /// Why not, the last time.
+    pub why_incomplete: Option<String>,
+    /// The greatest difference between the numbers of tasks that two CPUs had to run.
+    pub imbalance: Option<ImbalanceSummary>,
+    /// The most tasks in each CPU's local DSQ.
+    pub local_dsqs: BTreeMap<u32, u64>,
+    /// The most tasks in each DSQ that a scheduler has created.
+    pub dsqs: BTreeMap<String, u64>,
+    /// What the kernel counted in all windows together.
+    pub counted: Counts,
+}
+
+/// An imbalance between two CPUs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ImbalanceSummary {
+    /// When, since boot.
+    pub guest_seconds: f64,
+    /// The most tasks that a CPU had to run.
+    pub most: u64,
+    /// The fewest.
+    pub least: u64,
+}
+
 /// A failure that was detected while it happened; the record has the kernel as it was then.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CaughtSummary {
@@ -129,6 +165,7 @@ pub fn of(model: &Model<'_>) -> Summary {
         host_seconds: model.host.seconds,
         groups: model.groups.iter().map(group).collect(),
         checks: model.checks.iter().map(check).collect(),
+        samples: model.sampled.as_ref().map(samples),
         caught: model.dumps.iter().map(caught).collect(),
         conclusions: model.history.conclusions().map(str::to_owned).collect(),
         end: EndSummary {
@@ -188,6 +225,24 @@ fn check(check: &record::CheckResult) -> CheckSummary {
         verdict: check.verdict,
         reason: check.reason.clone(),
         details: check.details.clone(),
+    }
+}
+
+fn samples(sampled: &Sampled) -> SamplesSummary {
+    let Sampled { taken, kept, numbers } = sampled;
+    SamplesSummary {
+        taken: *taken,
+        kept: *kept,
+        incomplete: numbers.incomplete,
+        why_incomplete: numbers.why_incomplete.clone(),
+        imbalance: numbers.imbalance.map(|imbalance| ImbalanceSummary {
+            guest_seconds: instant(imbalance.at),
+            most: imbalance.most,
+            least: imbalance.least,
+        }),
+        local_dsqs: numbers.local_dsqs.clone(),
+        dsqs: numbers.dsqs.clone(),
+        counted: numbers.counted.clone(),
     }
 }
 

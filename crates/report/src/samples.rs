@@ -1,9 +1,9 @@
 //! Records for the tests of this crate.
 
 use record::{
-    CallHistory, CheckResult, Dump, End, Event, EventKind, Evidence, Expectation, HostFacts, Judgement,
-    KernelFacts, Observation, Plan, Record, Repro, SchedExt, SchedulerPlan, Snapshot, Source, Trace,
-    TracedCall, Value, Verdict, Window,
+    CallHistory, CheckResult, CpuSample, Dump, End, Event, EventKind, Evidence, Expectation, HostFacts,
+    Judgement, KernelFacts, Observation, Plan, Record, Repro, Running, Sample, SchedExt, SchedulerPlan,
+    Series, Snapshot, Source, Trace, TracedCall, Value, Verdict, Window,
 };
 use spec::{CgroupSpec, ExitStatus, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
 
@@ -52,12 +52,37 @@ pub(crate) fn passed() -> Record {
             )
         },
     ]);
+    record.series = Some(series());
     record.observations.push(Observation {
         at: at(2_000),
         asked: "sym jiffies_64".into(),
         seen: Value::tree([("value", Value::from(4_294_937_296u64))]),
     });
     record
+}
+
+/// A sample of two CPUs, one of which has three tasks to run.
+fn series() -> Series {
+    let cpu = |cpu, all| CpuSample {
+        cpu,
+        running: Running {
+            all,
+            ..Running::default()
+        },
+        local_dsq: Some(all),
+        ..CpuSample::default()
+    };
+    let sample = Sample {
+        at: at(1_500),
+        cpus: vec![cpu(0, 3), cpu(1, 1)],
+        dsqs: vec![("0x2".into(), 1)],
+        ..Sample::default()
+    };
+    Series {
+        taken: 1,
+        samples: vec![sample],
+        ..Series::default()
+    }
 }
 
 /// The same under a scheduler that starves a task, with a dump and the calls that led to it.

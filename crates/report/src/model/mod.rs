@@ -14,7 +14,8 @@ mod groups;
 mod history;
 
 use record::{
-    CheckResult, Dump, End, HostFacts, KernelFacts, Observation, Record, RecordHash, SchedulerPlan, Verdict,
+    CheckResult, Dump, End, HostFacts, KernelFacts, Numbers, Observation, Record, RecordHash, SchedulerPlan,
+    Series, Verdict,
 };
 use spec::{GuestTime, Topology};
 
@@ -33,6 +34,8 @@ pub struct Model<'r> {
     pub groups: Vec<GroupRow<'r>>,
     /// Each check, in the order of the judgement.
     pub checks: &'r [CheckResult],
+    /// What the monitor sampled, in numbers; `None` without a monitor.
+    pub sampled: Option<Sampled>,
     /// The failures that were detected while they happened, each with the kernel at that instant.
     pub dumps: &'r [Dump],
     /// The calls that led to the first failure.
@@ -66,6 +69,27 @@ pub struct Headline<'r> {
     pub seed: u64,
 }
 
+/// The monitor's samples in numbers.
+#[derive(Debug, Clone)]
+pub struct Sampled {
+    /// Samples taken.
+    pub taken: u64,
+    /// Those of them that the record has.
+    pub kept: u64,
+    /// The extremes of the samples that the record has, and what the kernel counted.
+    pub numbers: Numbers,
+}
+
+impl Sampled {
+    fn of(series: &Series) -> Sampled {
+        Sampled {
+            taken: series.taken,
+            kept: series.samples.len() as u64,
+            numbers: series.numbers(),
+        }
+    }
+}
+
 impl<'r> Model<'r> {
     /// The model of a record.
     pub fn of(record: &'r Record) -> Model<'r> {
@@ -84,6 +108,7 @@ impl<'r> Model<'r> {
             hash: &record.hash,
             groups: groups::rows(evidence),
             checks: &record.judgement.checks,
+            sampled: record.series.as_ref().map(Sampled::of),
             dumps: &record.dumps,
             history: History::of(record),
             observations: &record.observations,

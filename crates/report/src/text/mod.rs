@@ -7,7 +7,7 @@ mod tables;
 use record::{Observation, Verdict};
 
 use crate::wording::{count, scheduler, visible};
-use crate::{Change, Headline, Model};
+use crate::{Change, Headline, Model, Sampled};
 
 /// The verdict in one line: `PASS  fair_shares  (scx_baton on 7.2.13, 1n2l2c1t, seed 7)`.
 pub fn headline(model: &Model<'_>) -> String {
@@ -39,6 +39,7 @@ pub fn of(model: &Model<'_>) -> String {
         text += &format!("\n{}\n", tables::groups(&model.groups));
     }
     text += &format!("\n{}\n", tables::checks(model.checks));
+    text += &model.sampled.as_ref().map_or_else(String::new, samples);
     text += &format!(
         "\n  guest time {}   record {}\n",
         model.ended_at.0,
@@ -69,6 +70,18 @@ pub fn changes(changes: &[Change<'_>]) -> String {
 pub fn observation(observation: &Observation) -> String {
     let Observation { at, asked, seen } = observation;
     format!("\n{asked} at {at}\n{}\n", seen.to_text())
+}
+
+fn samples(sampled: &Sampled) -> String {
+    let taken = count(sampled.taken, "sample");
+    let imbalance = sampled.numbers.imbalance.map_or_else(String::new, |imbalance| {
+        let (most, at) = (count(imbalance.most, "task"), imbalance.at);
+        format!(
+            "; greatest imbalance: {most} on a CPU, {} on another, at {at}",
+            imbalance.least
+        )
+    });
+    format!("\n  monitor: {taken}{imbalance}\n")
 }
 
 fn evidence(lines: &[String]) -> String {
