@@ -20,7 +20,7 @@ pub(crate) struct Judge {
     /// The record: its directory, its name, or the beginning of its hash.
     record: String,
 
-    /// A check in the place of the recorded ones of that name, as in `starvation=500ms` or `share:a,b=5%`; one that the run
+    /// A check in the place of the recorded one, as in `starvation=500ms` or `share:a,b=5%`; one that the run
     /// was not held to is added. Can be given several times.
     #[arg(long = "check", value_name = "NAME[:GROUPS][=LIMIT]", value_parser = check::parse)]
     checks: Vec<Expectation>,
@@ -36,7 +36,7 @@ pub(crate) struct Judge {
 pub(crate) fn execute(arguments: &Judge) -> anyhow::Result<Exit> {
     let (place, mut record) = arguments.records.load(&arguments.record)?;
     for check in &arguments.checks {
-        check::replace(&mut record.plan.expectations, check.clone());
+        check::relimit(&mut record.plan.expectations, check.clone());
     }
     let judgement = check::judge(Run::from(&record), &record.plan.expectations);
     let recorded = std::mem::replace(&mut record.judgement, judgement);

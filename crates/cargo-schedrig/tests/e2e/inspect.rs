@@ -89,7 +89,7 @@ fn a_run_in_progress_is_asked_as_it_runs() {
     let seen = loop {
         let qemu = qemu_of(run.id());
         let ended = qemu.map(|pid| stage.run(&["inspect", &format!("pid:{pid}"), "--json", "rq"]));
-        match ended.map(|ended| serde_json::from_str::<serde_json::Value>(&ended.stdout)) {
+        match ended.map(|ended| serde_json::from_str::<Value>(&ended.stdout)) {
             // Until the workers run, there is something else to see.
             Some(Ok(seen)) if seen.to_string().contains("\"a/") => break seen,
             _ if Instant::now() > deadline => panic!("nothing was seen"),

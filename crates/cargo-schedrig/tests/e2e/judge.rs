@@ -21,7 +21,11 @@ fn a_record_is_judged_as_it_was_or_by_another_limit_and_what_changed_is_named() 
         "{}",
         same.stdout
     );
-    assert!(same.stdout.contains("judged again: no check changed"), "{}", same.stdout);
+    assert!(
+        same.stdout.contains("judged again: no check changed"),
+        "{}",
+        same.stdout
+    );
 
     let strict = stage.run(&["judge", which, "--check", "starvation=1ms"]);
     assert_eq!(strict.code, Some(1), "{strict:?}");
@@ -31,7 +35,11 @@ fn a_record_is_judged_as_it_was_or_by_another_limit_and_what_changed_is_named() 
         strict.stdout
     );
     assert!(strict.stdout.contains("\n  starvation: "), "{}", strict.stdout);
-    assert!(strict.stdout.contains("judged again: 1 check changed"), "{}", strict.stdout);
+    assert!(
+        strict.stdout.contains("judged again: 1 check changed"),
+        "{}",
+        strict.stdout
+    );
 
     let (ended, summary) = stage.json(&["judge", which, "--json", "--check", "starvation=1ms"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
@@ -84,7 +92,11 @@ fn what_cannot_be_judged_is_an_error_that_says_why() {
         check(&[command], 64, "required");
         check(&[command, "abcdef"], 69, "there is no record `abcdef`");
         fs::write(place.join("record.json"), "no JSON").unwrap();
-        check(&[command, "strange"], 69, "strange/record.json is not part of a record");
+        check(
+            &[command, "strange"],
+            69,
+            "strange/record.json is not part of a record",
+        );
         fs::write(
             place.join("record.json"),
             r#"{"format": {"major": 0, "minor": 9}}"#,
