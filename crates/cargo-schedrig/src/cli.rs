@@ -1,10 +1,10 @@
-//! The top of the command line: which subcommand, and what becomes of its errors.
+//! The top of the command line: dispatches to a subcommand, and turns its errors into exit codes.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, inspect, kernel, replay, run, saves, sweep};
+use crate::commands::{doctor, inspect, judge, kernel, replay, report, run, saves, sweep};
 use crate::exit::Exit;
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
@@ -16,8 +16,8 @@ enum Cargo {
 
 /// Test Linux process schedulers on the real kernel, deterministically.
 ///
-/// Exit codes: 0 passed or skipped, 1 failed, 2 inconclusive, 64 wrong usage, 69 something that is needed is
-/// missing or cannot be had (QEMU, a kernel, a scheduler), 70 the rig itself failed, 130 interrupted.
+/// Exit codes: 0 passed or skipped, 1 failed, 2 inconclusive, 64 wrong usage, 69 something required is missing or
+/// cannot be used (QEMU, a kernel, a scheduler, a record), 70 the rig itself failed, 130 interrupted.
 #[derive(Debug, clap::Args)]
 #[command(version, arg_required_else_help = true)]
 struct Schedrig {
@@ -29,6 +29,8 @@ struct Schedrig {
 enum Command {
     Run(Box<run::Run>),
     Sweep(sweep::Sweep),
+    Report(report::Report),
+    Judge(judge::Judge),
     Replay(replay::ReplayArgs),
     Inspect(inspect::Inspect),
     #[command(subcommand)]
@@ -42,7 +44,7 @@ pub(crate) fn main() -> ExitCode {
     let Cargo::Schedrig(arguments) = match Cargo::try_parse() {
         Ok(parsed) => parsed,
         Err(error) => {
-            // Help and version go to standard output and are no error. A closed pipe is nobody's.
+            // Help and version go to standard output and are no error. A closed pipe is no error either.
             let _ = error.print();
             return if error.use_stderr() {
                 Exit::Usage.into()
@@ -54,6 +56,8 @@ pub(crate) fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Run(run) => run::execute(run),
         Command::Sweep(sweep) => sweep::execute(sweep),
+        Command::Report(report) => report::execute(report),
+        Command::Judge(judge) => judge::execute(judge),
         Command::Replay(replay) => replay::execute(replay),
         Command::Inspect(inspect) => inspect::execute(inspect),
         Command::Kernel(kernel) => kernel::execute(kernel),

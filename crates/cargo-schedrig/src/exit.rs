@@ -15,11 +15,11 @@ pub(crate) enum Exit {
     Inconclusive = 2,
     /// The command line is wrong.
     Usage = 64,
-    /// Something that is needed is missing or cannot be had.
+    /// Something required is missing or cannot be used.
     Unavailable = 69,
     /// The rig itself failed.
     Software = 70,
-    /// Somebody pressed Ctrl-C: 128 + SIGINT.
+    /// Ctrl-C: 128 + SIGINT.
     Interrupted = 130,
 }
 
@@ -32,6 +32,7 @@ impl Exit {
         match error.downcast_ref::<RigError>() {
             Some(
                 RigError::Topology(_)
+                | RigError::Seed { .. }
                 | RigError::GroupName(_)
                 | RigError::Weight(_)
                 | RigError::Op(_)
@@ -69,7 +70,7 @@ impl From<Verdict> for Exit {
     }
 }
 
-/// What a script makes of verdicts, where the usual codes are not what it wants.
+/// Exit codes other than the usual ones, for scripts.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Policy {
     /// Exit with 1 when the run was skipped.
@@ -78,7 +79,7 @@ pub(crate) struct Policy {
     /// Exit with 0 when the run could not be judged.
     #[arg(long, help_heading = "Checks")]
     allow_inconclusive: bool,
-    /// The most CPUs of the host to use; one is enough for any machine.
+    /// Use at most N CPUs of the host; one is enough for any machine.
     #[arg(long, value_name = "N")]
     cpu_cap: Option<u32>,
 }
@@ -93,7 +94,7 @@ impl Policy {
         }
     }
 
-    /// Is there a CPU to run on?
+    /// Checks that there is a CPU to run on.
     ///
     /// # Errors
     /// [`Usage`] where there is none.
@@ -111,7 +112,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// A value of the command line that only a closer look finds wrong.
+/// A value of the command line that is wrong in a way that the parser does not see.
 #[derive(Debug)]
 pub(crate) struct Usage(pub(crate) String);
 
@@ -141,9 +142,9 @@ mod tests {
             .unwrap()
     }
 
-    /// F13: 0 for a pass or a skip, 1 for a fail, 2 for what could not be judged; a script may want it otherwise.
+    /// F13: 0 for a pass or a skip, 1 for a fail, 2 for what could not be judged; an option changes it.
     #[test]
-    fn a_verdict_has_its_exit_code_unless_the_script_wants_another() {
+    fn a_verdict_has_its_exit_code_unless_an_option_changes_it() {
         let codes = |words: &[&str]| {
             [Verdict::Pass, Verdict::Skip, Verdict::Fail, Verdict::Inconclusive]
                 .map(|verdict| policy(words).exit(verdict) as u8)
@@ -153,9 +154,9 @@ mod tests {
         assert_eq!(codes(&["--allow-inconclusive"]), [0, 0, 1, 0]);
     }
 
-    /// F13: no CPU at all is a number, and refused when the run is to begin.
+    /// F13: zero CPUs is a number, and is refused before the run begins.
     #[test]
-    fn no_cpu_at_all_is_refused_when_the_run_is_to_begin() {
+    fn zero_cpus_are_refused_before_the_run_begins() {
         assert!(policy(&["--cpu-cap", "1"]).check().is_ok());
         let error = policy(&["--cpu-cap", "0"]).check().unwrap_err().to_string();
         assert!(error.contains("must be ≥ 1 CPU (got 0)"), "{error}");

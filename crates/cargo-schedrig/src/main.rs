@@ -1,4 +1,5 @@
-//! The command line of schedrig: `cargo schedrig run`, `sweep`, `replay`, `inspect`, `kernel`, `saves`, `doctor`.
+//! The command line of schedrig: `cargo schedrig run`, `sweep`, `report`, `judge`, `replay`, `inspect`, `kernel`,
+//! `saves`, `doctor`.
 //!
 //! One file a subcommand, each with its arguments and its `execute`. Standard output holds results, the same for
 //! the same execution; host times and progress go to standard error.
@@ -10,6 +11,7 @@ mod exit;
 mod group;
 mod progress;
 mod query;
+mod records;
 mod seeds;
 mod shell;
 mod sweep;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use schedrig::Progress;
 
-/// A line that tells what is being done.
+/// A line that shows the current step.
 pub(crate) struct Line {
     bar: ProgressBar,
 }
@@ -18,7 +18,7 @@ impl Line {
         Line { bar }
     }
 
-    /// Says what is being done.
+    /// Shows a step in words.
     pub(crate) fn say(&self, doing: impl Into<String>) {
         self.bar.set_style(ProgressStyle::default_spinner());
         self.bar.set_message(doing.into());
@@ -29,16 +29,16 @@ impl Line {
         match step {
             Progress::Kernel(step) => self.kernel(step),
             Progress::Machine(saves::Progress::Making) => {
-                self.say("booting this machine once, to be forked from then on");
+                self.say("booting this machine once; later runs fork it");
             }
             Progress::Machine(saves::Progress::Waiting { lock }) => {
                 self.say(format!(
-                    "waiting for another process, which boots this machine ({})",
+                    "waiting for another process that boots this machine ({})",
                     lock.display()
                 ));
             }
             Progress::Tracing => {
-                self.say("the run failed: executing it again to see what led there");
+                self.say("the run failed: executing it again to trace the calls that led there");
             }
             Progress::Machine(other) => self.say(format!("{other:?}")),
         }
@@ -74,13 +74,13 @@ impl Line {
         }
     }
 
-    /// Takes the line away.
+    /// Removes the line.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
     }
 }
 
-/// How far a number of runs is, and how they came out.
+/// How many runs have ended, and their verdicts.
 pub(crate) struct Bar {
     bar: ProgressBar,
 }
@@ -97,13 +97,13 @@ impl Bar {
         Bar { bar }
     }
 
-    /// Shows where it is.
+    /// Shows the number of ended runs and their verdicts.
     pub(crate) fn show(&self, runs: u64, counts: &str) {
         self.bar.set_position(runs);
         self.bar.set_message(counts.to_owned());
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
     }

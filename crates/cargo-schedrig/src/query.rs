@@ -1,11 +1,10 @@
-//! Looks at a guest's kernel, as they are asked for on the command line and shown.
+//! Queries to a guest's kernel, as the command line spells them.
 
-use record::Observation;
 use schedrig::{Nanos, Query, TimedQuery};
 
 use crate::exit::Usage;
 
-/// The looks in `2s inspect rq 500ms inspect task 12`: what several `--at` have brought together.
+/// The queries in `2s inspect rq 500ms inspect task 12`: the words of all `--at` together.
 pub(crate) fn queries(words: &[String]) -> Result<Vec<TimedQuery>, Usage> {
     let mut queries = Vec::new();
     let mut rest = words;
@@ -17,11 +16,11 @@ pub(crate) fn queries(words: &[String]) -> Result<Vec<TimedQuery>, Usage> {
             Some((word, query)) if word == "inspect" => query,
             _ => {
                 return Err(Usage(format!(
-                    "--at {time} wants the word `inspect` next, as in `--at {time} inspect rq`"
+                    "--at {time}: the word `inspect` must follow, as in `--at {time} inspect rq`"
                 )));
             }
         };
-        // The next look begins with a time and that word again.
+        // The next query begins with a time and the word `inspect`.
         let end = (1..query.len())
             .find(|end| query.get(end + 1).is_some_and(|word| word == "inspect"))
             .unwrap_or(query.len());
@@ -34,22 +33,12 @@ pub(crate) fn queries(words: &[String]) -> Result<Vec<TimedQuery>, Usage> {
     Ok(queries)
 }
 
-/// The question in these words.
+/// The query in these words.
 pub(crate) fn parse(words: &[String]) -> Result<Query, Usage> {
     words
         .join(" ")
         .parse()
         .map_err(|error: schedrig::QueryError| Usage(error.to_string()))
-}
-
-/// An observation as people read it.
-pub(crate) fn text(observation: &Observation) -> String {
-    format!(
-        "\n{} at {}\n{}\n",
-        observation.asked,
-        observation.at,
-        observation.seen.to_text()
-    )
 }
 
 #[cfg(test)]
@@ -61,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn several_looks_are_told_apart() {
+    fn several_queries_are_parsed_apart() {
         let found = of("2s inspect get jiffies_64 500ms inspect read 0x10 8").unwrap();
         let shown: Vec<_> = found
             .iter()
@@ -71,12 +60,12 @@ mod tests {
     }
 
     #[test]
-    fn wrong_words_are_told() {
+    fn a_wrong_word_is_named() {
         let check = |words: &str, part: &str| {
             let error = of(words).unwrap_err().0;
             assert!(error.contains(part), "{error}");
         };
-        check("2s rq now", "wants the word `inspect`");
+        check("2s rq now", "the word `inspect` must follow");
         check("soon inspect rq", "--at soon");
         check("2s inspect everything", "unknown query 'everything'");
         check("2s inspect sym", "too few");

@@ -1,16 +1,16 @@
-//! Which seeds: `0..200`, `5..=9`, `7`, and several of these with commas.
+//! A list of seeds: `0..200`, `5..=9`, `7`, or several of these with commas.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Seeds to be run, in the order in which they were given.
+/// Seeds, in the order in which they were given.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seeds {
     text: String,
     ranges: Vec<(u64, u64)>,
 }
 
-/// More than anybody waits for; a slip of the finger is more likely.
+/// More would run for weeks: it is a typing error.
 const MAX_SEEDS: u64 = 100_000_000;
 
 impl Seeds {
@@ -46,14 +46,16 @@ impl FromStr for Seeds {
                 text: text.to_owned(),
                 ranges,
             }),
-            _ => Err(format!("`{text}` are more than {MAX_SEEDS} seeds")),
+            _ => Err(format!("`{text}` has more than {MAX_SEEDS} seeds")),
         }
     }
 }
 
 fn range(text: &str) -> Result<(u64, u64), String> {
     let wrong = || {
-        format!("`{text}` are no seeds; write `0..200` (without 200), `0..=199`, `7`, or several with commas")
+        format!(
+            "`{text}` is not a list of seeds; write `0..200` (without 200), `0..=199`, `7`, or several with commas"
+        )
     };
     let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
     let (first, last) = match text.split_once("..") {
@@ -95,16 +97,16 @@ mod tests {
     }
 
     #[test]
-    fn what_are_no_seeds_is_refused_with_what_is_right() {
+    fn what_is_not_a_list_of_seeds_is_refused_with_the_right_form() {
         let check = |text: &str, expect: &str| {
             let error = text.parse::<Seeds>().unwrap_err();
             assert!(error.contains(expect), "{text}: {error}");
         };
         check("", "0..200");
-        check("5..5", "`5..5` are no seeds");
-        check("9..3", "are no seeds");
-        check("a..b", "are no seeds");
-        check("0..0", "are no seeds");
+        check("5..5", "`5..5` is not a list of seeds");
+        check("9..3", "is not a list of seeds");
+        check("a..b", "is not a list of seeds");
+        check("0..0", "is not a list of seeds");
         check("0..=18446744073709551615", "more than");
         check("0..90000000,0..90000000", "more than");
     }

@@ -10,33 +10,22 @@ const MAX_CONSOLE_LINES: usize = 12;
 /// A result for every way in which the run did not come to its proper end.
 pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     let mut checks = Vec::new();
+    let end = &evidence.end;
     let last = evidence
         .events
         .last()
-        .map_or_else(String::new, |event| format!(" after {}", event.at));
-    let end = match &evidence.end {
+        .map_or_else(String::new, |event| format!(" (last event at {})", event.at));
+    let outcome = match end {
         End::PoweredOff => None,
-        End::GuestExited { during } => Some(Outcome::fail(
-            format!("the guest shut down unexpectedly{last}, {during}"),
-            Vec::new(),
-        )),
-        End::Stopped { during } => Some(Outcome::inconclusive(format!(
-            "the run was stopped as asked, {during}"
-        ))),
-        End::GuestPanic { message } => Some(Outcome::fail(
-            format!("the guest kernel panicked{last}: {message}"),
-            tail(evidence),
-        )),
-        End::GuestSilent { during } => Some(Outcome::fail(
-            format!("the guest fell silent{last}: {during}"),
-            tail(evidence),
-        )),
-        End::MachineDied { reason } => Some(Outcome::inconclusive(reason.clone())),
-        End::HostDeadline { during } => Some(Outcome::inconclusive(format!(
-            "the host-time limit passed, {during}"
-        ))),
+        End::GuestExited { .. } => Some(Outcome::fail(format!("{end}{last}"), Vec::new())),
+        End::GuestPanic { .. } | End::GuestSilent { .. } => {
+            Some(Outcome::fail(format!("{end}{last}"), tail(evidence)))
+        }
+        End::Stopped { .. } | End::MachineDied { .. } | End::HostDeadline { .. } => {
+            Some(Outcome::inconclusive(end.to_string()))
+        }
     };
-    checks.extend(end.map(|outcome| outcome.of("end", Source::Evidence)));
+    checks.extend(outcome.map(|outcome| outcome.of("end", Source::Evidence)));
     for event in &evidence.events {
         if let EventKind::BodyFailed { reason, run_over } = &event.what {
             let words = format!("the test returned an error at {}: {reason}", event.at);

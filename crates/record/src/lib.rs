@@ -28,6 +28,7 @@ mod store;
 mod tag;
 mod value;
 mod verdict;
+mod wording;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,7 +1,7 @@
-//! Where two makings of the same run part first.
+//! Where two executions of the same run diverge first.
 //!
 //! A record has several channels. Each is searched for its own first difference, and of these the earliest in
-//! guest time is shown, because what comes later is mostly its consequence.
+//! guest time is reported, because what comes later is mostly its consequence.
 //!
 //! ```text
 //! channel         guest time of a difference
@@ -16,10 +16,10 @@
 //!
 //! Where times are equal or unknown, the order above decides; what has no time comes after what has one. The
 //! kernel stamps its lines by its scheduler clock, not by `CLOCK_MONOTONIC`: both count from boot and are
-//! close, so only what parts within that small distance may be shown in the wrong order.
+//! close, so only differences within that small distance may be reported in the wrong order.
 //!
-//! Of a judgement the checks of evidence are compared, and shown only where no evidence differs. Structs of evidence are taken apart without `..`: a
-//! field that is added to them does not compile here until it is compared.
+//! Of a judgement the checks of evidence are compared, and reported only where no evidence differs. Structs of
+//! evidence are taken apart without `..`: a field that is added to them does not compile here until it is compared.
 
 mod shown;
 #[cfg(test)]
@@ -31,13 +31,49 @@ use record::{CheckResult, Event, Evidence, Judgement, Record, Source, Window};
 use serde::Serialize;
 use spec::{CgroupSpec, GuestTime, Nanos, WorkerReport};
 
-use shown::{Sides, differing, either, end_text, gap_text, spans, texts, values};
+use crate::wording::count;
+use shown::{Sides, differing, either, gap_text, instants, spans, texts, values};
 
-/// Where two records part, and what each has there. The field names are an interface: scripts read them.
+/// A part of a record that is compared by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Channel {
+    /// A cgroup that was made.
+    Group,
+    /// An event.
+    Event,
+    /// A window in which workers ran.
+    Window,
+    /// A line of the kernel's console.
+    Console,
+    /// A line that the scheduler's program wrote.
+    #[serde(rename = "scheduler log")]
+    SchedulerLog,
+    /// How the machine ended.
+    End,
+    /// A check's outcome.
+    Judgement,
+}
+
+impl fmt::Display for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Channel::Group => "group",
+            Channel::Event => "event",
+            Channel::Window => "window",
+            Channel::Console => "console line",
+            Channel::SchedulerLog => "scheduler log line",
+            Channel::End => "end",
+            Channel::Judgement => "judgement",
+        })
+    }
+}
+
+/// Where two records differ first, and what each has there. The field names are an interface: scripts read them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What kind of evidence: `group`, `event`, `window`, `console`, `scheduler log`, `end`, or `judgement`.
-    pub channel: &'static str,
+    /// What kind of evidence.
+    pub channel: Channel,
     /// Which group, event or window, from 0 as in the record; which line, from 1.
     pub number: Option<usize>,
     /// When, if that is known.
@@ -47,12 +83,12 @@ pub struct Difference {
     /// What the first record has there: text in backquotes, other values bare, `nothing` where it has ended.
     pub recorded: String,
     /// What the second record has there, likewise.
-    pub again: String,
+    pub replayed: String,
 }
 
-/// Where `recorded` and `again` part first; `None` if what the guest did and what was judged are equal, and
+/// Where `recorded` and `replayed` differ first; `None` if what the guest did and what was judged are equal, and
 /// so the hashes.
-pub fn first_difference(recorded: &Record, again: &Record) -> Option<Difference> {
+pub fn first_difference(recorded: &Record, replayed: &Record) -> Option<Difference> {
     let Evidence {
         groups,
         events,
@@ -61,15 +97,16 @@ pub fn first_difference(recorded: &Record, again: &Record) -> Option<Difference>
         console,
         end,
     } = &recorded.evidence;
-    let now = &again.evidence;
+    let second = &replayed.evidence;
     [
-        group_difference(groups, &now.groups),
-        event_difference(events, &now.events),
-        window_difference(windows, &now.windows),
-        console_difference(console, &now.console),
-        line_difference("scheduler log", scheduler_log, &now.scheduler_log),
-        differing(end, &now.end, end_text).map(|sides| Difference::new("end", None, None, "", sides)),
-        judgement_difference(&recorded.judgement, &again.judgement),
+        group_difference(groups, &second.groups),
+        event_difference(events, &second.events),
+        window_difference(windows, &second.windows),
+        console_difference(console, &second.console),
+        line_difference(Channel::SchedulerLog, scheduler_log, &second.scheduler_log),
+        differing(end, &second.end, ToString::to_string)
+            .map(|sides| Difference::new(Channel::End, None, None, "", sides)),
+        judgement_difference(&recorded.judgement, &replayed.judgement),
     ]
     .into_iter()
     .flatten()
@@ -79,11 +116,11 @@ pub fn first_difference(recorded: &Record, again: &Record) -> Option<Difference>
 
 impl Difference {
     fn new(
-        channel: &'static str,
+        channel: Channel,
         number: Option<usize>,
         at: Option<GuestTime>,
         what: impl Into<String>,
-        (recorded, again): Sides,
+        (recorded, replayed): Sides,
     ) -> Difference {
         Difference {
             channel,
@@ -91,7 +128,7 @@ impl Difference {
             at,
             what: what.into(),
             recorded,
-            again,
+            replayed,
         }
     }
 }
@@ -108,16 +145,11 @@ impl fmt::Display for Difference {
             at,
             what,
             recorded,
-            again,
+            replayed,
         } = self;
-        f.write_str(channel)?;
+        write!(f, "{channel}")?;
         if let Some(number) = number {
-            let line = if matches!(*channel, "console" | "scheduler log") {
-                "line "
-            } else {
-                ""
-            };
-            write!(f, " {line}{number}")?;
+            write!(f, " {number}")?;
         }
         if let Some(at) = at {
             write!(f, " at {at}")?;
@@ -125,24 +157,24 @@ impl fmt::Display for Difference {
         if !what.is_empty() {
             write!(f, ": {what}")?;
         }
-        if recorded.chars().count() + again.chars().count() <= BESIDE {
-            write!(f, ": recorded {recorded}, now {again}")?;
+        if recorded.chars().count() + replayed.chars().count() <= BESIDE {
+            write!(f, ": recorded {recorded}, replayed {replayed}")?;
         } else {
-            write!(f, ":\n  recorded {recorded}\n  now      {again}")?;
+            write!(f, ":\n  recorded {recorded}\n  replayed {replayed}")?;
         }
-        if *channel == "judgement" {
+        if *channel == Channel::Judgement {
             f.write_str(
-                "\nthe evidence is the same and is judged otherwise: another version of the checks, \
-                 or other expectations",
+                "\nthe evidence is the same, but it is judged differently: by another version of the checks, \
+                 or by other expectations",
             )?;
         }
         Ok(())
     }
 }
 
-fn group_difference(recorded: &[CgroupSpec], again: &[CgroupSpec]) -> Option<Difference> {
-    let (number, pair) = first_divergence(recorded, again)?;
-    let of = |what, sides| Difference::new("group", Some(number), None, what, sides);
+fn group_difference(recorded: &[CgroupSpec], replayed: &[CgroupSpec]) -> Option<Difference> {
+    let (number, pair) = first_divergence(recorded, replayed)?;
+    let of = |what, sides| Difference::new(Channel::Group, Some(number), None, what, sides);
     let (was, is) = match pair {
         (Some(was), Some(is)) => (was, is),
         (was, is) => {
@@ -162,10 +194,10 @@ fn group_difference(recorded: &[CgroupSpec], again: &[CgroupSpec]) -> Option<Dif
     Some(of(format!("{name} {field}"), sides))
 }
 
-fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
-    let (number, (was, is)) = first_divergence(recorded, again)?;
+fn event_difference(recorded: &[Event], replayed: &[Event]) -> Option<Difference> {
+    let (number, (was, is)) = first_divergence(recorded, replayed)?;
     let at = earlier(was.map(|event| event.at), is.map(|event| event.at));
-    let of = |what, sides| Some(Difference::new("event", Some(number), at, what, sides));
+    let of = |what, sides| Some(Difference::new(Channel::Event, Some(number), at, what, sides));
     let (Some(was), Some(is)) = (was, is) else {
         let text = |event: &Event| shown::quoted(&event.what.to_string());
         return of(String::new(), either(was, is, text));
@@ -175,18 +207,18 @@ fn event_difference(recorded: &[Event], again: &[Event]) -> Option<Difference> {
         Some(sides) => of(String::new(), sides),
         None => {
             let text = shown::quoted(&what.to_string());
-            of(format!("time of {text}"), spans(when.0, is.at.0)?)
+            of(format!("time of {text}"), instants(*when, is.at)?)
         }
     }
 }
 
-fn window_difference(recorded: &[Window], again: &[Window]) -> Option<Difference> {
-    let (number, pair) = first_divergence(recorded, again)?;
-    let of = |at, what, sides| Some(Difference::new("window", Some(number), at, what, sides));
+fn window_difference(recorded: &[Window], replayed: &[Window]) -> Option<Difference> {
+    let (number, pair) = first_divergence(recorded, replayed)?;
+    let of = |at, what, sides| Some(Difference::new(Channel::Window, Some(number), at, what, sides));
     let (was, is) = match pair {
         (Some(was), Some(is)) => (was, is),
         (was, is) => {
-            // Its end is when it came to be; before that, the other side has nothing to be blamed for.
+            // A window is known from its end on; until then the two sides agree.
             let at = earlier(was.map(|window| window.to), is.map(|window| window.to));
             return of(at, String::new(), either(was, is, window_text));
         }
@@ -198,11 +230,11 @@ fn window_difference(recorded: &[Window], again: &[Window]) -> Option<Difference
         sched_ext,
         under_scheduler,
     } = was;
-    if let Some(sides) = spans(from.0, is.from.0) {
+    if let Some(sides) = instants(*from, is.from) {
         return of(Some(*from.min(&is.from)), "from".to_owned(), sides);
     }
     let at = Some(*to.min(&is.to));
-    if let Some(sides) = spans(to.0, is.to.0) {
+    if let Some(sides) = instants(*to, is.to) {
         return of(at, "to".to_owned(), sides);
     }
     if let Some((what, sides)) = worker_difference(workers, &is.workers) {
@@ -221,8 +253,8 @@ fn window_difference(recorded: &[Window], again: &[Window]) -> Option<Difference
 }
 
 /// The first field of the first worker in which two reports of a window differ.
-fn worker_difference(recorded: &[WorkerReport], again: &[WorkerReport]) -> Option<(String, Sides)> {
-    let (number, pair) = first_divergence(recorded, again)?;
+fn worker_difference(recorded: &[WorkerReport], replayed: &[WorkerReport]) -> Option<(String, Sides)> {
+    let (number, pair) = first_divergence(recorded, replayed)?;
     let named = |worker: &WorkerReport| format!("{} (pid {})", worker.id, worker.pid);
     let (was, is) = match pair {
         (Some(was), Some(is)) if was.id == is.id => (was, is),
@@ -273,8 +305,8 @@ fn worker_difference(recorded: &[WorkerReport], again: &[WorkerReport]) -> Optio
     Some((format!("{who} {field}"), sides))
 }
 
-fn console_difference(recorded: &str, again: &str) -> Option<Difference> {
-    let mut difference = line_difference("console", recorded, again)?;
+fn console_difference(recorded: &str, replayed: &str) -> Option<Difference> {
+    let mut difference = line_difference(Channel::Console, recorded, replayed)?;
     let number = difference.number?;
     // The lines before are equal on both sides, so a side that has ended has nothing to add to the other.
     let time = |text| {
@@ -284,14 +316,14 @@ fn console_difference(recorded: &str, again: &str) -> Option<Difference> {
             .rev()
             .find_map(|line| stamp(line))
     };
-    difference.at = earlier(time(recorded), time(again));
+    difference.at = earlier(time(recorded), time(replayed));
     Some(difference)
 }
 
 /// The first line in which two texts differ.
-fn line_difference(channel: &'static str, recorded: &str, again: &str) -> Option<Difference> {
-    let (recorded, again) = (lines(recorded), lines(again));
-    let (index, pair) = first_divergence(&recorded, &again)?;
+fn line_difference(channel: Channel, recorded: &str, replayed: &str) -> Option<Difference> {
+    let (recorded, replayed) = (lines(recorded), lines(replayed));
+    let (index, pair) = first_divergence(&recorded, &replayed)?;
     let bare = |line: &&str| line.trim_end_matches(['\r', '\n']).to_owned();
     let sides = match pair {
         // Line ends are worth showing only where nothing else differs.
@@ -301,13 +333,13 @@ fn line_difference(channel: &'static str, recorded: &str, again: &str) -> Option
     Some(Difference::new(channel, Some(index + 1), None, "", sides))
 }
 
-fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Difference> {
-    let of = |what, sides| Some(Difference::new("judgement", None, None, what, sides));
+fn judgement_difference(recorded: &Judgement, replayed: &Judgement) -> Option<Difference> {
+    let of = |what, sides| Some(Difference::new(Channel::Judgement, None, None, what, sides));
     let of_evidence = |judgement: &Judgement| -> Vec<CheckResult> {
         judgement.from_source(Source::Evidence).cloned().collect()
     };
-    let (checks, now) = (of_evidence(recorded), of_evidence(again));
-    let (_, pair) = first_divergence(&checks, &now)?;
+    let (recorded, replayed) = (of_evidence(recorded), of_evidence(replayed));
+    let (_, pair) = first_divergence(&recorded, &replayed)?;
     let outcome = |check: &CheckResult| format!("{} {}", check.check, check.verdict);
     let (was, is) = match pair {
         (Some(was), Some(is)) if was.check == is.check => (was, is),
@@ -336,19 +368,20 @@ fn judgement_difference(recorded: &Judgement, again: &Judgement) -> Option<Diffe
 }
 
 fn window_text(window: &Window) -> String {
-    let seconds = |time: GuestTime| shown::seconds(time.0, 3);
-    let (from, to) = (seconds(window.from), seconds(window.to));
-    format!("{from} to {to}, {} workers", window.workers.len())
+    let Window {
+        from, to, workers, ..
+    } = window;
+    format!("{from} to {to}, {}", count(workers.len() as u64, "worker"))
 }
 
 /// An item of each side; a side that has ended has none.
 type Pair<'a, T> = (Option<&'a T>, Option<&'a T>);
 
 /// The first item in which two lists differ, with its number.
-fn first_divergence<'a, T: PartialEq>(recorded: &'a [T], again: &'a [T]) -> Option<(usize, Pair<'a, T>)> {
-    let equal = recorded.iter().zip(again).take_while(|(was, is)| was == is);
+fn first_divergence<'a, T: PartialEq>(recorded: &'a [T], replayed: &'a [T]) -> Option<(usize, Pair<'a, T>)> {
+    let equal = recorded.iter().zip(replayed).take_while(|(was, is)| was == is);
     let number = equal.count();
-    let pair = (recorded.get(number), again.get(number));
+    let pair = (recorded.get(number), replayed.get(number));
     (pair.0.is_some() || pair.1.is_some()).then_some((number, pair))
 }
 

@@ -1,8 +1,9 @@
-//! A record for the tests of this crate.
+//! Records for the tests of this crate.
 
 use record::{
-    CheckResult, Event, EventKind, Evidence, Expectation, HostFacts, Judgement, KernelFacts, Plan, Record,
-    SchedExt, Source, Verdict, Window,
+    CallHistory, CheckResult, CpuSample, Dump, End, Event, EventKind, Evidence, Expectation, HostFacts,
+    Judgement, KernelFacts, Observation, Plan, Record, Repro, Running, Sample, SchedExt, SchedulerPlan,
+    Series, Snapshot, Source, Trace, TracedCall, Value, Verdict, Window,
 };
 use spec::{CgroupSpec, ExitStatus, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
 
@@ -24,13 +25,6 @@ pub(crate) fn record() -> Record {
         seed: 7,
         expectations: vec![Expectation::KernelClean],
     };
-    let check = |check: &str, verdict, reason: &str, details: &[&str]| CheckResult {
-        check: check.into(),
-        source: Source::Evidence,
-        verdict,
-        reason: reason.into(),
-        details: details.iter().map(ToString::to_string).collect(),
-    };
     let judgement = Judgement::of(vec![
         check("stall", Verdict::Pass, "the longest stall was 3.5ms", &[]),
         check(
@@ -41,6 +35,143 @@ pub(crate) fn record() -> Record {
         ),
     ]);
     Record::new(plan, evidence, judgement, HostFacts::default())
+}
+
+/// The same under EEVDF with each check passed, and an answer to a query.
+pub(crate) fn passed() -> Record {
+    let mut record = judged(vec![
+        check("scheduler", Verdict::Skip, "the kernel's own scheduler ran", &[]),
+        check("stall", Verdict::Pass, "the longest stall was 3.5ms", &[]),
+        CheckResult {
+            source: Source::Samples,
+            ..check(
+                "stuck-cpu",
+                Verdict::Pass,
+                "every busy CPU made progress, in 63 samples",
+                &[],
+            )
+        },
+    ]);
+    record.series = Some(series());
+    record.observations.push(Observation {
+        at: at(2_000),
+        asked: "sym jiffies_64".into(),
+        seen: Value::tree([("value", Value::from(4_294_937_296u64))]),
+    });
+    record
+}
+
+/// A sample of two CPUs, one of which has three tasks to run.
+fn series() -> Series {
+    let cpu = |cpu, all| CpuSample {
+        cpu,
+        running: Running {
+            all,
+            ..Running::default()
+        },
+        local_dsq: Some(all),
+        ..CpuSample::default()
+    };
+    let sample = Sample {
+        at: at(1_500),
+        cpus: vec![cpu(0, 3), cpu(1, 1)],
+        dsqs: vec![("0x2".into(), 1)],
+        ..Sample::default()
+    };
+    Series {
+        taken: 1,
+        samples: vec![sample],
+        ..Series::default()
+    }
+}
+
+/// The same under a scheduler that starves a task, with a dump and the calls that led to it.
+pub(crate) fn failed() -> Record {
+    let mut record = record();
+    record.plan.scheduler = Some(SchedulerPlan {
+        program: "scx_baton".into(),
+        args: vec!["--starve-nth".into(), "3".into()],
+        sha256: "cd".into(),
+    });
+    record.host.replay = "cargo schedrig run --seed 7".into();
+    record.dumps.push(Dump {
+        trigger: "a task is stuck: a/1[101] has waited 1.044s on CPU 0, in DSQ 0x2".into(),
+        headline: vec!["a/1[101] has waited 1.044s on CPU 0, in DSQ 0x2".into()],
+        tasks: vec![101],
+        cpus: vec![0],
+        backtrace: Vec::new(),
+        log: Vec::new(),
+        timeline: Vec::new(),
+        snapshot: Snapshot {
+            tag: "stuck".parse().unwrap(),
+            at: at(2_556),
+            seen: Value::List(Vec::new()),
+        },
+    });
+    let call = |number, name: &str, dsq: (&str, &str)| TracedCall {
+        at: at(1_500 + number),
+        number,
+        cpu: 0,
+        name: name.into(),
+        program: Some(format!("baton_{name}")),
+        line: Some(format!("baton.bpf.c:{number}")),
+        arguments: Value::tree([("p", Value::from("a/1[101]")), ("enq_flags", Value::from(9u64))]),
+        before: Value::tree([("dsq", Value::from(dsq.0))]),
+        after: Value::tree([("dsq", Value::from(dsq.1))]),
+    };
+    let calls: Vec<TracedCall> = (180..186)
+        .map(|number| call(number, "enqueue", ("none", "0x2")))
+        .collect();
+    let history = |of: &str, conclusion: Option<&str>| CallHistory {
+        of: of.into(),
+        calls: calls.clone(),
+        conclusion: conclusion.map(str::to_owned),
+    };
+    record.repro = Some(Repro::Traced(Trace {
+        hash: record.hash.clone(),
+        of: "a task is stuck".into(),
+        histories: vec![
+            history("a/1[101]", Some("a/1[101]: it was never dispatched after #185")),
+            history("CPU 0", None),
+        ],
+        seen: 1_578,
+    }));
+    record
+}
+
+/// A machine that died before any worker ran.
+pub(crate) fn inconclusive() -> Record {
+    let mut record = judged(vec![
+        check("stall", Verdict::Skip, "no worker measures its gaps", &[]),
+        check("end", Verdict::Inconclusive, "the machine died: signal 9", &[]),
+    ]);
+    record.evidence = Evidence {
+        events: record.evidence.events[..1].to_vec(),
+        end: End::MachineDied {
+            reason: "signal 9".into(),
+        },
+        ..Evidence::default()
+    };
+    record.repro = Some(Repro::Not {
+        reason: "no task is known that the failure is about".into(),
+    });
+    record.host.replay = "cargo schedrig run --seed 7".into();
+    record
+}
+
+fn judged(checks: Vec<CheckResult>) -> Record {
+    let Record { plan, evidence, .. } = record();
+    Record::new(plan, evidence, Judgement::of(checks), HostFacts::default())
+}
+
+pub(crate) fn check(check: &str, verdict: Verdict, reason: &str, details: &[&str]) -> CheckResult {
+    CheckResult {
+        check: check.into(),
+        source: Source::Evidence,
+        verdict,
+        reason: reason.into(),
+        details: details.iter().map(ToString::to_string).collect(),
+    }
 }
 
 /// An instant as seconds since boot.

@@ -4,18 +4,27 @@ use std::path::PathBuf;
 
 use spec::{CpusError, GroupNameError, OpError, TopologyError, WeightError};
 
-/// What a test's body returns: any error ends the run as failed, with its text in the record.
+/// What a test's body returns: any error fails the run, and its text is in the record.
 pub type Outcome = Result<(), BodyError>;
 
 /// Any error of a test's body.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A run could not be set up or its record not be kept. What happens inside of the run is evidence, not this.
+/// A run could not be set up, or its record could not be kept. What happens inside of the run is evidence, not this.
 #[derive(Debug, thiserror::Error)]
 pub enum RigError {
     /// The machine's shape is impossible.
     #[error("topology")]
     Topology(#[from] TopologyError),
+    /// The seed that the environment gives is not a number.
+    #[error(
+        "SCHEDRIG_SEED is `{text}`, not a seed; write a number from 0 to {}",
+        u64::MAX
+    )]
+    Seed {
+        /// The variable's value.
+        text: String,
+    },
     /// There is no such kernel.
     #[error("kernel `{request}`")]
     Kernel {
@@ -68,10 +77,10 @@ pub enum RigError {
     /// The saved machine could not be forked.
     #[error(transparent)]
     Fork(#[from] machine::ForkError),
-    /// The record does not say enough, or not what is here.
+    /// The record holds too little to replay it, or this host differs from the recorded one.
     #[error(transparent)]
     Replay(#[from] crate::replay::CannotReplay),
-    /// A file of the rig's own could not be read.
+    /// A file that the rig needs could not be read.
     #[error("read {}", path.display())]
     Read {
         /// The file.
@@ -86,7 +95,7 @@ pub enum RigError {
     /// There is no home directory to keep records in.
     #[error("find the directory for records; set SCHEDRIG_RECORDS")]
     NoHome,
-    /// A cgroup's name is not a name.
+    /// The name of a cgroup is invalid.
     #[error(transparent)]
     GroupName(#[from] GroupNameError),
     /// A weight is out of bounds.
@@ -98,7 +107,7 @@ pub enum RigError {
     /// A text chooses no CPUs.
     #[error(transparent)]
     Cpus(#[from] CpusError),
-    /// The guest's kernel cannot be looked at.
+    /// The guest's kernel cannot be read.
     #[error(transparent)]
     Look(#[from] session::LookError),
     /// A hook or a watch could not be set.
@@ -116,7 +125,7 @@ pub enum RigError {
     /// A value of the guest's kernel cannot be read.
     #[error(transparent)]
     Guest(#[from] introspect::ReadError),
-    /// A machine of another process cannot be looked at.
+    /// A run of another process cannot be queried.
     #[error(transparent)]
     Live(#[from] crate::live::LiveError),
     /// The running session refused.

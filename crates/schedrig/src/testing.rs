@@ -8,7 +8,7 @@ use session::chain;
 
 use crate::{Outcome, Rig, RigError, RunSpec, run};
 
-/// A test as its attribute declares it: every value still a text.
+/// A test as its attribute declares it: values are still texts.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Declared {
     /// The test function's name with its module path.
@@ -25,9 +25,9 @@ pub struct Declared {
     pub memory: Option<u32>,
     /// How many snapshots are taken while the workers run for the first time.
     pub snapshots: Option<usize>,
-    /// Is a run that failed executed again, to see the calls that led there?
+    /// Execute a run that failed again, to trace the calls that led there?
     pub auto_repro: Option<bool>,
-    /// Does a monitor sample the runqueues?
+    /// Sample the runqueues?
     pub monitor: Option<bool>,
 }
 
@@ -53,7 +53,7 @@ pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
     }
 }
 
-/// The attribute's texts, with what the environment says over them: `SCHEDRIG_SEED`, `SCHEDRIG_KERNEL`, `SCHEDRIG_QEMU`.
+/// The specification that the attribute declares; `SCHEDRIG_SEED`, `SCHEDRIG_KERNEL` and `SCHEDRIG_QEMU` override it.
 fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
     let name = declared.name.rsplit("::").next().unwrap_or(declared.name);
     let mut spec = RunSpec::new(name, declared.topology.parse()?)?;
@@ -77,10 +77,11 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
                 source: error.into(),
             })?;
     }
-    let seed = std::env::var("SCHEDRIG_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok());
-    spec.seed = seed.or(declared.seed).unwrap_or(spec.seed);
+    let seed = match std::env::var("SCHEDRIG_SEED") {
+        Ok(text) => Some(text.parse().map_err(|_| RigError::Seed { text })?),
+        Err(_) => declared.seed,
+    };
+    spec.seed = seed.unwrap_or(spec.seed);
     spec.memory_mib = declared.memory;
     spec.snapshots = declared.snapshots.unwrap_or(spec.snapshots);
     spec.auto_repro = declared.auto_repro.unwrap_or(spec.auto_repro);

@@ -1,4 +1,4 @@
-//! `cargo schedrig doctor`: what this machine can do, each with the fix.
+//! `cargo schedrig doctor`: checks what this host can do, each with the fix.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 
-/// Tell what this machine can do, and how to mend what it cannot.
+/// Check what this host can do, and print the fix for what it cannot.
 ///
-/// Exit code 69 if something is missing without which no test runs.
+/// Exit code 69 if something required is missing.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
     /// Print the findings as JSON.
@@ -19,7 +19,7 @@ pub(crate) struct Doctor {
     json: bool,
 }
 
-/// One thing that was looked at.
+/// One thing that was checked.
 #[derive(Debug, Serialize)]
 struct Finding {
     what: String,
@@ -27,7 +27,7 @@ struct Finding {
     /// Without it no test runs.
     needed: bool,
     found: String,
-    /// What to do where it is not well.
+    /// What to do about it; `None` where nothing is to be done.
     #[serde(skip_serializing_if = "Option::is_none")]
     fix: Option<String>,
 }
@@ -108,7 +108,7 @@ fn kernels() -> Finding {
     let fetch = format!("cargo schedrig kernel fetch {}", schedrig::DEFAULT_KERNEL);
     match kstore::Store::open_default().and_then(|store| store.list()) {
         Ok(entries) if entries.is_empty() => {
-            let found = "none here yet; a run fetches what it needs".to_owned();
+            let found = "none stored yet; a run fetches what it needs".to_owned();
             Finding {
                 what,
                 ok: false,
@@ -140,9 +140,9 @@ fn kernels() -> Finding {
 fn apt() -> Finding {
     let ok = Path::new("/usr/bin/apt-get").exists();
     let found = if ok {
-        "present: `apt:` kernels can be fetched"
+        "present: can fetch `apt:` kernels"
     } else {
-        "none: no `apt:` kernels"
+        "missing: cannot fetch `apt:` kernels"
     };
     let fix = (!ok).then(|| "use `path:<vmlinuz or directory>` or `host`".to_owned());
     Finding {
@@ -163,7 +163,7 @@ fn kvm() -> Finding {
         fix: None,
     };
     if !Path::new("/dev/kvm").exists() {
-        finding(false, "none; the deterministic backend does not need it")
+        finding(false, "missing; the deterministic backend does not need it")
     } else if Path::new("/sys/module/kvm_pvm").exists() {
         finding(
             false,
@@ -172,7 +172,7 @@ fn kvm() -> Finding {
     } else {
         finding(
             true,
-            "/dev/kvm is there; the deterministic backend does not use it",
+            "/dev/kvm present; the deterministic backend does not use it",
         )
     }
 }

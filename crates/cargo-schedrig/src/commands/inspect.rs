@@ -1,6 +1,4 @@
-//! `cargo schedrig inspect`: a look into the kernel of a recorded run, or of one in progress.
-
-use std::path::PathBuf;
+//! `cargo schedrig inspect`: queries the kernel of a recorded run, or of one in progress.
 
 use clap::Args;
 use record::{Observation, Value};
@@ -9,27 +7,27 @@ use schedrig::{Nanos, Replay, ReplayOptions, TimedQuery};
 use crate::exit::{Exit, Usage};
 use crate::progress::Line;
 use crate::query;
+use crate::records::Records;
 
-/// Ask the kernel of a recorded run, or of a run in progress.
+/// Query the kernel of a recorded run, or of a run in progress.
 ///
-/// A recorded run is made again, which is the same execution, and asked at the time that `--at` says, else when its test
-/// was done. A run in progress is asked as it runs.
+/// A recorded run is replayed, which is the same execution, and queried at the time that `--at` gives, or else at the end
+/// of its test. A run in progress is queried without stopping it.
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// A record (its directory, its name, or the beginning of its hash), `running`, or `pid:N` of a run's QEMU.
     which: String,
 
-    /// What to ask.
+    /// The query.
     #[arg(required = true, value_name = "WHAT", help = schedrig::Query::HELP)]
     query: Vec<String>,
 
-    /// Ask that much guest time after the workers were told to run; the time between windows does not count.
+    /// Query that much guest time after the workers began to run; the time between windows does not count.
     #[arg(long, value_name = "TIME")]
     at: Option<Nanos>,
 
-    /// Where records are.
-    #[arg(long, value_name = "DIR", env = "SCHEDRIG_RECORDS")]
-    records: Option<PathBuf>,
+    #[command(flatten)]
+    records: Records,
 
     /// Print the answer as JSON.
     #[arg(long)]
@@ -41,13 +39,13 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
     let pid = match inspect.which.strip_prefix("pid:") {
         Some(pid) => Some(
             pid.parse()
-                .map_err(|_| Usage(format!("`{pid}` is no process id")))?,
+                .map_err(|_| Usage(format!("`{pid}` is not a process id")))?,
         ),
         None => None,
     };
     if pid.is_some() || inspect.which == "running" {
         if inspect.at.is_some() {
-            return Err(Usage("a run in progress is asked now: leave out `--at`".to_owned()).into());
+            return Err(Usage("a run in progress is queried now: leave out `--at`".to_owned()).into());
         }
         let seen = schedrig::ask_running(pid, &query)?;
         if inspect.json {
@@ -61,24 +59,24 @@ pub(crate) fn execute(inspect: &Inspect) -> anyhow::Result<Exit> {
         at: inspect.at,
         query,
     };
-    let (observations, same) = observe_again(inspect, query)?;
+    let (observations, same) = observe_replay(inspect, query)?;
     let mut exit = Exit::Pass;
     for observation in &observations {
         if inspect.json {
             println!("{}", serde_json::to_string_pretty(observation)?);
         } else if !matches!(observation.seen, Value::Missing(_)) {
-            print!("{}", query::text(observation));
+            print!("{}", report::text::observation(observation));
         }
         exit = answered(&observation.seen);
     }
     if !same {
-        eprintln!("error: the run was another execution this time: what is shown is of that one");
+        eprintln!("error: the replay differs from the recorded run: the answer is that of the replay");
         exit = Exit::Fail;
     }
     Ok(exit)
 }
 
-/// Tells, too, why there is no answer.
+/// The exit code; prints why there is no answer.
 fn answered(seen: &Value) -> Exit {
     match seen {
         Value::Missing(why) => {
@@ -89,20 +87,16 @@ fn answered(seen: &Value) -> Exit {
     }
 }
 
-/// Makes a recorded run again with a look at its kernel. Tells, too, whether it was the same execution.
-fn observe_again(inspect: &Inspect, query: TimedQuery) -> anyhow::Result<(Vec<Observation>, bool)> {
-    let records = match &inspect.records {
-        Some(records) => records.clone(),
-        None => schedrig::default_records_dir()?,
-    };
-    let recorded = record::load(&record::find(&inspect.which, &records)?)?;
+/// Replays a recorded run with a query. Returns, too, whether it was the same execution.
+fn observe_replay(inspect: &Inspect, query: TimedQuery) -> anyhow::Result<(Vec<Observation>, bool)> {
+    let (_, recorded) = inspect.records.load(&inspect.which)?;
     let options = ReplayOptions {
-        records: inspect.records.clone(),
+        records: inspect.records.directory.clone(),
         queries: vec![query],
         ..ReplayOptions::default()
     };
     let line = Line::new();
-    line.say(format!("making {} again", inspect.which));
+    line.say(format!("replaying {}", inspect.which));
     let replayed = Replay::new(recorded, &options, &mut |step| line.step(step))
         .and_then(|replay| replay.run(&mut |step| line.step(step)));
     line.done();

@@ -1,4 +1,4 @@
-//! `cargo schedrig kernel`: the kernels on this machine's disk.
+//! `cargo schedrig kernel`: the kernels in the store.
 
 use clap::{Args, Subcommand};
 use kstore::{KernelRequest, Store};
@@ -9,11 +9,11 @@ use crate::progress::Line;
 /// Fetch, list and remove kernels.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Kernel {
-    /// Fetch the newest kernel that answers a request, even if an older one is here.
+    /// Fetch the newest kernel that matches a request, even if an older one is stored.
     Fetch(Fetch),
-    /// List the kernels that are here.
+    /// List the stored kernels.
     List(List),
-    /// Remove a kernel.
+    /// Remove a stored kernel.
     Rm(Rm),
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Fetch {
     /// `apt:<suite>[/<flavour>][=<version>]`, `path:<vmlinuz or directory>`, `host`.
     #[arg(default_value = schedrig::DEFAULT_KERNEL)]
     request: KernelRequest,
-    /// Take the kernel that is here already, if there is one.
+    /// Use a stored kernel that matches, if there is one.
     #[arg(long)]
     if_missing: bool,
     /// Print the files as JSON.
@@ -91,7 +91,7 @@ fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
         println!("{}", serde_json::to_string_pretty(&entries)?);
     } else if entries.is_empty() {
         println!(
-            "no kernels are here; `cargo schedrig kernel fetch` gets {}",
+            "no kernels are stored; `cargo schedrig kernel fetch` fetches {}",
             schedrig::DEFAULT_KERNEL
         );
     } else {
@@ -99,7 +99,7 @@ fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
             let requests = entry.requests.join(", ");
             println!("{:40} {:12.12}  {requests}", entry.release, entry.build_id);
             if let Some(damage) = &entry.damage {
-                println!("    damaged: {damage}; it is fetched again when it is needed");
+                println!("    damaged: {damage}; a run that needs it fetches it again");
             }
         }
     }

@@ -2,8 +2,10 @@
 
 pub(crate) mod doctor;
 pub(crate) mod inspect;
+pub(crate) mod judge;
 pub(crate) mod kernel;
 pub(crate) mod replay;
+pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod saves;
 pub(crate) mod sweep;

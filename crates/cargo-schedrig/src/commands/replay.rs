@@ -1,4 +1,4 @@
-//! `cargo schedrig replay`: a recorded run once more.
+//! `cargo schedrig replay`: executes a recorded run again.
 
 use std::path::PathBuf;
 
@@ -7,25 +7,26 @@ use schedrig::{KernelRequest, Replay, ReplayOptions};
 
 use crate::exit::Exit;
 use crate::progress::Line;
+use crate::records::Records;
 
-/// Make a recorded run again, and tell whether it is the same execution.
+/// Execute a recorded run again, and report whether it is the same execution.
 ///
 /// Exit code 0: identical, whatever the run's verdict is; 1: it differs, and the first difference is printed; 69: this host
-/// has not what the run was made with.
+/// lacks what the run was made with.
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArgs {
     /// The record: its directory, its name, or the beginning of its hash.
     record: String,
 
-    /// Where records are, and where the record of another execution is put.
-    #[arg(long, value_name = "DIR", env = "SCHEDRIG_RECORDS")]
-    records: Option<PathBuf>,
+    /// The record of an execution that differs is kept there, too.
+    #[command(flatten)]
+    records: Records,
 
     /// The scheduler's program, where it is not at its recorded path.
     #[arg(long, value_name = "PROGRAM")]
     scheduler: Option<PathBuf>,
 
-    /// The kernel, where it cannot be had as it was then.
+    /// The kernel, where the recorded request does not give the recorded kernel.
     #[arg(long, value_name = "REQUEST")]
     kernel: Option<KernelRequest>,
 
@@ -33,7 +34,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_name = "PROGRAM", env = "SCHEDRIG_QEMU")]
     qemu: Option<PathBuf>,
 
-    /// Go on where something is not what it was; then the execution may be another.
+    /// Continue where something differs from what the run was made with; then the execution may differ, too.
     #[arg(long)]
     anyway: bool,
 
@@ -43,18 +44,13 @@ pub(crate) struct ReplayArgs {
 }
 
 pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
-    let records = match &arguments.records {
-        Some(records) => records.clone(),
-        None => schedrig::default_records_dir()?,
-    };
-    let place = record::find(&arguments.record, &records)?;
-    let recorded = record::load(&place)?;
+    let (place, recorded) = arguments.records.load(&arguments.record)?;
     let options = ReplayOptions {
         scheduler: arguments.scheduler.clone(),
         kernel: arguments.kernel.clone(),
         qemu: arguments.qemu.clone(),
         saves: None,
-        records: arguments.records.clone(),
+        records: arguments.records.directory.clone(),
         queries: Vec::new(),
         anyway: arguments.anyway,
     };
@@ -65,33 +61,33 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         .and_then(|replay| replay.run(&mut |step| line.step(step)));
     line.done();
     let replayed = replayed?;
-    let again = &replayed.finished.record;
+    let record = &replayed.finished.record;
     if arguments.json {
         let json = serde_json::json!({
             "identical": replayed.difference.is_none(),
             "recorded_hash": hash.as_str(),
-            "record_hash": again.hash.as_str(),
-            "verdict": again.verdict(),
+            "record_hash": record.hash.as_str(),
+            "verdict": record.verdict(),
             "difference": replayed.difference,
             "record": replayed.finished.place,
         });
         println!("{json:#}");
     } else {
         match &replayed.difference {
-            None => println!("identical: the same execution again, record {}", hash.short()),
-            Some(difference) if again.hash == hash => println!(
-                "DIFFERENT: the record was changed after it was made, and the execution has its hash {} still\n  \
+            None => println!("identical: the same execution, record {}", hash.short()),
+            Some(difference) if record.hash == hash => println!(
+                "DIFFERENT: the record was changed after it was made; the execution still has its hash {}\n  \
                  first difference: {difference}",
                 hash.short()
             ),
             Some(difference) => println!(
-                "DIFFERENT: record {} now, {} then\n  first difference: {difference}",
-                again.hash.short(),
-                hash.short()
+                "DIFFERENT: recorded {}, replayed {}\n  first difference: {difference}",
+                hash.short(),
+                record.hash.short()
             ),
         }
-        println!("  {}", report::verdict_line(again));
-        eprintln!("  host time {:.1} s", again.host.seconds);
+        println!("  {}", report::text::headline(&report::Model::of(record)));
+        eprintln!("  host time {:.1} s", record.host.seconds);
         if let Some(place) = &replayed.finished.place {
             eprintln!("  record in {}", place.display());
         }

@@ -15,7 +15,7 @@ use spec::CgroupSpec;
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::{self, GroupArg};
 use crate::progress::Line;
-use crate::query::{self, queries};
+use crate::query::queries;
 use crate::shell;
 
 const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
@@ -177,15 +177,13 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     let Finished { record, place } = finished;
     let place = place.as_ref().map(|place| place.display().to_string());
     if run.json {
-        let mut summary = serde_json::to_value(report::Summary::of(record)).context("make the summary")?;
+        let mut summary =
+            serde_json::to_value(report::json::of(&report::Model::of(record))).context("make the summary")?;
         summary["record"] = place.into();
         println!("{summary:#}");
         return Ok(());
     }
     print!("{}", report::detail(record));
-    for observation in &record.observations {
-        print!("{}", query::text(observation));
-    }
     let host = &record.host;
     eprintln!(
         "  host time {:.1} s, of it {:.2} s until the agent's first call",

@@ -1,16 +1,16 @@
-//! `cargo schedrig saves`: the saved machines on this machine's disk.
+//! `cargo schedrig saves`: the saved machines in the cache.
 
 use clap::{Args, Subcommand};
 use saves::{Listed, Store};
 
 use crate::exit::Exit;
 
-/// List and remove saved machines; a run boots and saves what it needs again.
+/// List and remove saved machines; a run boots and saves what it needs.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Saves {
-    /// List the saved machines, the last used first.
+    /// List the saved machines, most recently used first.
     List(List),
-    /// Remove a saved machine, or all.
+    /// Remove a saved machine, or all of them.
     Rm(Rm),
 }
 
@@ -74,7 +74,7 @@ fn shown(save: &Listed) -> String {
             word("kernel_release"),
             save.manifest["memory_mib"]
         ),
-        Some(damage) => format!("damaged: {damage}; it is made again when it is needed"),
+        Some(damage) => format!("damaged: {damage}; a run that needs it boots and saves it again"),
     };
     format!("{:12.12}  {:>6} MiB  {what}", save.key, mib(save.bytes))
 }

@@ -20,9 +20,9 @@ use crate::sweep::{Jobs, Tally};
 const EXAMPLE: &str =
     "Example: cargo schedrig sweep --seeds 0..200 -- --scheduler scx_bpfland --group a:spin:8 --for 1s";
 
-/// Run a scenario over many seeds, and show how its numbers are spread.
+/// Run a scenario over many seeds, and report the distribution of its metrics.
 ///
-/// Ctrl-C prints what is known so far and exits with 130.
+/// Ctrl-C prints the results so far and exits with 130.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Sweep {
@@ -30,11 +30,11 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "SEEDS")]
     seeds: Seeds,
 
-    /// How many runs at a time; by default one for each host CPU.
+    /// How many runs at a time [default: one for each host CPU].
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// Begin no more runs after the first that fails.
+    /// Start no more runs after the first that does not pass.
     #[arg(long)]
     stop: bool,
 
@@ -59,8 +59,8 @@ struct RunLine {
     run: Run,
 }
 
-/// How often it is looked whether somebody wants to stop.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the sweep checks for Ctrl-C while it waits for a run.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     let run = RunLine::try_parse_from(&sweep.run)
@@ -69,7 +69,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     run.refuse_for_a_sweep()?;
     let scenario = Scenario::of(&run)?;
     let mut spec = run.specify()?;
-    // The command that a failure is listed with tells how it came to that.
+    // The command that is listed with a failure traces the calls that led there.
     spec.auto_repro = false;
     spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
     let words = sweep.run.clone();
@@ -91,7 +91,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     });
     line.done();
     let setup = match setup {
-        // What was under way, a download for example, got the signal, too.
+        // A download, for example, got the signal, too, and failed by it.
         Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(Exit::Interrupted),
         setup => Arc::new(setup?),
     };
@@ -118,7 +118,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         println!("{json:#}");
     } else {
         print!("{}", tally.text(&title, &seeds, planned));
-        eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs a minute");
+        eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs per minute");
     }
     match broken {
         _ if stopped => Ok(Exit::Interrupted),
@@ -127,7 +127,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     }
 }
 
-/// Counts what comes in until all is in, nobody wants more, or a run cannot be made; then why.
+/// Counts the runs until all have ended, no more are wanted, or a run cannot be made; then returns why.
 fn gather(
     sweep: &Sweep,
     jobs: &Jobs,
@@ -137,7 +137,7 @@ fn gather(
     let (mut tally, mut broken) = (Tally::default(), None);
     let bar = Bar::new(sweep.seeds.len());
     while !interrupted.load(Ordering::Relaxed) {
-        match jobs.ran.recv_timeout(LOOK) {
+        match jobs.ran.recv_timeout(POLL_INTERVAL) {
             Ok(Ok(ran)) => tally.add(ran, replay),
             Ok(Err(error)) => {
                 broken = Some(error);

@@ -16,16 +16,16 @@ use crate::seeds::Seeds;
 pub(crate) struct Ran {
     pub(crate) seed: u64,
     pub(crate) verdict: Verdict,
-    /// What spoke against it; empty where nothing did.
+    /// The reasons of the checks that did not pass; empty where all did.
     pub(crate) reason: String,
     pub(crate) metrics: Vec<Metric>,
     pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
 }
 
-/// Runs in progress. Dropped, they begin no more seeds.
+/// Runs in progress. When this is dropped, no more seeds begin.
 pub(crate) struct Jobs {
-    /// Each run, or why there can be none: the next would fare no better.
+    /// Each run, or why a run could not be made: then none can.
     pub(crate) ran: Receiver<Result<Ran, RigError>>,
     stop: Arc<AtomicBool>,
 }
@@ -33,7 +33,7 @@ pub(crate) struct Jobs {
 type Scenario = dyn Fn(&mut Rig) -> Outcome + Send + Sync;
 
 impl Jobs {
-    /// Starts `count` of them.
+    /// Starts `count` threads.
     pub(crate) fn start(
         setup: &Arc<Setup>,
         seeds: &Seeds,

@@ -1,4 +1,4 @@
-//! Many seeds of one scenario: who runs them, and what came of it so far.
+//! Many seeds of one scenario: the threads that run them, and the results so far.
 //!
 //! ```text
 //! Seeds ─► jobs (a thread each; the next fork is made while this one runs) ─► Ran ─► Tally ─► table, JSON

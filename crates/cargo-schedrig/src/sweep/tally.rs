@@ -1,4 +1,4 @@
-//! What is known of a sweep so far.
+//! The results of a sweep so far.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,15 +27,15 @@ pub(crate) struct Finding {
     pub(crate) reason: String,
     pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
-    /// The command that makes this run again.
+    /// The command that replays this run.
     pub(crate) replay: String,
 }
 
-/// The most findings that are kept in full: a scheduler that fails everywhere fails a hundred times alike.
+/// Findings that are kept in full: a scheduler that fails with each seed mostly fails in the same way.
 const MAX_FINDINGS: usize = 1_000;
 
 impl Tally {
-    /// Counts one more.
+    /// Counts a run.
     pub(crate) fn add(&mut self, ran: Ran, replay: impl FnOnce(u64) -> String) {
         *self.counts.entry(ran.verdict).or_default() += 1;
         self.spread.add(ran.seed, &ran.metrics);
@@ -61,12 +61,12 @@ impl Tally {
         self.counts.values().sum()
     }
 
-    /// Of them, those with that verdict.
+    /// Runs so far with that verdict.
     pub(crate) fn count(&self, verdict: Verdict) -> u64 {
         self.counts.get(&verdict).copied().unwrap_or_default()
     }
 
-    /// The worst so far; without any run there is nothing to pass.
+    /// The worst verdict so far; `Inconclusive` without any run.
     pub(crate) fn verdict(&self) -> Verdict {
         self.counts
             .keys()
@@ -94,14 +94,12 @@ impl Tally {
 
     /// For people: the same text for the same runs.
     pub(crate) fn text(&self, title: &str, seeds: &str, planned: u64) -> String {
-        let runs = self.runs();
-        let of = if runs == planned {
-            String::new()
-        } else {
-            format!(" of {planned}")
-        };
+        let mut runs = report::count(planned, "run");
+        if self.runs() != planned {
+            runs = format!("{} of {runs}", self.runs());
+        }
         let mut text = format!(
-            "{}  {title}\n\n  seeds {seeds}: {runs}{of} runs, {}\n",
+            "{}  {title}\n\n  seeds {seeds}: {runs}, {}\n",
             self.verdict(),
             self.counts()
         );
@@ -140,7 +138,7 @@ impl Tally {
         })
     }
 
-    /// By seed: which run ended first depends on the host.
+    /// By seed, since the order in which runs end depends on the host.
     fn sorted(&self) -> Vec<Finding> {
         let mut findings = self.findings.clone();
         findings.sort_by_key(|finding| finding.seed);
@@ -164,8 +162,8 @@ mod tests {
             .to_owned(),
             metrics: vec![report::Metric {
                 name: "a.on_cpu".into(),
-                unit: "s",
-                value: seed as f64,
+                unit: report::Unit::Seconds,
+                value: seed,
             }],
             record_hash: String::new(),
             record: None,
@@ -181,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_does_not_depend_on_who_ended_first() {
+    fn the_text_does_not_depend_on_which_run_ended_first() {
         let one = tally(&[(0, Verdict::Pass), (1, Verdict::Fail), (2, Verdict::Fail)]);
         let other = tally(&[(2, Verdict::Fail), (0, Verdict::Pass), (1, Verdict::Fail)]);
         let text = one.text("spin under scx", "0..3", 3);
@@ -193,9 +191,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_short_says_so() {
+    fn a_sweep_that_was_cut_short_says_so() {
         let text = tally(&[(0, Verdict::Pass)]).text("t", "0..9", 9);
         assert!(text.contains("1 of 9 runs"), "{text}");
+        let text = tally(&[(0, Verdict::Pass)]).text("t", "0", 1);
+        assert!(text.contains("seeds 0: 1 run, 1 passed"), "{text}");
         assert_eq!(Tally::default().verdict(), Verdict::Inconclusive);
     }
 

@@ -3,7 +3,9 @@
 
 mod faults;
 mod inspect;
+mod judge;
 mod replay;
+mod report;
 mod run;
 mod saves;
 mod stage;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::stage::{Ended, SMALL, STARVED, Stage};
 
 /// Makes a run and returns its record's directory.
-fn recorded(stage: &Stage, arguments: &[&str]) -> PathBuf {
+pub(crate) fn recorded(stage: &Stage, arguments: &[&str]) -> PathBuf {
     let (_, summary) = stage.json(&[&["run", "--seed", "7", "--json"], arguments].concat());
     PathBuf::from(summary["record"].as_str().unwrap())
 }
@@ -28,14 +28,14 @@ fn tampered(stage: &Stage, record: &Path, change: impl FnOnce(&mut Record)) -> P
     record::save(&record, stage.records.path()).unwrap()
 }
 
-fn read(record: &Path) -> Record {
+pub(crate) fn read(record: &Path) -> Record {
     record::load(record).unwrap()
 }
 
 fn assert_identical(ended: &Ended) {
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(
-        ended.stdout.starts_with("identical: the same execution again"),
+        ended.stdout.starts_with("identical: the same execution, record "),
         "{}",
         ended.stdout
     );
@@ -76,7 +76,7 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
     let text = replay(&stage, &tampered, &[]);
     assert_eq!(text.code, Some(1), "{text:?}");
     assert!(text.stdout.starts_with("DIFFERENT: "), "{}", text.stdout);
-    let named = format!("work_units: recorded {}, now {units}", units + 1);
+    let named = format!("work_units: recorded {}, replayed {units}", units + 1);
     for expect in ["first difference: window 0 at ", ": a/1 (pid ", &named] {
         assert!(text.stdout.contains(expect), "no `{expect}` in {}", text.stdout);
     }
@@ -92,7 +92,7 @@ fn a_record_of_something_else_is_different_and_the_first_difference_is_named() {
         "{}",
         text.stdout
     );
-    assert_eq!(json["difference"]["again"], units.to_string());
+    assert_eq!(json["difference"]["replayed"], units.to_string());
     assert_eq!(json["record_hash"], original.hash.as_str());
     stage.assert_nothing_is_left();
 }
@@ -102,9 +102,9 @@ fn a_failed_run_that_fails_the_same_way_again_is_identical() {
     let stage = Stage::new();
     let record = recorded(&stage, &STARVED);
     assert_eq!(read(&record).verdict(), Verdict::Fail);
-    let again = replay(&stage, &record, &[]);
-    assert_identical(&again);
-    assert!(again.stdout.contains("\n  FAIL  run"), "{}", again.stdout);
+    let replayed = replay(&stage, &record, &[]);
+    assert_identical(&replayed);
+    assert!(replayed.stdout.contains("\n  FAIL  run"), "{}", replayed.stdout);
     stage.assert_nothing_is_left();
 }
 

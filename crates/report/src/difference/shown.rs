@@ -1,36 +1,38 @@
-//! The two sides of a difference as text: cut to what differs, with as many digits as it takes to see it.
+//! The two sides of a difference as text: cut to what differs, as exact as it takes to see it.
 
 use std::fmt;
 
-use record::{End, SchedExt};
-use spec::{Gap, Nanos};
+use record::SchedExt;
+use spec::{Gap, GuestTime, Nanos};
+
+use crate::wording::visible_line;
 
 /// What the first record has, and what the second has.
 pub(super) type Sides = (String, String);
 
 /// A text with more characters than this is cut.
-const LONGEST: usize = 200;
+const MAX_SHOWN: usize = 200;
 /// How many equal characters are shown before the first that differs, where the beginning is cut off.
 const BEFORE: usize = 60;
 
 /// Two texts in backquotes, if they differ; long ones around the first character that does.
-pub(super) fn texts(recorded: &str, again: &str) -> Option<Sides> {
-    if recorded == again {
+pub(super) fn texts(recorded: &str, replayed: &str) -> Option<Sides> {
+    if recorded == replayed {
         return None;
     }
     let equal = recorded
         .chars()
-        .zip(again.chars())
+        .zip(replayed.chars())
         .take_while(|(was, is)| was == is)
         .count();
-    let long = |text: &str| text.chars().nth(LONGEST).is_some();
+    let long = |text: &str| text.chars().nth(MAX_SHOWN).is_some();
     // Both begin at the same character, so that the eye can compare them.
-    let from = if long(recorded) || long(again) {
+    let from = if long(recorded) || long(replayed) {
         equal.saturating_sub(BEFORE)
     } else {
         0
     };
-    Some((cut(recorded, from), cut(again, from)))
+    Some((cut(recorded, from), cut(replayed, from)))
 }
 
 /// A text in backquotes, cut at its end if it is long.
@@ -39,41 +41,46 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// Two values as they show themselves, if they differ.
-pub(super) fn values<T: PartialEq + fmt::Display>(recorded: &T, again: &T) -> Option<Sides> {
-    (recorded != again).then(|| (recorded.to_string(), again.to_string()))
+pub(super) fn values<T: PartialEq + fmt::Display>(recorded: &T, replayed: &T) -> Option<Sides> {
+    (recorded != replayed).then(|| (recorded.to_string(), replayed.to_string()))
 }
 
-/// Two times in seconds, if they differ: to the millisecond, or as exactly as it takes to tell them apart.
-pub(super) fn spans(recorded: Nanos, again: Nanos) -> Option<Sides> {
-    [3, 6, 9]
-        .into_iter()
-        .map(|digits| (seconds(recorded, digits), seconds(again, digits)))
-        .find(|(was, is)| was != is)
+/// Two spans, if they differ: as spans show themselves, or in ns where that is the same.
+pub(super) fn spans(recorded: Nanos, replayed: Nanos) -> Option<Sides> {
+    values(&recorded, &replayed).map(|shown| apart(shown, recorded, replayed))
+}
+
+/// Two instants, likewise.
+pub(super) fn instants(recorded: GuestTime, replayed: GuestTime) -> Option<Sides> {
+    values(&recorded, &replayed).map(|shown| apart(shown, recorded.0, replayed.0))
+}
+
+/// Both sides in ns where nothing else tells them apart.
+fn apart(shown: Sides, recorded: Nanos, replayed: Nanos) -> Sides {
+    if shown.0 == shown.1 {
+        (format!("{} ns", recorded.0), format!("{} ns", replayed.0))
+    } else {
+        shown
+    }
 }
 
 /// Two values in words, if they differ; as they are in memory, where the words are the same.
 pub(super) fn differing<T: PartialEq + fmt::Debug>(
     recorded: &T,
-    again: &T,
+    replayed: &T,
     words: impl Fn(&T) -> String,
 ) -> Option<Sides> {
-    if recorded == again {
+    if recorded == replayed {
         return None;
     }
-    texts(&words(recorded), &words(again)).or_else(|| texts(&format!("{recorded:?}"), &format!("{again:?}")))
+    texts(&words(recorded), &words(replayed))
+        .or_else(|| texts(&format!("{recorded:?}"), &format!("{replayed:?}")))
 }
 
 /// What there is on either side, `nothing` where one has ended.
-pub(super) fn either<T>(recorded: Option<&T>, again: Option<&T>, words: impl Fn(&T) -> String) -> Sides {
+pub(super) fn either<T>(recorded: Option<&T>, replayed: Option<&T>, words: impl Fn(&T) -> String) -> Sides {
     let side = |value: Option<&T>| value.map_or_else(|| "nothing".to_owned(), &words);
-    (side(recorded), side(again))
-}
-
-/// A time in seconds, cut after that many digits (9 at the most).
-pub(super) fn seconds(time: Nanos, digits: usize) -> String {
-    let fraction = format!("{:09}", time.0 % 1_000_000_000);
-    let fraction = fraction.get(..digits).unwrap_or(&fraction);
-    format!("{}.{fraction}s", time.0 / 1_000_000_000)
+    (side(recorded), side(replayed))
 }
 
 pub(super) fn gap_text(gap: &Gap) -> String {
@@ -95,30 +102,12 @@ pub(super) fn sched_ext_text(state: &SchedExt) -> String {
     }
 }
 
-pub(super) fn end_text(end: &End) -> String {
-    match end {
-        End::PoweredOff => "powered off".to_owned(),
-        End::Stopped { during } => format!("stopped as asked: {during}"),
-        End::GuestExited { during } => format!("left early: {during}"),
-        End::GuestPanic { message } => format!("the kernel panicked: {message}"),
-        End::GuestSilent { during } => format!("the guest fell silent: {during}"),
-        End::MachineDied { reason } => format!("the machine died: {reason}"),
-        End::HostDeadline { during } => format!("the host's deadline passed: {during}"),
-    }
-}
-
 /// `text` from its character `from` on, cut and in backquotes.
 fn cut(text: &str, from: usize) -> String {
     let mut rest = text.chars().skip(from);
-    let middle: String = rest.by_ref().take(LONGEST).flat_map(visible).collect();
+    let middle: String = rest.by_ref().take(MAX_SHOWN).collect();
+    let middle = visible_line(&middle);
     let before = if from > 0 { "…" } else { "" };
     let after = if rest.next().is_some() { "…" } else { "" };
     format!("`{before}{middle}{after}`")
-}
-
-/// A character as a terminal can show it: a guest may write anything.
-fn visible(char: char) -> impl Iterator<Item = char> {
-    let plain = matches!(char, '"' | '\'').then_some(char);
-    let escaped = plain.is_none().then(|| char.escape_debug());
-    plain.into_iter().chain(escaped.into_iter().flatten())
 }

@@ -8,9 +8,9 @@ use crate::samples::{at, record};
 
 /// What is shown of the sample and a copy that `change` was done to.
 fn check(change: impl FnOnce(&mut Record), expect: &str) {
-    let mut again = record();
-    change(&mut again);
-    let difference = first_difference(&record(), &again).expect("the change must be found");
+    let mut replayed = record();
+    change(&mut replayed);
+    let difference = first_difference(&record(), &replayed).expect("the change must be found");
     assert_eq!(difference.to_string(), expect);
 }
 
@@ -20,121 +20,129 @@ fn worker(record: &mut Record, window: usize, worker: usize) -> &mut WorkerRepor
 
 #[test]
 fn equal_records_do_not_differ_whatever_the_host_did() {
-    let mut again = record();
-    again.host = HostFacts {
+    let mut replayed = record();
+    replayed.host = HostFacts {
         seconds: 9.0,
         replay: "elsewhere".into(),
         ..HostFacts::default()
     };
-    again.plan.name = "other".into();
-    assert_eq!(first_difference(&record(), &again), None);
+    replayed.plan.name = "other".into();
+    assert_eq!(first_difference(&record(), &replayed), None);
 }
 
 #[test]
 fn groups_are_compared_by_field() {
-    let groups = |again: &mut Record| again.evidence.groups.pop();
-    check(|again| drop(groups(again)), "group 1: recorded `b`, now nothing");
+    let groups = |replayed: &mut Record| replayed.evidence.groups.pop();
     check(
-        |again| again.evidence.groups[1].cpus = None,
-        "group 1: b cpus: recorded `0-1`, now `all`",
+        |replayed| drop(groups(replayed)),
+        "group 1: recorded `b`, replayed nothing",
     );
     check(
-        |again| again.evidence.groups[0].weight = 200.try_into().unwrap(),
-        "group 0: a weight: recorded 100, now 200",
+        |replayed| replayed.evidence.groups[1].cpus = None,
+        "group 1: b cpus: recorded `0-1`, replayed `all`",
+    );
+    check(
+        |replayed| replayed.evidence.groups[0].weight = 200.try_into().unwrap(),
+        "group 0: a weight: recorded 100, replayed 200",
     );
 }
 
 #[test]
 fn events_differ_in_what_or_when() {
     check(
-        |again| {
-            again.evidence.events.pop();
+        |replayed| {
+            replayed.evidence.events.pop();
         },
-        "event 5 at [    5.100000]: recorded `scheduler exited as asked: exit code 0`, now nothing",
+        "event 5 at [    5.100000]: recorded `scheduler exited as asked: exit code 0`, replayed nothing",
     );
     check(
-        |again| again.evidence.events[4].at.0.0 += 1,
+        |replayed| replayed.evidence.events[4].at.0.0 += 1,
         "event 4 at [    0.900000]: time of `scheduler baton (pid 90) attached`: \
-         recorded 0.900000000s, now 0.900000001s",
+         recorded 900000000 ns, replayed 900000001 ns",
     );
     check(
-        |again| again.evidence.events[0].what = record::EventKind::Refused { reason: "no".into() },
-        "event 0 at [    0.500000]: recorded `booted 7.2.13 on 2 CPUs`, now `refused: no`",
+        |replayed| replayed.evidence.events[0].what = record::EventKind::Refused { reason: "no".into() },
+        "event 0 at [    0.500000]: recorded `booted 7.2.13 on 2 CPUs`, replayed `refused: no`",
     );
 }
 
 #[test]
 fn a_window_names_the_worker_and_its_field() {
     check(
-        |again| worker(again, 1, 1).on_cpu.0 += 8_000_000,
-        "window 1 at [    5.000000]: a/1 (pid 101) on_cpu: recorded 0.600s, now 0.608s",
+        |replayed| worker(replayed, 1, 1).on_cpu.0 += 8_000_000,
+        "window 1 at [    5.000000]: a/1 (pid 101) on_cpu: recorded 600ms, replayed 608ms",
     );
     check(
-        |again| worker(again, 0, 2).on_cpu.0 += 1_000,
-        "window 0 at [    3.000000]: b/0 (pid 100) on_cpu: recorded 0.400000s, now 0.400001s",
+        |replayed| worker(replayed, 0, 2).on_cpu.0 += 1_000,
+        "window 0 at [    3.000000]: b/0 (pid 100) on_cpu: recorded 400ms, replayed 400.001ms",
     );
     check(
-        |again| worker(again, 0, 0).pid = 7,
-        "window 0 at [    3.000000]: a/0 pid: recorded 100, now 7",
+        |replayed| worker(replayed, 0, 0).pid = 7,
+        "window 0 at [    3.000000]: a/0 pid: recorded 100, replayed 7",
     );
     check(
-        |again| worker(again, 0, 0).longest_gap = None,
+        |replayed| worker(replayed, 0, 0).longest_gap = None,
         "window 0 at [    3.000000]: a/0 (pid 100) longest_gap: \
-         recorded `3.5ms from [    2.000000] on CPU 0`, now `none`",
+         recorded `3.5ms from [    2.000000] on CPU 0`, replayed `none`",
     );
     check(
-        |again| {
-            again.evidence.windows[0].workers.remove(1);
+        |replayed| {
+            replayed.evidence.windows[0].workers.remove(1);
         },
-        "window 0 at [    3.000000]: worker 1: recorded a/1 (pid 101), now b/0 (pid 100)",
+        "window 0 at [    3.000000]: worker 1: recorded a/1 (pid 101), replayed b/0 (pid 100)",
     );
 }
 
 #[test]
 fn a_window_differs_at_its_begin_only_if_that_differs() {
     check(
-        |again| again.evidence.windows[1].from = at(3_250),
-        "window 1 at [    3.000000]: from: recorded 3.000s, now 3.250s",
+        |replayed| replayed.evidence.windows[1].from = at(3_250),
+        "window 1 at [    3.000000]: from: recorded [    3.000000], replayed [    3.250000]",
     );
     check(
-        |again| again.evidence.windows[1].to = at(4_500),
-        "window 1 at [    4.500000]: to: recorded 5.000s, now 4.500s",
+        |replayed| replayed.evidence.windows[1].to = at(4_500),
+        "window 1 at [    4.500000]: to: recorded [    5.000000], replayed [    4.500000]",
     );
     check(
-        |again| again.evidence.windows[1].sched_ext = None,
-        "window 1 at [    5.000000]: sched_ext: recorded `enabled with baton`, now `absent`",
+        |replayed| replayed.evidence.windows[1].sched_ext = None,
+        "window 1 at [    5.000000]: sched_ext: recorded `enabled with baton`, replayed `absent`",
     );
     check(
-        |again| again.evidence.windows[1].under_scheduler = false,
-        "window 1 at [    5.000000]: under_scheduler: recorded true, now false",
+        |replayed| replayed.evidence.windows[1].under_scheduler = false,
+        "window 1 at [    5.000000]: under_scheduler: recorded true, replayed false",
     );
     check(
-        |again| again.evidence.windows.push(record().evidence.windows[1].clone()),
-        "window 2 at [    5.000000]: recorded nothing, now 3.000s to 5.000s, 3 workers",
+        |replayed| {
+            replayed
+                .evidence
+                .windows
+                .push(record().evidence.windows[1].clone())
+        },
+        "window 2 at [    5.000000]: recorded nothing, replayed [    3.000000] to [    5.000000], 3 workers",
     );
 }
 
 #[test]
 fn console_lines_have_their_stamp_or_that_of_the_line_before() {
     let console = |old: &'static str, new: &'static str| {
-        move |again: &mut Record| again.evidence.console = again.evidence.console.replace(old, new)
+        move |replayed: &mut Record| replayed.evidence.console = replayed.evidence.console.replace(old, new)
     };
     check(
         console("baton disabled", "baton: runtime error"),
         "console line 4 at [    5.100000]:\n  recorded `[    5.100000] sched_ext: baton disabled`\n  \
-         now      `[    5.100000] sched_ext: baton: runtime error`",
+         replayed `[    5.100000] sched_ext: baton: runtime error`",
     );
     check(
         console("agent: up", "agent: Up"),
-        "console line 2 at [    0.000000]: recorded `agent: up`, now `agent: Up`",
+        "console line 2 at [    0.000000]: recorded `agent: up`, replayed `agent: Up`",
     );
     check(
         console("[    5.100000] sched_ext: baton disabled\n", ""),
-        "console line 4 at [    5.100000]: recorded `[    5.100000] sched_ext: baton disabled`, now nothing",
+        "console line 4 at [    5.100000]: recorded `[    5.100000] sched_ext: baton disabled`, replayed nothing",
     );
     check(
         console("up\n", "up\r\n"),
-        "console line 2 at [    0.000000]: recorded `agent: up\\n`, now `agent: up\\r\\n`",
+        "console line 2 at [    0.000000]: recorded `agent: up\\n`, replayed `agent: up\\r\\n`",
     );
 }
 
@@ -161,96 +169,102 @@ fn stamps_are_read_as_printk_writes_them() {
 fn the_earliest_channel_wins_and_ties_go_by_the_order_of_channels() {
     // What is in the record's order later, but in guest time earlier.
     check(
-        |again| {
-            worker(again, 0, 0).migrations = 9;
-            again.evidence.console = again.evidence.console.replace("baton enabled", "other enabled");
+        |replayed| {
+            worker(replayed, 0, 0).migrations = 9;
+            replayed.evidence.console = replayed
+                .evidence
+                .console
+                .replace("baton enabled", "other enabled");
         },
         "console line 3 at [    0.900000]:\n  recorded `[    0.900000] sched_ext: baton enabled`\n  \
-         now      `[    0.900000] sched_ext: other enabled`",
+         replayed `[    0.900000] sched_ext: other enabled`",
     );
     // The same time: the event comes first.
     check(
-        |again| {
-            again.evidence.events[4].at = at(950);
-            again.evidence.console = again.evidence.console.replace("baton enabled", "other enabled");
+        |replayed| {
+            replayed.evidence.events[4].at = at(950);
+            replayed.evidence.console = replayed
+                .evidence
+                .console
+                .replace("baton enabled", "other enabled");
         },
-        "event 4 at [    0.900000]: time of `scheduler baton (pid 90) attached`: recorded 0.900s, now 0.950s",
+        "event 4 at [    0.900000]: time of `scheduler baton (pid 90) attached`: recorded [    0.900000], replayed [    0.950000]",
     );
     // What has no time comes after what has one, whatever the order.
     check(
-        |again| {
-            again.evidence.groups.clear();
-            again.evidence.scheduler_log.clear();
-            worker(again, 1, 0).migrations = 9;
+        |replayed| {
+            replayed.evidence.groups.clear();
+            replayed.evidence.scheduler_log.clear();
+            worker(replayed, 1, 0).migrations = 9;
         },
-        "window 1 at [    5.000000]: a/0 (pid 100) migrations: recorded 1, now 9",
+        "window 1 at [    5.000000]: a/0 (pid 100) migrations: recorded 1, replayed 9",
     );
     check(
-        |again| {
-            again.evidence.scheduler_log.push('!');
-            again.evidence.end = End::GuestExited { during: "x".into() };
-            again.judgement.checks.clear();
+        |replayed| {
+            replayed.evidence.scheduler_log.push('!');
+            replayed.evidence.end = End::GuestExited { during: "x".into() };
+            replayed.judgement.checks.clear();
         },
-        "scheduler log line 3: recorded nothing, now `!`",
+        "scheduler log line 3: recorded nothing, replayed `!`",
     );
     check(
-        |again| {
-            again.evidence.end = End::GuestPanic { message: "x".into() };
-            again.judgement.checks.clear();
+        |replayed| {
+            replayed.evidence.end = End::GuestPanic { message: "x".into() };
+            replayed.judgement.checks.clear();
         },
-        "end: recorded `powered off`, now `the kernel panicked: x`",
+        "end: recorded `the guest powered off`, replayed `the guest kernel panicked: x`",
     );
 }
 
 #[test]
 fn a_run_that_ended_in_a_window_differs_where_it_ended() {
     check(
-        |again| {
-            again.evidence.windows.pop();
-            again.evidence.events.pop();
-            let console = &mut again.evidence.console;
+        |replayed| {
+            replayed.evidence.windows.pop();
+            replayed.evidence.events.pop();
+            let console = &mut replayed.evidence.console;
             console.truncate(console.find("[    5.1").unwrap());
             console.push_str("[    3.700000] Kernel panic\n");
         },
         "console line 4 at [    3.700000]: recorded `[    5.100000] sched_ext: baton disabled`, \
-         now `[    3.700000] Kernel panic`",
+         replayed `[    3.700000] Kernel panic`",
     );
 }
 
 #[test]
 fn a_judgement_differs_only_over_equal_evidence() {
-    let note = "\nthe evidence is the same and is judged otherwise: another version of the checks, or other expectations";
+    let note = "\nthe evidence is the same, but it is judged differently: by another version of the checks, or by other expectations";
     let judged = |change: fn(&mut Vec<CheckResult>), expect: &str| {
         check(
-            |again| change(&mut again.judgement.checks),
+            |replayed| change(&mut replayed.judgement.checks),
             &format!("{expect}{note}"),
         );
     };
     judged(
         |checks| checks[1].verdict = Verdict::Inconclusive,
-        "judgement: starvation: recorded FAIL, `a/1 starved`, now INCONCLUSIVE, `a/1 starved`",
+        "judgement: starvation: recorded FAIL, `a/1 starved`, replayed INCONCLUSIVE, `a/1 starved`",
     );
     judged(
         |checks| checks[1].reason.push('!'),
-        "judgement: starvation reason: recorded `a/1 starved`, now `a/1 starved!`",
+        "judgement: starvation reason: recorded `a/1 starved`, replayed `a/1 starved!`",
     );
     judged(
         |checks| checks[1].details.push("more".into()),
-        "judgement: starvation details line 3: recorded nothing, now `more`",
+        "judgement: starvation details line 3: recorded nothing, replayed `more`",
     );
     judged(
         |checks| drop(checks.remove(0)),
-        "judgement: check: recorded stall PASS, now starvation FAIL",
+        "judgement: check: recorded stall PASS, replayed starvation FAIL",
     );
 }
 
 #[test]
 fn checks_of_observers_make_no_difference() {
-    let mut again = record();
-    let mut sampled = again.judgement.checks[1].clone();
+    let mut replayed = record();
+    let mut sampled = replayed.judgement.checks[1].clone();
     sampled.source = Source::Samples;
-    again.judgement.checks.push(sampled);
-    assert_eq!(first_difference(&record(), &again), None);
+    replayed.judgement.checks.push(sampled);
+    assert_eq!(first_difference(&record(), &replayed), None);
 }
 
 #[test]
@@ -289,17 +303,17 @@ fn values_whose_words_are_the_same_are_shown_as_they_are_in_memory() {
 
 #[test]
 fn a_difference_keeps_its_field_names_for_scripts() {
-    let mut again = record();
-    worker(&mut again, 1, 1).last_cpu = 1;
-    let difference = first_difference(&record(), &again).unwrap();
+    let mut replayed = record();
+    worker(&mut replayed, 1, 1).last_cpu = 1;
+    let difference = first_difference(&record(), &replayed).unwrap();
     let expect = json!({
         "channel": "window", "number": 1, "at": 5_000_000_000u64, "what": "a/1 (pid 101) last_cpu",
-        "recorded": "0", "again": "1",
+        "recorded": "0", "replayed": "1",
     });
     assert_eq!(serde_json::to_value(difference).unwrap(), expect);
 }
 
-/// What can be done to a value of a record's JSON; what does not make a record again is thrown away.
+/// What can be done to a value of a record's JSON; what does not make a record replayed is thrown away.
 #[derive(Debug, Clone)]
 enum Mutation {
     Replace(Value),
@@ -394,9 +408,9 @@ fn places() -> Vec<String> {
 fn mutated(place: &str, mutation: Mutation) -> Option<Record> {
     let mut value = serde_json::to_value(record()).unwrap();
     mutate(value.pointer_mut(place)?, mutation);
-    let again: Record = serde_json::from_value(value).ok()?;
-    let different = RecordHash::of(&again.evidence, &again.judgement) != record().hash;
-    different.then_some(again)
+    let replayed: Record = serde_json::from_value(value).ok()?;
+    let different = RecordHash::of(&replayed.evidence, &replayed.judgement) != record().hash;
+    different.then_some(replayed)
 }
 
 proptest! {
@@ -404,15 +418,15 @@ proptest! {
 
     #[test]
     fn any_one_change_is_found_and_shown(place in prop::sample::select(places()), mutation in mutation()) {
-        let Some(again) = mutated(&place, mutation) else { return Ok(()) };
-        let difference = first_difference(&record(), &again);
+        let Some(replayed) = mutated(&place, mutation) else { return Ok(()) };
+        let difference = first_difference(&record(), &replayed);
         prop_assert!(difference.is_some());
         let difference = difference.unwrap();
-        prop_assert_ne!(&difference.recorded, &difference.again);
-        let back = first_difference(&again, &record()).unwrap();
+        prop_assert_ne!(&difference.recorded, &difference.replayed);
+        let back = first_difference(&replayed, &record()).unwrap();
         prop_assert_eq!((back.channel, back.number, back.at), (difference.channel, difference.number, difference.at));
-        prop_assert_eq!((back.recorded, back.again), (difference.again, difference.recorded));
-        prop_assert_eq!(first_difference(&again, &again), None);
+        prop_assert_eq!((back.recorded, back.replayed), (difference.replayed, difference.recorded));
+        prop_assert_eq!(first_difference(&replayed, &replayed), None);
     }
 
     #[test]
@@ -446,9 +460,9 @@ fn every_value_of_evidence_and_judgement_can_make_a_difference() {
             .filter_map(|change| mutated(&place, change.clone()))
             .collect();
         assert!(!records.is_empty(), "no change applies to {place}");
-        for again in records {
-            let difference = first_difference(&record(), &again).expect(&place);
-            assert_ne!(difference.recorded, difference.again, "{place}");
+        for replayed in records {
+            let difference = first_difference(&record(), &replayed).expect(&place);
+            assert_ne!(difference.recorded, difference.replayed, "{place}");
         }
     }
 }

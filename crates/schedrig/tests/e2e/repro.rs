@@ -55,7 +55,7 @@ fn the_chain_of_a_starved_task_ends_with_the_enqueue_after_which_it_was_never_di
         conclusion.ends_with("it was never dispatched after that"),
         "{conclusion}"
     );
-    assert!(report::detail(&record).contains("seen in the same execution again"));
+    assert!(report::detail(&record).contains("same execution, traced again"));
 }
 
 /// The newest kernel, in which the same structs are others, tells the same.

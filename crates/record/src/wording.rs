@@ -1,0 +1,63 @@
+//! What a record's kinds are called in a sentence: one spelling for the session's errors, the checks' reasons and the
+//! reports.
+
+use std::fmt;
+
+use crate::End;
+
+/// As in `the guest kernel panicked: Fatal exception`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            End::PoweredOff => f.write_str("the guest powered off"),
+            End::GuestExited { during } => write!(f, "the guest shut down unexpectedly, {during}"),
+            End::Stopped { during } => write!(f, "the run stopped as requested, {during}"),
+            End::GuestPanic { message } => write!(f, "the guest kernel panicked: {message}"),
+            End::GuestSilent { during } => write!(f, "the guest stopped responding: {during}"),
+            End::MachineDied { reason } => write!(f, "the machine died: {reason}"),
+            End::HostDeadline { during } => write!(f, "the host-time limit passed, {during}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_end_has_one_spelling() {
+        let during = || "while the workers run for 2s".to_owned();
+        let check = |end: End, expect: &str| assert_eq!(end.to_string(), expect);
+        check(End::PoweredOff, "the guest powered off");
+        check(
+            End::GuestExited { during: during() },
+            "the guest shut down unexpectedly, while the workers run for 2s",
+        );
+        check(
+            End::Stopped { during: during() },
+            "the run stopped as requested, while the workers run for 2s",
+        );
+        check(
+            End::GuestPanic {
+                message: "Fatal exception".into(),
+            },
+            "the guest kernel panicked: Fatal exception",
+        );
+        check(
+            End::GuestSilent {
+                during: "it did not power off".into(),
+            },
+            "the guest stopped responding: it did not power off",
+        );
+        check(
+            End::MachineDied {
+                reason: "signal 9".into(),
+            },
+            "the machine died: signal 9",
+        );
+        check(
+            End::HostDeadline { during: during() },
+            "the host-time limit passed, while the workers run for 2s",
+        );
+    }
+}
