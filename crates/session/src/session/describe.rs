@@ -21,18 +21,6 @@ pub(super) fn machine_died(error: &MachineError) -> End {
     End::MachineDied { reason: chain(error) }
 }
 
-pub(super) fn describe_end(end: &End) -> String {
-    match end {
-        End::PoweredOff => "the guest was switched off".to_owned(),
-        End::GuestExited { during } => format!("the guest shut down unexpectedly, {during}"),
-        End::Stopped { during } => format!("the run was stopped as asked, {during}"),
-        End::GuestPanic { message } => format!("the guest kernel panicked: {message}"),
-        End::GuestSilent { during } => format!("the guest made no call: {during}"),
-        End::MachineDied { reason } => reason.clone(),
-        End::HostDeadline { during } => format!("the host-time limit passed {during}"),
-    }
-}
-
 /// Shows the console to a user who asked for it: `SCHEDRIG_LOG=schedrig::console=info`.
 pub(super) fn show(console: &[u8]) {
     for line in text(console).lines() {

@@ -8,7 +8,7 @@ use record::{End, EventKind};
 use spec::{GuestTime, Nanos, OpOutcome};
 use wire::{Answer, Command, Hello, Notice, PROTOCOL_VERSION, Request};
 
-use super::describe::{describe_end, ended, machine_died, show};
+use super::describe::{ended, machine_died, show};
 use super::{SchedulerLife, Session, SessionError};
 use crate::chain::chain;
 use crate::exchange::{self, ExchangeError};
@@ -144,7 +144,7 @@ impl Session {
     pub(super) fn answer(&mut self, answer: &Answer) -> Result<(), SessionError> {
         let Some(call) = self.pending.take() else {
             return Err(SessionError::Over {
-                reason: describe_end(&self.evidence.end),
+                reason: self.evidence.end.to_string(),
             });
         };
         if let Err(error) = exchange::answer(self.machine.as_ref(), &call, answer) {
@@ -163,7 +163,7 @@ impl Session {
 
     pub(super) fn over(&mut self, end: End) -> SessionError {
         self.pending = None;
-        let reason = describe_end(&end);
+        let reason = end.to_string();
         self.evidence.end = end;
         SessionError::Over { reason }
     }
