@@ -89,17 +89,17 @@ impl Operation for Spawn {
     }
 
     fn check(&self, _: &Topology) -> Result<(), OpError> {
-        let nice = self.workers.nice;
-        if NICE.contains(&nice) {
-            Ok(())
-        } else {
-            Err(OpError::Invalid(format!(
+        let Workers { work, count, nice } = &self.workers;
+        if !NICE.contains(nice) {
+            return Err(OpError::Invalid(format!(
                 "nice {nice} of the workers in {} is out of bounds; it is {} to {}",
                 self.group,
                 NICE.start(),
                 NICE.end()
-            )))
+            )));
         }
+        work.check(*count)
+            .map_err(|error| OpError::Invalid(error.to_string()))
     }
 
     fn describe(&self) -> String {
