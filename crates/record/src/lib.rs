@@ -5,11 +5,13 @@
 //! again without a VM.
 //!
 //! ```text
-//! Record ─┬─ plan       what was asked: machine, kernel, scheduler, seed, expectations
-//!         ├─ replay_inputs     with the plan enough to make the run again: the machine, what the test did in it
-//!         ├─ evidence   what the guest did          ┐ the record hash covers these two:
-//!         ├─ judgement  what `check` made of it     ┘ same hash = same execution
-//!         └─ host       versions, host seconds, paths: never hashed
+//! Record ─┬─ plan            what was asked: machine, kernel, scheduler, seed, expectations
+//!         ├─ replay_inputs   with the plan enough to make the run again: the machine, the ops of the test
+//!         ├─ evidence        what the guest did                      ┐ covered by the record hash:
+//!         ├─ judgement       the checks judged from the evidence,    ┘ same hash = same execution
+//!         │                  and those judged from samples: not hashed, since observing changes no execution
+//!         ├─ series          what the monitor sampled: not hashed
+//!         └─ host            versions, host seconds, paths: not hashed
 //! ```
 #![forbid(unsafe_code)]
 
