@@ -6,8 +6,8 @@
 //!  vCPU:  any armed? ─► requests (Acquire) ─► its debug registers 1 to 3
 //! ```
 //!
-//! Register 0 is the backend's own. A slot is free while its request is 0; freeing it clears the request first, so that
-//! who sees a request may read the tag.
+//! Register 0 is the backend's own. A slot is free while its request is 0. Freeing a slot clears the request first, so a
+//! reader that has seen a request may read the tag.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,16 +16,16 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use guestmem::GuestVirt;
 
-/// Watches that a user may have at once.
+/// Watches that a user may set at a time.
 pub const USER_SLOTS: usize = 3;
 
-/// From here on kernels that KASLR moves are linked.
+/// The lowest link address of a kernel that KASLR moves.
 const MOVED_BY_KASLR: u64 = 0xffff_8000_0000_0000;
 
-/// What a debug register watches must lie at a multiple of this many bytes.
+/// Bytes of which a watched address must be a multiple.
 const ALIGNMENT: u64 = 4;
 
-/// Symbols for which a warning is remembered. Beyond, none is given.
+/// Symbols for which a warning is remembered; there is no warning for further ones.
 const MAX_WARNED: usize = 1024;
 
 /// The debug register of a user's watch: 1 to 3.
@@ -37,78 +37,78 @@ pub struct UserSlot(usize);
 pub struct Slots {
     requests: [AtomicU64; USER_SLOTS],
     any_armed: AtomicBool,
-    /// Its lock is held while a slot is armed or freed.
+    /// The lock is held while a slot is armed or freed.
     tags: Mutex<[String; USER_SLOTS]>,
 }
 
 /// A watch that is armed: kick the vCPUs now ([`kick_all`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Armed {
-    /// Its register.
+    /// The watch's debug register.
     pub slot: UserSlot,
-    /// What is watched.
+    /// The watched address.
     pub at: GuestVirt,
 }
 
-/// A watch that is not armed. No slot was touched.
+/// A watch could not be armed. No slot has changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArmError {
-    /// All are in use.
+    /// All slots are in use.
     #[error("the debug registers 1..{USER_SLOTS} are all in use; remove a watch, {USER_SLOTS} are the most")]
     AllInUse,
     /// The kernel has no such symbol.
     #[error("the kernel has no symbol `{symbol}`")]
     NoSymbol {
-        /// Its name.
+        /// The symbol's name.
         symbol: String,
     },
-    /// It was not told how far the kernel was moved, and this symbol is moved with it.
+    /// The kernel's slide is not known, and the symbol moves with the kernel.
     #[error(
-        "`{symbol}` is linked at {link:#x}, and how far KASLR moved the kernel is not known; set kaslr=false, or wait \
-         until the guest has told where its kernel lies"
+        "`{symbol}` is linked at {link:#x}, and the slide of KASLR is not known; set kaslr=false, or wait until the guest \
+         has reported where its kernel lies"
     )]
     NotSlid {
-        /// Its name.
+        /// The symbol's name.
         symbol: String,
-        /// Its link address.
+        /// The symbol's link address.
         link: u64,
-        /// Is this the first time that this is told? Then it is worth a warning.
+        /// Whether this is the first such error for the symbol, which is worth a warning.
         warn: bool,
     },
-    /// It has no address.
-    #[error("`{symbol}` is at address 0: it is no place in memory")]
+    /// The symbol is at address 0.
+    #[error("`{symbol}` is at address 0, which is no place in memory")]
     AtZero {
-        /// Its name.
+        /// The symbol's name.
         symbol: String,
     },
-    /// A debug register cannot watch it.
+    /// A debug register cannot watch the address.
     #[error("`{symbol}` lies at {at}, which is no multiple of {ALIGNMENT}; a debug register cannot watch it")]
     Unaligned {
-        /// Its name.
+        /// The symbol's name.
         symbol: String,
-        /// Where it lies.
+        /// The symbol's address in the guest.
         at: GuestVirt,
     },
 }
 
-/// For which symbols it was warned. One for a process: a warning that comes with every test is read by nobody.
+/// The symbols that a warning was given for. One for a process, so that a warning does not come with every test.
 #[derive(Debug, Default)]
 pub struct Warned(Mutex<BTreeSet<(String, u64)>>);
 
 static WARNED: Warned = Warned::new();
 
 impl Warned {
-    /// For none.
+    /// No symbols.
     pub const fn new() -> Warned {
         Warned(Mutex::new(BTreeSet::new()))
     }
 
-    /// The one of this process.
+    /// The set of this process.
     pub fn of_the_process() -> &'static Warned {
         &WARNED
     }
 
-    /// Is it the first time for this symbol?
+    /// Whether this is the first time for the symbol.
     fn first(&self, symbol: &str, link: u64) -> bool {
         let mut warned = locked(&self.0);
         warned.len() < MAX_WARNED && warned.insert((symbol.to_owned(), link))
@@ -116,12 +116,12 @@ impl Warned {
 }
 
 impl UserSlot {
-    /// The number of its debug register.
+    /// The number of the debug register.
     pub fn register(self) -> usize {
         self.0 + 1
     }
 
-    /// The slot of a debug register, if it is a user's.
+    /// The slot of a debug register; `None` for one that is not a user's.
     pub fn of_register(register: usize) -> Option<UserSlot> {
         let index = register.checked_sub(1)?;
         (index < USER_SLOTS).then_some(UserSlot(index))
@@ -129,11 +129,11 @@ impl UserSlot {
 }
 
 impl Slots {
-    /// Watches a symbol in the first free slot. `link` finds its link address, `slide` is how far the kernel was moved, 0
-    /// where that is not known or nothing.
+    /// Watches a symbol in the first free slot. `link` returns its link address; `slide` is how far KASLR moved the kernel, 0
+    /// where it did not or where that is not known.
     ///
     /// # Errors
-    /// [`ArmError`], the first of its variants that holds. Then no slot is touched.
+    /// [`ArmError`], the first of its variants that holds. No slot has changed then.
     pub fn arm(
         &self,
         tag: &str,
@@ -171,7 +171,7 @@ impl Slots {
         Ok(Armed { slot, at })
     }
 
-    /// Frees a slot; the next watch may get it. Kick the vCPUs then, too.
+    /// Frees a slot for the next watch. Kick the vCPUs afterwards, too.
     pub fn free(&self, slot: UserSlot) {
         let mut tags = locked(&self.tags);
         self.requests[slot.0].store(0, Ordering::Release);
@@ -183,12 +183,12 @@ impl Slots {
         self.any_armed.store(any, Ordering::Release);
     }
 
-    /// Is any of them armed?
+    /// Whether any slot is armed.
     pub fn any_armed(&self) -> bool {
         self.any_armed.load(Ordering::Acquire)
     }
 
-    /// What each is to watch; `None` for a free one.
+    /// The address that each slot watches; `None` for a free one.
     pub fn requests(&self) -> [Option<GuestVirt>; USER_SLOTS] {
         let read = |request: &AtomicU64| request.load(Ordering::Acquire);
         self.requests
@@ -197,7 +197,7 @@ impl Slots {
             .map(|at| (at != 0).then_some(GuestVirt(at)))
     }
 
-    /// The tag of a slot that is armed.
+    /// The tag of an armed slot.
     pub fn tag(&self, slot: UserSlot) -> Option<String> {
         let tags = locked(&self.tags);
         let armed = self.requests[slot.0].load(Ordering::Acquire) != 0;
@@ -205,9 +205,9 @@ impl Slots {
     }
 }
 
-/// A vCPU's thread, as far as it must be told of new watches.
+/// A vCPU's thread, which must notice new watches.
 pub trait Kick {
-    /// Does it run?
+    /// Whether it runs.
     fn is_alive(&self) -> bool;
     /// Makes its next entry into the guest return at once.
     fn request_exit(&self);
@@ -215,8 +215,8 @@ pub trait Kick {
     fn signal(&self);
 }
 
-/// Makes every vCPU look at its watches: first all are asked to return, then all are interrupted, so that none enters the
-/// guest again unasked. The first one, which may be gone before the others, only if it is alive now.
+/// Makes every vCPU read the requests: first all are asked to leave the guest, then all are interrupted, so that none enters
+/// the guest again without having read them. `first`, which may end before the others, only if it is alive now.
 pub fn kick_all<V: Kick>(others: &[V], first: &V) {
     let first = first.is_alive().then_some(first);
     for vcpu in others.iter().filter(|vcpu| vcpu.is_alive()).chain(first) {
@@ -234,7 +234,7 @@ impl fmt::Display for UserSlot {
     }
 }
 
-/// What is behind the lock is whole after every step, so a holder that panicked has not spoiled it.
+/// The value behind the lock is consistent after every step, so a holder's panic has not broken it.
 fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

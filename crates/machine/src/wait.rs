@@ -1,4 +1,4 @@
-//! Waiting for an event descriptor without taking its event (contract B12).
+//! Waits for an event descriptor without consuming its event (contract B12).
 
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-/// How a wait ended. None of these needs to be handled: who waits looks at what it waits for, and waits again.
+/// How a wait ended. None of these needs handling: a waiter checks its own condition, and waits again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
-    /// There is something to read; it still is.
+    /// The descriptor is readable, and nothing was read.
     Ready,
-    /// Time passed.
+    /// The time has passed.
     TimedOut,
-    /// A signal came.
+    /// A signal was delivered.
     Interrupted,
-    /// Nothing will ever be there to read: its other end is gone, or it is for writing.
+    /// The descriptor will never be readable: its other end is closed, or it is for writing.
     Hopeless,
-    /// The kernel would not wait.
+    /// `poll` failed.
     Failed(Errno),
 }
 
-/// Waits until there is something to read, at most so long. Nothing is read, so one write wakes all that wait.
+/// Waits until the descriptor is readable, at most for `timeout`. Nothing is read, so one write wakes all waiters.
 pub fn wait_readable(fd: BorrowedFd<'_>, timeout: Duration) -> Woken {
     let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    // A time that is too long to be told is for ever.
+    // A time beyond what the kernel takes means without a limit.
     let timeout = Timespec::try_from(timeout).ok();
     match poll(&mut fds, timeout.as_ref()) {
         Ok(0) => Woken::TimedOut,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 //! QEMU's plugin interface, version 4 (QEMU 9.2 and later), as far as it is used here. See QEMU's
-//! `include/qemu/qemu-plugin.h`; the names and layouts are its own. The symbols come from the process that loads us.
+//! `include/qemu/qemu-plugin.h`; the names and layouts are its own. The symbols are those of the process that loads the plugin.
 
 use std::ffi::{c_char, c_int, c_uint, c_void};
 

@@ -5,7 +5,7 @@ use std::ptr;
 
 use crate::ffi;
 
-/// The number of so many bytes (8 at the most) there; `None` where nothing is mapped.
+/// The number of `width` bytes (at most 8) at `address`; `None` where nothing is mapped.
 ///
 /// # Safety
 /// Only in a vCPU's callback: the address is translated by that vCPU.

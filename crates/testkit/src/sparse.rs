@@ -1,4 +1,4 @@
-//! Guest memory of any size, of which only the pages that were written exist.
+//! Guest memory of any size: only pages that were written take memory.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use guestmem::{GuestPhys, MemError, PhysMem, Region};
 
 const PAGE: u64 = 4096;
 
-/// RAM in some regions, zero where nothing was written. It counts how often it is read.
+/// RAM in some regions, zero where nothing was written. It counts reads.
 #[derive(Debug)]
 pub struct SparseMemory {
     pages: Mutex<HashMap<u64, Box<[u8; PAGE as usize]>>>,
@@ -17,7 +17,7 @@ pub struct SparseMemory {
 }
 
 impl SparseMemory {
-    /// RAM at these places, `(start, len)`, lowest first.
+    /// RAM in these regions, `(start, len)`, lowest first.
     pub fn new(regions: &[(u64, u64)]) -> SparseMemory {
         let mut file_offset = 0;
         let mut one = |&(start, len): &(u64, u64)| {
@@ -37,12 +37,12 @@ impl SparseMemory {
         }
     }
 
-    /// How many reads there were.
+    /// Reads so far.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::Relaxed)
     }
 
-    /// Calls `f` for every page of the range, with the page's number, the place in it and in the range.
+    /// Calls `f` for every page of the range, with the page's number, the bytes within the page and within the range.
     fn each(&self, at: GuestPhys, len: usize, mut f: impl FnMut(u64, usize, usize)) -> Result<(), MemError> {
         for byte in 0..len as u64 {
             let here = at.checked_add(byte).filter(|&here| {

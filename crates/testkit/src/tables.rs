@@ -1,4 +1,4 @@
-//! Page-table writers, from the manuals and without a line of the walker that they test.
+//! Page-table writers, after the manuals, sharing no code with the walker that they test.
 //!
 //! Both set the bits that a walk has to ignore (permissions, memory types, software bits) from a `noise` value.
 
@@ -22,7 +22,7 @@ pub enum X86Page {
 }
 
 impl X86Page {
-    /// Bytes of it.
+    /// The page's size in bytes.
     pub fn bytes(self) -> u64 {
         match self {
             X86Page::K4 => 4096,
@@ -142,7 +142,7 @@ impl ArmFormat {
         u64::MAX << self.va_bits
     }
 
-    /// TCR_EL1 of it.
+    /// The value of TCR_EL1.
     pub fn tcr(self) -> u64 {
         let tg1 = match self.granule_kib {
             4 => 0b10,
@@ -155,7 +155,7 @@ impl ArmFormat {
         33 | u64::from(64 - self.va_bits) << 16 | tg1 << 30 | ips << 32 | ds << 59
     }
 
-    /// `address` where a descriptor keeps it.
+    /// `address` as the bits of a descriptor.
     fn place(self, address: u64) -> u64 {
         match (self.granule_kib, self.pa52) {
             (64, true) => (address & 0x0000_ffff_ffff_0000) | ((address >> 48) & 0xf) << 12,
@@ -171,7 +171,7 @@ pub struct ArmTables<'m> {
     format: ArmFormat,
     root: u64,
     free: u64,
-    /// The descriptors that are tables, and the tables: what was written need not be decoded.
+    /// The addresses of table descriptors and of their tables, so that nothing written has to be decoded.
     tables: std::collections::HashMap<u64, u64>,
 }
 

@@ -10,7 +10,7 @@ use machine::{
 };
 
 use crate::program::Program;
-use crate::support::{config, console, kernel, launch, next, next_call, x86};
+use crate::support::{PATIENCE, config, console, kernel, launch, next, next_call, x86};
 use schedrig_machine_tcg::TcgMachine;
 
 #[test]
@@ -55,7 +55,7 @@ fn the_consoles_pieces_come_before_what_happened_after_them() {
         .print("after the call\n")
         .power_off();
     let mut machine = launch(kernel, "1n1l1c1t", &program);
-    let soon = Instant::now() + Duration::from_secs(120);
+    let soon = Instant::now() + PATIENCE;
     machine.resume().unwrap();
     let Event::Console(first) = machine.next(soon).unwrap() else {
         panic!("the boot comes first");
