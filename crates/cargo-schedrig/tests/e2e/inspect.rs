@@ -70,7 +70,7 @@ fn what_cannot_be_answered_says_why_and_fails() {
     let ended = stage.run(&["inspect", "pid:1", "rq"]);
     assert_eq!(ended.code, Some(69), "{ended:?}");
     assert!(
-        ended.stderr.contains("process 1 is no machine of this rig"),
+        ended.stderr.contains("process 1 executes no machine of this rig"),
         "{ended:?}"
     );
 }
