@@ -67,7 +67,7 @@ fn a_machine_is_saved_once_listed_and_removed_by_the_beginning_of_its_key() {
     check(
         &["saves", "rm", "zz"],
         69,
-        &format!("no save `zz`; there are {key}"),
+        &format!("no save `zz`; available: {key}"),
     );
     check(&["saves", "rm", &key[..8]], 0, &format!("removed {}", &key[..12]));
     assert_eq!(listed(&stage), [Value::Null; 0]);

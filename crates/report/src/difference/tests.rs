@@ -116,7 +116,7 @@ fn a_window_differs_at_its_begin_only_if_that_differs() {
             replayed
                 .evidence
                 .windows
-                .push(record().evidence.windows[1].clone())
+                .push(record().evidence.windows[1].clone());
         },
         "window 2 at [    5.000000]: recorded nothing, replayed [    3.000000] to [    5.000000], 3 workers",
     );
