@@ -90,7 +90,7 @@ fn a_hook_at_a_bpf_program_tells_its_arguments_and_can_be_of_one_task() {
         );
         let error = error.unwrap_err().to_string();
         assert!(
-            error.contains("no argument `q`: there is p, enq_flags"),
+            error.contains("no argument `q`; its arguments: p, enq_flags"),
             "{error}"
         );
         Ok(())
