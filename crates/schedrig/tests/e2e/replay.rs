@@ -85,7 +85,7 @@ fn what_the_body_put_into_the_guest_is_put_again_from_the_record() {
     *content = Content::of(b"<2>put \xff there\n");
     let other = replay(&record, &ReplayOptions::default()).unwrap();
     let difference = other.difference.unwrap();
-    assert_eq!(difference.channel.to_string(), "console");
+    assert_eq!(difference.channel, report::Channel::Console);
     assert!(
         difference.recorded.contains("here") && difference.replayed.contains("there"),
         "{difference}"
