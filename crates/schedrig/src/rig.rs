@@ -99,7 +99,7 @@ impl Rig {
     /// write through it is not replayed; one of [`Rig::kernel_ops`] is.
     ///
     /// # Errors
-    /// [`RigError::Kernel`] for a kernel without types, [`RigError::TimedQuery`] when it is not found in the guest's memory.
+    /// [`RigError::Kernel`] for a kernel without types, [`RigError::Look`] when it is not found in the guest's memory.
     pub fn kernel(&mut self) -> Result<GuestKernel<'_>, RigError> {
         self.see()?;
         Ok(self.session.kernel()?)

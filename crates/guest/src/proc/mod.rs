@@ -1,6 +1,6 @@
 //! What the kernel says about a worker, read from `/proc` and process clocks.
 //!
-//! A worker that starts no processes is one task ([`ProcessFiles`]). One that may, a program, is a [`Family`]: its process
+//! A worker that starts no processes is one task ([`task::ProcessFiles`]). One that may, a program, is a [`family::Family`]: its process
 //! and all processes that descend from it, with all their threads. [`Accounting`] is either.
 //!
 //! | number | of a task | of a family |

@@ -49,7 +49,8 @@ pub struct RunSpec {
     pub queries: Vec<TimedQuery>,
     /// Snapshots that are taken while the workers run for the first time, evenly over that time.
     pub snapshots: usize,
-    /// Samples the runqueues, and judges the samples by [`Expectation::WorkConserving`] and [`Expectation::CpusAdvance`].
+    /// Samples the runqueues, and judges the samples by [`record::Expectation::WorkConserving`] and
+    /// [`record::Expectation::CpusAdvance`].
     pub monitor: bool,
     /// Executes a run that failed again, to record the calls that led to the failure.
     pub auto_repro: bool,

@@ -1,7 +1,7 @@
 //! What a worker does: one file a type of work, with its data, its text form, its help and its checks. How a
 //! worker does it is the crate `workload`'s.
 //!
-//! A new type is a file here that implements [`Definition`], a line in the table below, and a file with its
+//! A new type is a file here that implements `Definition`, a line in the table below, and a file with its
 //! behaviour in `workload`:
 //!
 //! ```text
