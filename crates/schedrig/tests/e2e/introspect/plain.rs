@@ -42,8 +42,8 @@ pub(crate) struct Shape {
 pub(crate) const CPUS: u32 = 4;
 
 /// What a guest may take to boot, and to answer one question. Slow hosts run four CPUs on two.
-const BOOT: Duration = Duration::from_secs(180);
-const ANSWER: Duration = Duration::from_secs(180);
+const BOOT: Duration = Duration::from_secs(400);
+const ANSWER: Duration = Duration::from_secs(400);
 
 /// What ends an answer. Written in two parts, so that the echo of a question does not have it.
 const MARK: &str = "@@end";
