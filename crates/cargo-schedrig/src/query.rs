@@ -68,6 +68,6 @@ mod tests {
         check("2s rq now", "the word `inspect` must follow");
         check("soon inspect rq", "--at soon");
         check("2s inspect everything", "unknown query 'everything'");
-        check("2s inspect get", "too few");
+        check("2s inspect get", "an argument is missing");
     }
 }
