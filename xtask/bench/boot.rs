@@ -68,7 +68,7 @@ pub(crate) fn config(kernel: &PreparedKernel) -> Result<TcgConfig> {
             topology: TOPOLOGY.parse().context("read the topology")?,
             memory_mib: MEMORY_MIB,
             kernel: kernel.boot.clone(),
-            initrd: session::initrd()?,
+            initrd: kernel.initrd()?,
             cmdline: session::KERNEL_ARGUMENTS.to_owned(),
             seed: SEED,
         },

@@ -37,6 +37,7 @@ impl Exit {
                 | RigError::Weight(_)
                 | RigError::Op(_)
                 | RigError::Cpus(_)
+                | RigError::Time(_)
                 | RigError::Lacks(_),
             ) => Exit::Usage,
             Some(
@@ -45,6 +46,7 @@ impl Exit {
                 | RigError::NoScheduler { .. }
                 | RigError::Probe(_)
                 | RigError::Replay(_)
+                | RigError::Record(_)
                 | RigError::Saves(_)
                 | RigError::Live(_)
                 | RigError::NoHome,

@@ -1,13 +1,17 @@
-//! Progress on standard error; nothing where that is not a terminal.
+//! Progress on standard error.
 
-use std::time::Duration;
+use std::io::IsTerminal as _;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use schedrig::Progress;
 
-/// A line that shows the current step.
+/// A line that shows the current step. Where standard error is no terminal, a line now and then.
 pub(crate) struct Line {
     bar: ProgressBar,
+    plain: Option<Plain>,
 }
 
 impl Line {
@@ -15,13 +19,18 @@ impl Line {
     pub(crate) fn new() -> Line {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(120));
-        Line { bar }
+        let plain = (!std::io::stderr().is_terminal()).then(Plain::new);
+        Line { bar, plain }
     }
 
     /// Shows a step in words.
     pub(crate) fn say(&self, doing: impl Into<String>) {
+        let doing = doing.into();
+        if let Some(plain) = &self.plain {
+            plain.say(&doing);
+        }
         self.bar.set_style(ProgressStyle::default_spinner());
-        self.bar.set_message(doing.into());
+        self.bar.set_message(doing);
     }
 
     /// Shows a step on the way to a run.
@@ -77,6 +86,35 @@ impl Line {
     /// Removes the line.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
+    }
+}
+
+/// Says on standard error what is still being done, every ten seconds, until it is dropped.
+struct Plain {
+    doing: Sender<String>,
+}
+
+impl Plain {
+    const EVERY: Duration = Duration::from_secs(10);
+
+    fn new() -> Plain {
+        let (doing, steps) = channel::<String>();
+        thread::spawn(move || {
+            let (mut step, mut since) = (String::new(), Instant::now());
+            loop {
+                match steps.recv_timeout(Plain::EVERY) {
+                    Ok(next) => (step, since) = (next, Instant::now()),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => eprintln!("{step} ({} s)", since.elapsed().as_secs()),
+                }
+            }
+        });
+        Plain { doing }
+    }
+
+    /// The thread lives as long as this does.
+    fn say(&self, step: &str) {
+        let _ = self.doing.send(step.to_owned());
     }
 }
 

@@ -51,13 +51,21 @@ impl FromStr for Seeds {
     }
 }
 
+/// A seed, in decimal or as `0x10`.
+pub(crate) fn seed(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
 fn range(text: &str) -> Result<(u64, u64), String> {
     let wrong = || {
         format!(
             "`{text}` is not a list of seeds; write `0..200` (without 200), `0..=199`, `7`, or several with commas"
         )
     };
-    let number = |text: &str| text.trim().parse::<u64>().map_err(|_| wrong());
+    let number = |text: &str| seed(text.trim()).ok_or_else(wrong);
     let (first, last) = match text.split_once("..") {
         None => {
             let seed = number(text)?;

@@ -6,7 +6,7 @@ use record::{EventKind, Evidence};
 use spec::op::Cpu;
 use spec::{CpuSet, GuestTime, Op};
 
-use crate::{Outcome, task};
+use crate::{Outcome, count, task};
 
 /// Every worker was seen only on CPUs of its group's cpuset.
 pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
@@ -43,7 +43,10 @@ pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
     match violations.first() {
         Some(first) => Outcome::fail(first.clone(), violations.clone()),
         None if checked == 0 => Outcome::inconclusive("no worker of a group with a cpuset ran"),
-        None => Outcome::pass(format!("{} groups stayed on their CPUs", confined.len())),
+        None => {
+            let groups = count(confined.len(), "group");
+            Outcome::pass(format!("{groups} stayed on the CPUs of the cpuset"))
+        }
     }
 }
 

@@ -26,8 +26,13 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
         }
     };
     checks.extend(outcome.map(|outcome| outcome.of("end", Source::Evidence)));
+    let mut before: Option<&EventKind> = None;
     for event in &evidence.events {
-        if let EventKind::BodyFailed { reason, run_over } = &event.what {
+        // A test that passes on that the scheduler did not start says what `scheduler` says already.
+        let echo = matches!(before, Some(EventKind::SchedulerFailed { .. }));
+        if let EventKind::BodyFailed { reason, run_over } = &event.what
+            && !echo
+        {
             let words = format!("the test returned an error at {}: {reason}", event.at);
             let outcome = if *run_over && says_nothing_of_the_scheduler(&evidence.end) {
                 Outcome::inconclusive(words)
@@ -36,6 +41,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
             };
             checks.push(outcome.of("body", Source::Evidence));
         }
+        before = Some(&event.what);
     }
     checks
 }

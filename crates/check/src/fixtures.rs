@@ -1,7 +1,7 @@
 //! Evidence for the tests of this crate.
 
 use record::{Event, EventKind, Evidence, Window};
-use spec::{CgroupSpec, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
+use spec::{CgroupSpec, Gap, GuestTime, Nanos, SchedClass, Weight, WorkerId, WorkerReport};
 
 /// A healthy worker of a two-second window.
 pub(crate) fn worker(group: &str, index: u32) -> WorkerReport {
@@ -26,6 +26,7 @@ pub(crate) fn worker(group: &str, index: u32) -> WorkerReport {
         }),
         cpus: "0".parse().unwrap(),
         last_cpu: 0,
+        class: Some(SchedClass::Fair),
         exit: None,
     }
 }
@@ -60,6 +61,8 @@ pub(crate) fn run(workers: Vec<WorkerReport>) -> Evidence {
         workers,
         sched_ext: None,
         under_scheduler: false,
+        cgroup_mode: None,
+        idle: None,
     });
     evidence
 }

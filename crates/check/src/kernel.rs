@@ -2,7 +2,7 @@
 
 use record::Evidence;
 
-use crate::Outcome;
+use crate::{Outcome, count};
 
 /// What begins the report of a problem, as `kernel/watchdog.c`, `kernel/rcu/tree_stall.h`, `kernel/hung_task.c`, lockdep and the oops
 /// code print it.
@@ -50,9 +50,9 @@ pub(crate) fn clean(evidence: &Evidence) -> Outcome {
                 .iter()
                 .map(|line| format!("console: {}", line.trim_end()))
                 .collect();
-            let count = complaints.len();
+            let problems = count(complaints.len(), "problem");
             Outcome::fail(
-                format!("the kernel reported {count} problems, first: {}", first.trim()),
+                format!("the kernel reported {problems}, first: {}", first.trim()),
                 details,
             )
         }

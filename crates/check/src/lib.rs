@@ -5,8 +5,10 @@
 //!
 //! ```text
 //! table     a row for each kind of check: name, source, default, help, text form, judge
-//!   └─► scheduler  progress  lost  kernel  cpuset  share      judge evidence
-//!       samples                                               judges samples
+//!   └─► scheduler  ran  progress  lost  lost_time  kernel  cpuset  share    judge evidence
+//!       samples                                                        judges samples
+//! machine   what the machine and its groups were, for those checks; competition: how long workers may have to wait there
+//! load_error, attachment  why BPF programs did not load; when a scheduler was attached
 //! text      a check by its name and limit, as in `starvation=500ms`
 //! ending    how the run ended; judged in every run
 //! ```
@@ -15,13 +17,19 @@
 //! `Pass`.
 #![forbid(unsafe_code)]
 
+mod attachment;
+mod competition;
 mod cpuset;
 mod ending;
 mod kernel;
 mod limits;
+mod load_error;
 mod lost;
+mod lost_time;
+mod machine;
 mod outcome;
 mod progress;
+mod ran;
 mod samples;
 mod scheduler;
 mod share;
@@ -31,7 +39,7 @@ mod text;
 pub use kernel::is_complaint;
 pub use limits::relimit;
 pub use samples::{Detector, Violation};
-pub use table::{IDLE_LIMIT, KINDS, Kind, STARVATION_LIMIT, TOLERANCE, defaults, kind};
+pub use table::{IDLE_LIMIT, KINDS, Kind, LOST_TIME_LIMIT, STARVATION_LIMIT, TOLERANCE, defaults, kind};
 pub use text::{CheckTextError, help, parse, text};
 
 use record::{Evidence, Expectation, Judgement, Record, Series};
@@ -63,6 +71,12 @@ pub fn judge(run: Run<'_>, expectations: &[Expectation]) -> Judgement {
         table::outcome(run, expectation).of(kind.name, kind.source)
     });
     Judgement::of(checks.chain(ending::judge(run.evidence)).collect())
+}
+
+/// `1 group`, `2 groups`: for nouns whose plural ends in an s.
+fn count(number: usize, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// How a task is named in a reason: `a/3 (pid 87)`.

@@ -2,6 +2,9 @@
 
 use record::{CheckResult, Source, Verdict};
 
+/// Facts that a failure is backed with; the others are counted.
+const MAX_DETAILS: usize = 50;
+
 /// A verdict with its reason and the facts behind it.
 #[derive(Debug)]
 pub(crate) struct Outcome {
@@ -24,8 +27,13 @@ impl Outcome {
     }
 
     pub(crate) fn fail(reason: impl Into<String>, details: Vec<String>) -> Outcome {
+        let more = details.len().saturating_sub(MAX_DETAILS);
+        let mut shown: Vec<String> = details.into_iter().take(MAX_DETAILS).collect();
+        if more > 0 {
+            shown.push(format!("and {more} more"));
+        }
         Outcome {
-            details,
+            details: shown,
             ..Outcome::new(Verdict::Fail, reason)
         }
     }

@@ -5,6 +5,7 @@
 use record::{Evidence, Window};
 use spec::{GuestTime, Nanos, WorkerReport};
 
+use crate::competition::Competition;
 use crate::{Outcome, task};
 
 /// At no time did all workers wait at once for as long as `limit`.
@@ -35,7 +36,7 @@ pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Outcome {
     }
 }
 
-/// No worker waited for as long as `limit` while others ran.
+/// No worker waited for as long as `limit` while others ran, or as long as it must by arithmetic: see [`Competition`].
 pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
     if measured(evidence) == 0 {
         return Outcome::skip("no worker measures its gaps");
@@ -48,25 +49,31 @@ pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
             stalled = true;
             continue;
         }
+        let competition = Competition::of(evidence, window);
         for worker in &window.workers {
             let Some(gap) = worker.longest_gap else { continue };
             if longest.is_none_or(|(span, _)| gap.span > span) {
                 longest = Some((gap.span, worker));
             }
+            let limit = limit.max(competition.longest_wait(&worker.id));
             if gap.span >= limit {
-                starved.push((gap.span, describe(worker)));
+                starved.push((gap.span, format!("{}; the limit is {limit}", describe(worker))));
             }
         }
     }
     starved.sort_by_key(|(span, _)| std::cmp::Reverse(*span));
     match (starved.first(), longest) {
         (Some((_, first)), _) => Outcome::fail(
-            format!("starved: {first}; the limit is {limit}"),
+            format!("starved: {first}"),
             starved.iter().map(|(_, line)| line.clone()).collect(),
         ),
         (None, _) if stalled => Outcome::inconclusive(
             "all workers waited at the same time (see `stall`), so none was starved by another",
         ),
+        (None, Some((span, worker))) if span >= limit => Outcome::pass(format!(
+            "the longest wait was {span}, of {}; the limit is {limit}, and longer for so many competitors",
+            task(worker)
+        )),
         (None, Some((span, worker))) => Outcome::pass(format!(
             "the longest wait was {span}, of {}; the limit is {limit}",
             task(worker)
@@ -164,6 +171,33 @@ mod tests {
             assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
         }
         assert_eq!(no_stall(&evidence, LIMIT).verdict, Verdict::Pass);
+    }
+
+    #[test]
+    fn a_thousand_on_one_cpu_wait_long_and_are_not_starved() {
+        let mut evidence = gaps(&[(2_000, 4_000), (2_000, 10)]);
+        let waiter = evidence.windows[0].workers[1].clone();
+        for index in 2..1_000 {
+            let mut waiter = waiter.clone();
+            waiter.id.index = index;
+            evidence.windows[0].workers.push(waiter);
+        }
+        evidence.groups[0].cpus = Some("0".parse().unwrap());
+        let outcome = no_starvation(&evidence, LIMIT);
+        assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
+        assert!(
+            outcome.reason.contains("so many competitors"),
+            "{}",
+            outcome.reason
+        );
+        evidence.windows[0].workers[0].longest_gap = gap(2_000, 20_000);
+        let outcome = no_starvation(&evidence, LIMIT);
+        assert_eq!(outcome.verdict, Verdict::Fail, "{}", outcome.reason);
+        assert!(
+            outcome.reason.contains("the limit is 19.98s"),
+            "{}",
+            outcome.reason
+        );
     }
 
     #[test]

@@ -1,20 +1,26 @@
 //! The scheduler under test: its program runs until it is asked to end, and the kernel keeps it attached.
 
-use record::{EventKind, Evidence};
+use record::{EventKind, Evidence, Window};
+use spec::{GuestTime, SchedClass};
 
-use crate::Outcome;
+use crate::attachment::{self, Absence};
+use crate::{Outcome, load_error};
 
 /// The program did not end by itself, and the kernel did not detach the scheduler.
 pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
     let mut attached = None;
     for event in &evidence.events {
         match &event.what {
-            EventKind::SchedulerFailed { reason } => {
-                let reason = format!("the scheduler did not start, seen at {}: {reason}", event.at);
-                return Outcome::fail(reason, last_lines(evidence));
+            EventKind::SchedulerFailed { reason, gave_up } => {
+                return did_not_load(evidence, reason, *gave_up);
             }
-            EventKind::SchedulerAttached { ops, .. } => attached = Some(ops),
+            EventKind::SchedulerAttached { ops, enable_seq, .. } => attached = Some((ops, *enable_seq)),
             EventKind::SchedulerExited { status, asked: false } => {
+                if let Some(killed) = out_of_memory(evidence) {
+                    return Outcome::inconclusive(format!(
+                        "the guest ran out of memory; give it more (`--memory MIB`, `memory = MIB`): {killed}"
+                    ));
+                }
                 let why = reason_of_kernel(evidence)
                     .map_or_else(String::new, |why| format!("; the kernel says: {why}"));
                 let reason = format!("the scheduler ended by itself at {} with {status}{why}", event.at);
@@ -30,7 +36,7 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
             _ => {}
         }
     }
-    let Some(ops) = attached else {
+    let Some((ops, enable_seq)) = attached else {
         return Outcome::skip("the kernel's own scheduler ran");
     };
     for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
@@ -47,7 +53,111 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
             return Outcome::fail(reason, last_lines(evidence));
         }
     }
+    // One that was asked to end does so between two windows.
+    let meant = || evidence.windows.iter().filter(|window| window.under_scheduler);
+    let within = |absence: &Absence| meant().any(|window| (window.from..window.to).contains(&absence.from));
+    let absences = attachment::absences(&evidence.console).into_iter();
+    let absences: Vec<Absence> = absences.filter(within).collect();
+    if !absences.is_empty() {
+        let end = meant().map(|window| window.to).max().unwrap_or_default();
+        return was_absent(evidence, ops, &absences, end);
+    }
+    for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
+        let again = attached_again(window, enable_seq);
+        if again > 0 {
+            let why = reason_of_kernel(evidence).unwrap_or_else(|| "the kernel does not say why".to_owned());
+            let reason = format!(
+                "`{ops}` did not stay attached: by {} it had been attached again, {again} more times (enable_seq); {why}",
+                window.to
+            );
+            return Outcome::fail(reason, last_lines(evidence));
+        }
+    }
+    if let Some(outcome) = scheduled_nothing(evidence, ops) {
+        return outcome;
+    }
     Outcome::pass(format!("`{ops}` stayed attached"))
+}
+
+/// The scheduler was attached again, after it had not been for a while.
+fn was_absent(evidence: &Evidence, ops: &str, absences: &[Absence], end: GuestTime) -> Outcome {
+    let told = |absence: &Absence| {
+        let to = absence.to.unwrap_or(end);
+        format!(
+            "from {} to {to}, {}: {}",
+            absence.from,
+            to.since(absence.from),
+            absence.why
+        )
+    };
+    let details: Vec<String> = absences
+        .iter()
+        .map(|absence| format!("not attached {}", told(absence)))
+        .collect();
+    let first = absences.first().map_or_else(String::new, told);
+    let reason = format!("`{ops}` was not attached {first}; what ran then ran under EEVDF");
+    if absences.iter().all(|absence| absence.hotplug) {
+        return Outcome::inconclusive(format!(
+            "{reason} (the kernel ends a scheduler at CPU hotplug, and its program starts it again)"
+        ));
+    }
+    Outcome::fail(reason, [details, last_lines(evidence)].concat())
+}
+
+/// The scheduler never was attached.
+fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool) -> Outcome {
+    if let Some(killed) = out_of_memory(evidence) {
+        return Outcome::inconclusive(format!(
+            "the guest ran out of memory while the scheduler was loaded; give it more (`--memory MIB`, `memory = MIB`): {killed}"
+        ));
+    }
+    if gave_up {
+        return Outcome::inconclusive(format!(
+            "the scheduler was still at work when the rig gave up: {reason}; give it longer (`--attach-within TIME`, \
+             `attach_within = \"TIME\"`)"
+        ));
+    }
+    let ejected = reason_of_kernel(evidence);
+    let why = ejected.or_else(|| load_error::find(&evidence.scheduler_log));
+    let why = why.map_or_else(String::new, |why| format!("{why}; "));
+    Outcome::fail(
+        format!("the scheduler did not load: {why}{reason}"),
+        last_lines(evidence),
+    )
+}
+
+/// The first line with which the kernel's OOM killer reported whom it killed (`__oom_kill_process`, `mm/oom_kill.c`).
+fn out_of_memory(evidence: &Evidence) -> Option<&str> {
+    let mut lines = evidence.console.lines();
+    let killed =
+        lines.find(|line| line.contains("Out of memory: Killed process") || line.contains("oom-kill:"))?;
+    Some(killed.trim_end())
+}
+
+/// The scheduler was attached, and another class scheduled all workers: nothing was tested.
+fn scheduled_nothing(evidence: &Evidence, ops: &str) -> Option<Outcome> {
+    let under = evidence.windows.iter().filter(|window| window.under_scheduler);
+    let classes: Vec<SchedClass> = under
+        .flat_map(|window| &window.workers)
+        .filter_map(|worker| worker.class)
+        .collect();
+    let other = classes.first().filter(|_| !classes.contains(&SchedClass::Ext))?;
+    Some(Outcome::inconclusive(format!(
+        "`{ops}` stayed attached and scheduled no worker: all were in another class ({other}), as ordinary tasks are under \
+         a scheduler that takes only those with the policy SCHED_EXT (SCX_OPS_SWITCH_PARTIAL)"
+    )))
+}
+
+/// How often the kernel attached a scheduler anew after the one of the run was, by the end of a window.
+fn attached_again(window: &Window, since: Option<u64>) -> u64 {
+    let now = window
+        .sched_ext
+        .as_ref()
+        .and_then(|sched_ext| sched_ext.enable_seq);
+    match (since, now) {
+        (Some(since), Some(now)) => now.saturating_sub(since),
+        _ => 0,
+    }
 }
 
 /// What the kernel printed about the scheduler's end (`kernel/sched/ext.c`, `scx_disable_workfn`), which names
@@ -89,11 +199,14 @@ mod tests {
     use crate::fixtures::{run, worker};
 
     fn with(events: Vec<EventKind>, state: &str) -> Evidence {
-        let mut evidence = run(vec![worker("a", 0)]);
+        let mut scheduled = worker("a", 0);
+        scheduled.class = Some(SchedClass::Ext);
+        let mut evidence = run(vec![scheduled]);
         evidence.windows[0].under_scheduler = true;
         evidence.windows[0].sched_ext = Some(SchedExt {
             state: state.into(),
             ops: None,
+            enable_seq: Some(3),
         });
         let at = GuestTime(Nanos::from_secs(3));
         evidence
@@ -106,6 +219,7 @@ mod tests {
         EventKind::SchedulerAttached {
             ops: "baton".into(),
             pid: 9,
+            enable_seq: Some(3),
         }
     }
 
@@ -147,11 +261,77 @@ mod tests {
     }
 
     #[test]
+    fn one_that_was_attached_again_did_not_stay_attached() {
+        let mut evidence = with(vec![attached()], "enabled");
+        evidence.windows[0].sched_ext.as_mut().unwrap().enable_seq = Some(4);
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
+        assert!(
+            outcome.reason.contains("attached again, 1 more"),
+            "{}",
+            outcome.reason
+        );
+    }
+
+    #[test]
+    fn a_time_without_the_scheduler_is_told_with_its_reason() {
+        let mut evidence = with(vec![attached()], "enabled");
+        let console = |message: &str| {
+            format!(
+                "[    1.500000] sched_ext: BPF scheduler \"baton\" disabled (unregistered from the main kernel)\n\
+                 [    1.500000] sched_ext: baton: {message}\n\
+                 [    2.250000] sched_ext: BPF scheduler \"baton\" enabled\n"
+            )
+        };
+        evidence.console = console("oops");
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
+        assert!(
+            outcome.reason.contains("750ms") && outcome.reason.contains("oops"),
+            "{}",
+            outcome.reason
+        );
+        evidence.console = console("cpu 3 going offline, exiting scheduler");
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        assert!(
+            outcome.reason.contains("cpu 3 going offline"),
+            "{}",
+            outcome.reason
+        );
+    }
+
+    #[test]
+    fn one_that_scheduled_no_worker_was_not_tested() {
+        let mut evidence = with(vec![attached()], "enabled");
+        let fair = evidence.windows[0].workers[0].clone();
+        evidence.windows[0].workers[0].class = Some(SchedClass::Fair);
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        assert!(
+            outcome.reason.contains("SCX_OPS_SWITCH_PARTIAL"),
+            "{}",
+            outcome.reason
+        );
+        evidence.windows[0].workers.push(fair);
+        assert_eq!(healthy(&evidence).verdict, Verdict::Pass);
+    }
+
+    #[test]
     fn without_a_scheduler_there_is_nothing_to_judge() {
         assert_eq!(healthy(&with(Vec::new(), "disabled")).verdict, Verdict::Skip);
-        let failed = EventKind::SchedulerFailed {
+        let failed = |gave_up| EventKind::SchedulerFailed {
             reason: "no such file".into(),
+            gave_up,
         };
-        assert_eq!(healthy(&with(vec![failed], "disabled")).verdict, Verdict::Fail);
+        let mut evidence = with(vec![failed(false)], "disabled");
+        assert_eq!(healthy(&evidence).verdict, Verdict::Fail);
+        evidence.console = "[    1.0] Out of memory: Killed process 93 (scx_layered) total-vm:9kB\n".into();
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        assert!(outcome.reason.contains("--memory"), "{}", outcome.reason);
+        let outcome = healthy(&with(vec![failed(true)], "disabled"));
+        assert_eq!(outcome.verdict, Verdict::Inconclusive);
+        assert!(outcome.reason.contains("--attach-within"), "{}", outcome.reason);
     }
 }

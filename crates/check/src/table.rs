@@ -3,13 +3,17 @@
 use record::{Expectation, Percent, Source};
 use spec::{GroupName, Nanos};
 
-use crate::{Outcome, Run, cpuset, kernel, lost, progress, samples, scheduler, share};
+use crate::{Outcome, Run, cpuset, kernel, lost, lost_time, progress, ran, samples, scheduler, share};
 
 /// How long a worker may be kept from running before the default checks call it starved.
 pub const STARVATION_LIMIT: Nanos = Nanos::from_secs(1);
 
 /// How long a CPU may idle while a task waits for it before the default checks call that a violation.
 pub const IDLE_LIMIT: Nanos = Nanos::from_millis(50);
+
+/// How much of the time in which workers want to run the default checks let them lose while CPUs idle. Good schedulers
+/// lose less than a tenth of it; see `docs/checks/lost-time.md` for what was measured.
+pub const LOST_TIME_LIMIT: Percent = Percent(10.0);
 
 /// How far a share may be off its due where no tolerance is given.
 pub const TOLERANCE: Percent = Percent(10.0);
@@ -36,6 +40,8 @@ pub(crate) enum Form {
     Bare(Expectation),
     /// `=LIMIT`, or that default.
     Limit(Nanos, fn(Nanos) -> Expectation),
+    /// `=PERCENT`, or that default.
+    Percent(Percent, fn(Percent) -> Expectation),
     /// `:GROUP,GROUP`, and `=PERCENT` or [`TOLERANCE`].
     Groups(fn(Vec<GroupName>, Percent) -> Expectation),
     /// `:GROUP`, and `=PERCENT` or [`TOLERANCE`].
@@ -87,6 +93,10 @@ table! {
     "the scheduler's program runs until it is asked to end, and the kernel keeps the scheduler attached",
     |run, Expectation::SchedulerHealthy| scheduler::healthy(run.evidence);
 
+    RAN "ran", Evidence, default: true, Form::Bare(Expectation::SomethingRan),
+    "some worker wants to run while the run is on, or some program is executed",
+    |run, Expectation::SomethingRan| ran::something(run.evidence);
+
     STALL "stall", Evidence, default: true, Form::Limit(STARVATION_LIMIT, |limit| Expectation::NoStall { limit }),
     "at no time do all workers wait for as long as LIMIT",
     |run, Expectation::NoStall { limit }| progress::no_stall(run.evidence, *limit);
@@ -107,6 +117,11 @@ table! {
     CPUSET "cpuset", Evidence, default: true, Form::Bare(Expectation::CpusetsHonoured),
     "no worker runs on a CPU that its cpuset excludes",
     |run, Expectation::CpusetsHonoured| cpuset::honoured(run.evidence);
+
+    LOST_TIME "lost-time", Evidence, default: true,
+    Form::Percent(LOST_TIME_LIMIT, |limit| Expectation::NoLostTime { limit }),
+    "workers that wait while CPUs idle that they may use lose at most PERCENT of the time in which they want to run",
+    |run, Expectation::NoLostTime { limit }| lost_time::bounded(run.evidence, *limit);
 
     WORK_CONSERVATION "work-conservation", Samples, default: true,
     Form::Limit(IDLE_LIMIT, |limit| Expectation::WorkConserving { limit }),
@@ -139,6 +154,7 @@ impl Form {
         match self {
             Form::Bare(expectation) => Some(expectation.clone()),
             Form::Limit(limit, make) => Some(make(*limit)),
+            Form::Percent(limit, make) => Some(make(*limit)),
             Form::Groups(_) | Form::Group(_) => None,
         }
     }

@@ -55,11 +55,13 @@ fn the_default_checks_are_those_that_every_run_is_held_to() {
         names,
         [
             "scheduler",
+            "ran",
             "stall=1s",
             "starvation=1s",
             "lost-worker",
             "kernel",
             "cpuset",
+            "lost-time=10%",
             "work-conservation=50ms",
             "stuck-cpu"
         ]

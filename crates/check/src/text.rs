@@ -74,11 +74,17 @@ pub fn parse(text: &str) -> Result<Expectation, CheckTextError> {
                 source,
             })?))
         }
+        (Form::Percent(limit, make), None, value) => Ok(make(percent(text, value, *limit)?)),
         (Form::Groups(make), Some(groups), value) => {
             let groups = groups.split(',').map(|name| group(text, name));
-            Ok(make(groups.collect::<Result<_, _>>()?, tolerance(text, value)?))
+            Ok(make(
+                groups.collect::<Result<_, _>>()?,
+                percent(text, value, TOLERANCE)?,
+            ))
         }
-        (Form::Group(make), Some(name), value) => Ok(make(group(text, name)?, tolerance(text, value)?)),
+        (Form::Group(make), Some(name), value) => {
+            Ok(make(group(text, name)?, percent(text, value, TOLERANCE)?))
+        }
         _ => Err(CheckTextError::Form {
             text: text.to_owned(),
             usage: kind.usage(),
@@ -93,9 +99,9 @@ fn group(text: &str, name: &str) -> Result<GroupName, CheckTextError> {
     })
 }
 
-fn tolerance(text: &str, value: Option<&str>) -> Result<Percent, CheckTextError> {
+fn percent(text: &str, value: Option<&str>, default: Percent) -> Result<Percent, CheckTextError> {
     value
-        .map_or(Ok(TOLERANCE), str::parse)
+        .map_or(Ok(default), str::parse)
         .map_err(|source| CheckTextError::Tolerance {
             text: text.to_owned(),
             source,
@@ -107,6 +113,7 @@ pub fn text(expectation: &Expectation) -> String {
     let name = kind(expectation).name;
     match expectation {
         Expectation::SchedulerHealthy
+        | Expectation::SomethingRan
         | Expectation::NoLostWorkers
         | Expectation::KernelClean
         | Expectation::CpusetsHonoured
@@ -114,6 +121,7 @@ pub fn text(expectation: &Expectation) -> String {
         Expectation::NoStall { limit }
         | Expectation::NoStarvation { limit }
         | Expectation::WorkConserving { limit } => format!("{name}={limit}"),
+        Expectation::NoLostTime { limit } => format!("{name}={}%", limit.0),
         Expectation::GroupShare { groups, within } => {
             let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
             format!("{name}:{}={}%", groups.join(","), within.0)
@@ -129,6 +137,7 @@ impl Kind {
         match self.form {
             Form::Bare(_) => name.to_owned(),
             Form::Limit(..) => format!("{name}[=LIMIT]"),
+            Form::Percent(..) => format!("{name}[=PERCENT]"),
             Form::Groups(_) => format!("{name}:GROUP,GROUP[=PERCENT]"),
             Form::Group(_) => format!("{name}:GROUP[=PERCENT]"),
         }
@@ -139,6 +148,7 @@ impl Kind {
         match self.form {
             Form::Bare(_) => None,
             Form::Limit(limit, _) => Some(format!("LIMIT is {limit} by default")),
+            Form::Percent(limit, _) => Some(format!("PERCENT is {} by default", limit.0)),
             Form::Groups(_) | Form::Group(_) => Some(format!("PERCENT is {} by default", TOLERANCE.0)),
         }
     }
@@ -187,7 +197,7 @@ mod tests {
         for (text, expect) in [
             (
                 "starve",
-                "unknown check `starve`; checks: scheduler, stall[=LIMIT], starvation[=LIMIT]",
+                "unknown check `starve`; checks: scheduler, ran, stall[=LIMIT], starvation[=LIMIT]",
             ),
             ("", "unknown check ``"),
             ("kernel=1s", "write kernel"),

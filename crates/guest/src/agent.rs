@@ -32,18 +32,18 @@ impl Agent {
             let answer = match self.context.event_loop.say(&request) {
                 // Each of these is one exchange with the host, which ends it if it has had enough.
                 Err(DoorError::NotUnderstood(error)) => {
-                    request = Request::Reply(Err(OpError::NotUnderstood(error.to_string())));
+                    request = replying(Err(OpError::NotUnderstood(error.to_string())));
                     continue;
                 }
                 Err(error @ DoorError::TooLong { .. }) => {
-                    request = Request::Reply(Err(OpError::State(format!("reply: {error}"))));
+                    request = replying(Err(OpError::State(format!("reply: {error}"))));
                     continue;
                 }
                 answer => answer?,
             };
             request = match answer {
                 Answer::Command(Command::PowerOff) => return Ok(()),
-                Answer::Command(command) => Request::Reply(self.outcome(command)?),
+                Answer::Command(command) => replying(self.outcome(command)?),
                 Answer::Ack | Answer::Refused { .. } => {
                     return Err(DoorError::Unexpected {
                         request: "a reply",
@@ -102,6 +102,12 @@ impl Agent {
             self.context.workers.ended(pid, status);
         }
     }
+}
+
+/// The reply at this instant.
+fn replying(reply: Reply) -> Request {
+    let at = ostime::now();
+    Request::Reply { at, reply }
 }
 
 fn hello() -> Hello {

@@ -34,6 +34,10 @@ pub(crate) struct Places {
     pub(crate) cpus: PathBuf,
     /// What the kernel reports of sched_ext.
     pub(crate) sched_ext: PathBuf,
+    /// How EEVDF weighs cgroups.
+    pub(crate) cgroup_mode: PathBuf,
+    /// How long CPUs have idled.
+    pub(crate) stat: PathBuf,
     /// The kernel's random generator; `None` leaves it alone.
     pub(crate) random: Option<PathBuf>,
 }
@@ -44,6 +48,8 @@ impl Default for Places {
             cgroup: "/sys/fs/cgroup".into(),
             cpus: "/sys/devices/system/cpu".into(),
             sched_ext: "/sys/kernel/sched_ext".into(),
+            cgroup_mode: "/sys/kernel/debug/sched/cgroup_mode".into(),
+            stat: "/proc/stat".into(),
             random: Some("/dev/urandom".into()),
         }
     }

@@ -129,7 +129,10 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     fn a_door_behind_which_nobody_listens_says_so() {
         let mut door = NopDoor::new().unwrap();
-        let request = Request::Reply(Ok(spec::OpOutcome::Done));
+        let request = Request::Reply {
+            at: spec::GuestTime::default(),
+            reply: Ok(spec::OpOutcome::Done),
+        };
         assert!(matches!(door.call(&request), Err(DoorError::NobodyListens)));
     }
 

@@ -24,6 +24,7 @@ mod door;
 mod entropy;
 mod error;
 mod event_loop;
+mod fair;
 mod fork;
 mod launch;
 mod ops;

@@ -54,6 +54,9 @@ pub(crate) fn state(directory: &Path) -> io::Result<Option<SchedulerState>> {
     Ok(Some(SchedulerState {
         state,
         ops: ops.map(|ops| ops.trim_end().to_owned()),
+        enable_seq: fs::read_to_string(directory.join("enable_seq"))
+            .ok()
+            .and_then(|count| count.trim_end().parse().ok()),
     }))
 }
 

@@ -42,7 +42,7 @@ impl Door for Host {
                 return Ok(Answer::Ack);
             }
             Request::Hello(_) => told.hellos += 1,
-            Request::Reply(reply) => told.replies.push(reply),
+            Request::Reply { reply, .. } => told.replies.push(reply),
         }
         let next = self.commands.pop_front().unwrap_or(Command::PowerOff);
         Ok(Answer::Command(next))
@@ -96,6 +96,8 @@ impl Stage {
             cgroup: self.directory.path().join("cgroup"),
             cpus: self.directory.path().join("cpu"),
             sched_ext: self.directory.path().join("sched_ext"),
+            cgroup_mode: self.directory.path().join("cgroup_mode"),
+            stat: "/proc/stat".into(),
             random: None,
         };
         let context = Context::new(host, places).unwrap();

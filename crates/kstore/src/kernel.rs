@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::StoreError;
+use crate::{KernelRequest, StoreError};
 
 /// One kernel: the paths of its files, and its identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,9 @@ pub struct Kernel {
     pub build_id: String,
     /// The request that this kernel answers.
     pub request: String,
+    /// The request that gives this kernel and no other, from wherever it is made: with the package's exact version, or an
+    /// absolute path. `host` stays `host`.
+    pub exact: KernelRequest,
 }
 
 /// The line in the config of a kernel with `sched_ext`.

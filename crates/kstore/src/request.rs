@@ -125,6 +125,25 @@ impl FromStr for KernelRequest {
     }
 }
 
+impl KernelRequest {
+    /// The request that gives only the kernel that was made from these packages, each as `name=version`.
+    pub(crate) fn exact(&self, packages: &[String]) -> KernelRequest {
+        match self {
+            Self::Apt(apt) => {
+                let version = packages.first().and_then(|package| package.split_once('='));
+                Self::Apt(AptRequest {
+                    version: version
+                        .map(|(_, version)| version.to_owned())
+                        .or(apt.version.clone()),
+                    ..apt.clone()
+                })
+            }
+            Self::Path(path) => Self::Path(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+            Self::Host => Self::Host,
+        }
+    }
+}
+
 impl fmt::Display for KernelRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use spec::{CgroupSpec, ExitStatus, GuestTime, Op, WorkerId, WorkerReport};
+use spec::{CgroupSpec, ExitStatus, GuestTime, IdleTimes, Op, WorkerId, WorkerReport};
 
 /// Everything observed in a run, in the order in which it happened.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -59,6 +59,9 @@ pub enum EventKind {
         ops: String,
         /// Process id of its program.
         pid: u32,
+        /// How often a scheduler was attached since boot, this time included; `None` in kernels that do not count it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        enable_seq: Option<u64>,
     },
     /// The scheduler's program ended.
     SchedulerExited {
@@ -71,11 +74,21 @@ pub enum EventKind {
     SchedulerFailed {
         /// Why.
         reason: String,
+        /// The rig gave up on it: its limit ran out while the program was still at work.
+        #[serde(default)]
+        gave_up: bool,
     },
     /// An op was applied that leaves no other evidence.
     Applied {
         /// Which.
         op: Op,
+    },
+    /// A program of the guest was run to its end.
+    Executed {
+        /// Its path in the guest.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
     },
     /// The test noted a value.
     Note {
@@ -115,13 +128,16 @@ impl fmt::Display for EventKind {
             EventKind::Spawned { id, pid, work, nice } => {
                 write!(f, "spawned {id} (pid {pid}), nice {nice}: {work}")
             }
-            EventKind::SchedulerAttached { ops, pid } => write!(f, "scheduler {ops} (pid {pid}) attached"),
+            EventKind::SchedulerAttached { ops, pid, .. } => {
+                write!(f, "scheduler {ops} (pid {pid}) attached")
+            }
             EventKind::SchedulerExited { status, asked } => {
                 let asked = if *asked { "as asked" } else { "unasked" };
                 write!(f, "scheduler exited {asked}: {status}")
             }
-            EventKind::SchedulerFailed { reason } => write!(f, "scheduler failed: {reason}"),
+            EventKind::SchedulerFailed { reason, .. } => write!(f, "scheduler failed: {reason}"),
             EventKind::Applied { op } => write!(f, "applied {op}"),
+            EventKind::Executed { program, status } => write!(f, "executed {program}: {status}"),
             EventKind::Note { key, value } => write!(f, "note {key} = {value}"),
             EventKind::Sent {
                 frame,
@@ -150,6 +166,12 @@ pub struct Window {
     pub sched_ext: Option<SchedExt>,
     /// A scheduler's program was meant to be attached throughout.
     pub under_scheduler: bool,
+    /// `sched/cgroup_mode` of debugfs at its end: how EEVDF weighs cgroups; `None` in kernels before 7.3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_mode: Option<String>,
+    /// How long the CPUs idled in it; `None` in records of versions that did not look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle: Option<IdleTimes>,
 }
 
 /// The state of sched_ext, as the kernel reports it.
@@ -159,6 +181,9 @@ pub struct SchedExt {
     pub state: String,
     /// The attached scheduler's name.
     pub ops: Option<String>,
+    /// How often a scheduler was attached since boot; `None` in kernels that do not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enable_seq: Option<u64>,
 }
 
 /// How the machine ended.

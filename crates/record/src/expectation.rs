@@ -12,6 +12,8 @@ use spec::{GroupName, Nanos};
 pub enum Expectation {
     /// The scheduler's program stays up, and the kernel keeps its scheduler attached.
     SchedulerHealthy,
+    /// Some worker wants to run while the run is on, or some program is executed.
+    SomethingRan,
     /// At no time do all workers wait for as long as `limit`.
     NoStall {
         /// The shortest stall.
@@ -28,6 +30,11 @@ pub enum Expectation {
     KernelClean,
     /// No worker runs on a CPU that its cpuset excludes.
     CpusetsHonoured,
+    /// Workers that wait while CPUs idle that they may use lose at most that part of the time in which they want to run.
+    NoLostTime {
+        /// The highest loss.
+        limit: Percent,
+    },
     /// No CPU idles for as long as `limit` while a task waits that may run on it. Judged from samples.
     WorkConserving {
         /// The shortest violation.

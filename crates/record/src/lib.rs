@@ -48,7 +48,7 @@ pub use series::{
     SeriesBuilder, Unread, Waiter, WindowCounts,
 };
 pub use snapshot::{Snapshot, TaskRef, View};
-pub use store::{RecordId, StoreError, find, load, save};
+pub use store::{RecordId, StoreError, abandon, find, load, probe, save};
 pub use tag::{MAX_TAG_BYTES, Tag, TagError, well_known};
 pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Source, Verdict};

@@ -23,7 +23,7 @@ pub struct Manifest {
     pub kernel_build_id: String,
     /// How the kernel is entered: `pvh` or `bzimage`.
     pub entry: String,
-    /// SHA-256 of the initial RAM disk: the agent.
+    /// SHA-256 of the initial RAM disk: the agent and the kernel's configuration.
     pub initrd_sha256: String,
     /// The kernel's whole command line.
     pub cmdline: String,

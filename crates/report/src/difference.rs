@@ -229,6 +229,8 @@ fn window_difference(recorded: &[Window], replayed: &[Window]) -> Option<Differe
         workers,
         sched_ext,
         under_scheduler,
+        cgroup_mode,
+        idle,
     } = was;
     if let Some(sides) = instants(*from, is.from) {
         return of(Some(*from.min(&is.from)), "from".to_owned(), sides);
@@ -248,6 +250,18 @@ fn window_difference(recorded: &[Window], replayed: &[Window]) -> Option<Differe
             }),
         ),
         ("under_scheduler", values(under_scheduler, &is.under_scheduler)),
+        (
+            "cgroup_mode",
+            differing(cgroup_mode, &is.cgroup_mode, |mode| {
+                mode.clone().unwrap_or_else(|| "none".to_owned())
+            }),
+        ),
+        (
+            "idle",
+            differing(idle, &is.idle, |idle| {
+                idle.as_ref().map_or("unknown".to_owned(), shown::idle_text)
+            }),
+        ),
     ])?;
     of(at, field.to_owned(), sides)
 }
@@ -272,6 +286,7 @@ fn worker_difference(recorded: &[WorkerReport], replayed: &[WorkerReport]) -> Op
         longest_gap,
         cpus,
         last_cpu,
+        class,
         exit,
     } = was;
     let (field, sides) = first([
@@ -290,6 +305,12 @@ fn worker_difference(recorded: &[WorkerReport], replayed: &[WorkerReport]) -> Op
         ),
         ("cpus", texts(&cpus.to_string(), &is.cpus.to_string())),
         ("last_cpu", values(last_cpu, &is.last_cpu)),
+        (
+            "class",
+            differing(class, &is.class, |class| {
+                class.map_or("unknown".to_owned(), |class| class.to_string())
+            }),
+        ),
         (
             "exit",
             differing(exit, &is.exit, |exit| {

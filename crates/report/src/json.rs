@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use record::{Counts, Dump, KernelFacts, Source, Verdict};
+use record::{Counts, Dump, KernelFacts, Observation, Source, Value, Verdict};
 use serde::Serialize;
-use spec::{CpuSet, GuestTime, Nanos};
+use spec::{CpuSet, GuestTime, Nanos, SchedClass};
 
 use crate::wording::scheduler;
-use crate::{Change, GroupRow, Model, Sampled};
+use crate::{Change, GroupRow, Model, Sampled, WorkerRow};
 
 /// A run in a few numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -33,12 +33,18 @@ pub struct Summary {
     pub host_seconds: f64,
     /// One for each cgroup.
     pub groups: Vec<GroupSummary>,
+    /// One for each worker.
+    pub workers: Vec<WorkerSummary>,
+    /// How EEVDF weighed cgroups (debugfs `sched/cgroup_mode`), each change; empty in kernels before 7.3.
+    pub cgroup_modes: Vec<String>,
     /// One for each check.
     pub checks: Vec<CheckSummary>,
     /// What the monitor sampled; `null` without a monitor.
     pub samples: Option<SamplesSummary>,
     /// The failures that were detected while they happened.
     pub caught: Vec<CaughtSummary>,
+    /// The answers to queries, as `--at` asks them.
+    pub answers: Vec<AnswerSummary>,
     /// How it got there, in sentences; the calls are in the record.
     pub conclusions: Vec<String>,
     /// How the machine ended.
@@ -76,6 +82,48 @@ pub struct GroupSummary {
     pub worker_on_cpu_seconds: [f64; 2],
     /// CPUs on which its workers ran.
     pub cpus_used: CpuSet,
+}
+
+/// A worker over all windows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WorkerSummary {
+    /// Its name, as in `a/0`.
+    pub name: String,
+    /// Its group.
+    pub group: String,
+    /// Its process id.
+    pub pid: u32,
+    /// What it does.
+    pub work: String,
+    /// Its nice value.
+    pub nice: i8,
+    /// The class that scheduled it last: `fair`, `ext`, `real_time`, `deadline`; `null` where that is not known.
+    pub class: Option<SchedClass>,
+    /// Work units done.
+    pub work_units: u64,
+    /// Time on CPUs.
+    pub on_cpu_seconds: f64,
+    /// Time runnable but waiting.
+    pub run_delay_seconds: f64,
+    /// CPU changes.
+    pub migrations: u64,
+    /// The longest time that it wanted to run and did not; `null` for a program.
+    pub longest_gap_seconds: Option<f64>,
+    /// CPUs on which it ran.
+    pub cpus_used: CpuSet,
+    /// How it ended, as in `exit code 0`; `null` if it did not.
+    pub exit: Option<String>,
+}
+
+/// An answer to a query.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct AnswerSummary {
+    /// When, since boot.
+    pub guest_seconds: f64,
+    /// The query.
+    pub query: String,
+    /// The answer, as a tree.
+    pub answer: Value,
 }
 
 /// A check and its outcome.
@@ -164,9 +212,12 @@ pub fn of(model: &Model<'_>) -> Summary {
         guest_seconds: instant(model.ended_at),
         host_seconds: model.host.seconds,
         groups: model.groups.iter().map(group).collect(),
+        workers: model.workers.iter().map(worker).collect(),
+        cgroup_modes: model.cgroup_modes.iter().map(|mode| (*mode).to_owned()).collect(),
         checks: model.checks.iter().map(check).collect(),
         samples: model.sampled.as_ref().map(samples),
         caught: model.dumps.iter().map(caught).collect(),
+        answers: model.observations.iter().map(answer).collect(),
         conclusions: model.history.conclusions().map(str::to_owned).collect(),
         end: EndSummary {
             end: model.end.clone(),
@@ -215,6 +266,32 @@ fn group(row: &GroupRow<'_>) -> GroupSummary {
         longest_gap_seconds: row.longest_gap.map(seconds),
         worker_on_cpu_seconds: [row.least_on_cpu, row.most_on_cpu].map(seconds),
         cpus_used: row.cpus_used.clone(),
+    }
+}
+
+fn worker(row: &WorkerRow<'_>) -> WorkerSummary {
+    WorkerSummary {
+        name: row.id.to_string(),
+        group: row.id.group.to_string(),
+        pid: row.pid,
+        work: row.work.to_owned(),
+        nice: row.nice,
+        class: row.class,
+        work_units: row.work_units,
+        on_cpu_seconds: seconds(row.on_cpu),
+        run_delay_seconds: seconds(row.run_delay),
+        migrations: row.migrations,
+        longest_gap_seconds: row.longest_gap.map(seconds),
+        cpus_used: row.cpus_used.clone(),
+        exit: row.exit.map(|exit| exit.to_string()),
+    }
+}
+
+fn answer(observation: &Observation) -> AnswerSummary {
+    AnswerSummary {
+        guest_seconds: instant(observation.at),
+        query: observation.asked.clone(),
+        answer: observation.seen.clone(),
     }
 }
 

@@ -27,7 +27,7 @@ pub mod text;
 mod wording;
 
 pub use difference::{Channel, Difference, first_difference};
-pub use model::{Change, GroupRow, Headline, History, Model, Ratio, Sampled, changes};
+pub use model::{Change, GroupRow, Headline, History, Model, Ratio, Sampled, WorkerRow, changes};
 pub use spread::{Metric, Spread, SpreadRow, Unit, metrics, spread_table};
 pub use wording::count;
 

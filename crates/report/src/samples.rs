@@ -5,7 +5,10 @@ use record::{
     Judgement, KernelFacts, Observation, Plan, Record, Repro, Running, Sample, SchedExt, SchedulerPlan,
     Series, Snapshot, Source, Trace, TracedCall, Value, Verdict, Window,
 };
-use spec::{CgroupSpec, ExitStatus, Gap, GuestTime, Nanos, Weight, WorkerId, WorkerReport};
+use spec::{
+    CgroupSpec, CpuIdle, ExitStatus, Gap, GuestTime, IdleTimes, Nanos, SchedClass, Weight, WorkerId,
+    WorkerReport,
+};
 
 /// Two groups, `a` of two workers and `b` of one, over the windows 1 s to 3 s and 3 s to 5 s.
 pub(crate) fn record() -> Record {
@@ -197,6 +200,7 @@ fn evidence() -> Evidence {
     let attached = EventKind::SchedulerAttached {
         ops: "baton".into(),
         pid: 90,
+        enable_seq: Some(1),
     };
     events.extend(spawned.chain([attached]).map(|what| Event { at: at(900), what }));
     events.push(Event {
@@ -213,8 +217,20 @@ fn evidence() -> Evidence {
         sched_ext: Some(SchedExt {
             state: "enabled".into(),
             ops: Some("baton".into()),
+            enable_seq: Some(1),
         }),
         under_scheduler: true,
+        cgroup_mode: None,
+        idle: Some(IdleTimes {
+            from: at(from),
+            to: at(to),
+            cpus: [40, 0]
+                .map(Nanos::from_millis)
+                .into_iter()
+                .zip(0..)
+                .map(|(idle, cpu)| CpuIdle { cpu, idle })
+                .collect(),
+        }),
     };
     let group = |name: &str, cpus: Option<&str>| CgroupSpec {
         name: name.parse().unwrap(),
@@ -256,6 +272,7 @@ fn worker(group: &str, index: u32, on_cpu: u64) -> WorkerReport {
         }),
         cpus: "0-1".parse().unwrap(),
         last_cpu: 0,
+        class: Some(SchedClass::Ext),
         exit: None,
     }
 }

@@ -18,12 +18,15 @@ pub(crate) fn align_right(table: &mut Table, columns: impl IntoIterator<Item = u
     }
 }
 
+/// Blanks before each line of a table.
+pub(crate) const INDENT: usize = 2;
+
 /// The table's text, indented, without blanks at the ends of lines.
 pub(crate) fn indented(table: &Table) -> String {
     table
         .to_string()
         .lines()
-        .map(|line| format!("  {}", line.trim_end()))
+        .map(|line| format!("{:INDENT$}{}", "", line.trim_end()))
         .collect::<Vec<_>>()
         .join("\n")
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use spec::{CpusError, GroupNameError, OpError, TopologyError, WeightError};
+use spec::{CpusError, GroupNameError, NanosError, OpError, TopologyError, WeightError};
 
 /// What a test's body returns: any error fails the run, and its text is in the record.
 pub type Outcome = Result<(), BodyError>;
@@ -104,6 +104,9 @@ pub enum RigError {
     /// An op does not fit the machine.
     #[error(transparent)]
     Op(#[from] OpError),
+    /// A text is no span of time.
+    #[error(transparent)]
+    Time(#[from] NanosError),
     /// A text chooses no CPUs.
     #[error(transparent)]
     Cpus(#[from] CpusError),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use introspect::DebugInfo;
 use kimage::KernelImage;
 use kstore::{Kernel, KernelRequest, Store};
-use session::GuestClock;
+use session::{GuestClock, InitrdError, KernelConfig};
 
 use crate::{BodyError, RigError};
 
@@ -55,6 +55,17 @@ impl PreparedKernel {
         let kernel = Arc::new(prepare(files).map_err(failed)?);
         prepared.insert(request.clone(), Arc::clone(&kernel));
         Ok(kernel)
+    }
+
+    /// The initial RAM disk for its guests: the agent, and the kernel's configuration.
+    ///
+    /// # Errors
+    /// [`InitrdError`].
+    pub fn initrd(&self) -> Result<Vec<u8>, InitrdError> {
+        session::initrd(self.config.as_deref().map(|text| KernelConfig {
+            release: &self.files.release,
+            text,
+        }))
     }
 
     /// Its symbols and types, read at the first call.

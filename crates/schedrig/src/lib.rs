@@ -62,10 +62,10 @@ pub use record::{
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};
-pub use run::{Keep, RunSpec, TimedQuery, default_records_dir};
+pub use run::{Exactly, Keep, ReplayCommand, RunSpec, TimedQuery, default_records_dir};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
-pub use session::{Hit, HitAction, HitFilter, HitKind, Limits};
+pub use session::{Hit, HitAction, HitFilter, HitKind, Limits, chain};
 pub use setup::{Finished, Setup, run};
 pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{

@@ -131,11 +131,14 @@ impl Replay {
         let plan = &self.recorded.plan;
         let body: RunBody<'_, fn(&mut Rig) -> Outcome> = RunBody::Script(&self.player, &plan.expectations);
         let (record, _) = self.setup.make(plan.seed, progress, body, Vec::new())?;
-        let mut finished = self.setup.keep(record)?;
+        let mut finished = self.setup.keep(record);
         let difference = report::first_difference(&self.recorded, &finished.record);
         // With the same hash it would take the place of the record that it is compared with.
         if difference.is_some() && finished.record.hash != self.recorded.hash {
-            finished.place = Some(record::save(&finished.record, &self.setup.spec.records)?);
+            match record::save(&finished.record, &self.setup.spec.records) {
+                Ok(place) => finished.place = Some(place),
+                Err(error) => finished.not_kept = Some(error),
+            }
         }
         Ok(Replayed { finished, difference })
     }

@@ -39,6 +39,21 @@ pub(crate) struct PreparedScheduler {
 }
 
 impl SchedulerSpec {
+    /// The same with the program's absolute path, as far as it is found.
+    #[must_use]
+    pub(crate) fn absolute(&self) -> SchedulerSpec {
+        match self {
+            SchedulerSpec::Eevdf => SchedulerSpec::Eevdf,
+            SchedulerSpec::Program { program, args } => SchedulerSpec::Program {
+                program: find(program)
+                    .ok()
+                    .and_then(|path| std::path::absolute(path).ok())
+                    .map_or_else(|| program.clone(), |path| path.display().to_string()),
+                args: args.clone(),
+            },
+        }
+    }
+
     /// Reads the program; `None` for the kernel's own scheduler.
     pub(crate) fn read(&self) -> Result<Option<Program>, RigError> {
         let SchedulerSpec::Program { program, .. } = self else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use record::Verdict;
 use session::chain;
 
-use crate::{Outcome, Rig, RigError, RunSpec, run};
+use crate::{Exactly, Outcome, Rig, RigError, RunSpec, run};
 
 /// A test as its attribute declares it: values are still texts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -23,6 +23,8 @@ pub struct Declared {
     pub seed: Option<u64>,
     /// Guest RAM in MiB.
     pub memory: Option<u32>,
+    /// How long the scheduler may take to attach, as in `120s`.
+    pub attach_within: Option<&'static str>,
     /// How many snapshots are taken while the workers run for the first time.
     pub snapshots: Option<usize>,
     /// Execute a run that failed again, to trace the calls that led there?
@@ -36,6 +38,7 @@ pub struct Declared {
 /// # Panics
 /// If the run failed, was inconclusive, or could not be set up.
 #[expect(clippy::panic, reason = "this is how a test fails")]
+#[track_caller]
 pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
     let finished = specify(declared).and_then(|spec| run(&spec, &mut |_| {}, body));
     match finished {
@@ -44,6 +47,9 @@ pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
             let mut report = report::detail(&finished.record);
             if let Some(place) = &finished.place {
                 report += &format!("  record in {}\n", place.display());
+            }
+            if let Some(error) = &finished.not_kept {
+                report += &format!("  the record was not kept: {}\n", chain(error));
             }
             match finished.record.verdict() {
                 Verdict::Pass | Verdict::Skip => print!("{report}"),
@@ -83,14 +89,19 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
     };
     spec.seed = seed.unwrap_or(spec.seed);
     spec.memory_mib = declared.memory;
+    if let Some(text) = declared.attach_within {
+        spec.limits.scheduler = text.parse()?;
+    }
     spec.snapshots = declared.snapshots.unwrap_or(spec.snapshots);
     spec.auto_repro = declared.auto_repro.unwrap_or(spec.auto_repro);
     spec.monitor = declared.monitor.unwrap_or(spec.monitor);
     // Tests of one file mostly share machine and seed.
     spec.warm = true;
     spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);
-    let (kernel, name) = (spec.kernel.to_string(), name.to_owned());
-    spec.replay =
-        Arc::new(move |seed| format!("SCHEDRIG_KERNEL={kernel} SCHEDRIG_SEED={seed} cargo test {name}"));
+    let name = name.to_owned();
+    spec.replay = Arc::new(move |run| {
+        let Exactly { seed, kernel, .. } = run;
+        format!("SCHEDRIG_KERNEL={kernel} SCHEDRIG_SEED={seed} cargo test {name}")
+    });
     Ok(spec)
 }

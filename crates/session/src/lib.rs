@@ -27,7 +27,7 @@ mod replay;
 mod session;
 mod watchdog;
 
-pub use agent::{InitrdError, KERNEL_ARGUMENTS, initrd};
+pub use agent::{InitrdError, KERNEL_ARGUMENTS, KernelConfig, initrd};
 pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;

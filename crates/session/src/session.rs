@@ -64,7 +64,7 @@ impl Default for Limits {
             boot: Nanos::from_secs(120),
             silence: Nanos::from_secs(30),
             host: Duration::from_secs(1_200),
-            scheduler: Nanos::from_secs(30),
+            scheduler: Nanos::from_secs(300),
         }
     }
 }

@@ -54,8 +54,50 @@ pub struct WorkerReport {
     pub cpus: CpuSet,
     /// The CPU it was on last (`/proc/PID/stat`, field 39); of a program, its own process.
     pub last_cpu: u32,
+    /// The class that scheduled it at the window's end; of a program, its own process. `None` in records of versions that
+    /// did not look, and for a program that has ended.
+    #[serde(default)]
+    pub class: Option<SchedClass>,
     /// How it ended, if it did.
     pub exit: Option<ExitStatus>,
+}
+
+/// A class of the kernel's schedulers, as far as tasks of users are concerned (`sched_class`, `kernel/sched/sched.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SchedClass {
+    /// EEVDF.
+    Fair,
+    /// The sched_ext scheduler.
+    Ext,
+    /// `SCHED_FIFO` and `SCHED_RR`.
+    RealTime,
+    /// `SCHED_DEADLINE`.
+    Deadline,
+}
+
+impl SchedClass {
+    /// The class of a task with that policy (`include/uapi/linux/sched.h`): who has one of the fair policies is scheduled
+    /// by sched_ext if the kernel says so, as is every task with `SCHED_EXT` while a scheduler is attached.
+    pub fn of(policy: u32, on_scx: bool) -> SchedClass {
+        match policy {
+            1 | 2 => SchedClass::RealTime,
+            6 => SchedClass::Deadline,
+            _ if on_scx => SchedClass::Ext,
+            _ => SchedClass::Fair,
+        }
+    }
+}
+
+impl fmt::Display for SchedClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            SchedClass::Fair => "fair",
+            SchedClass::Ext => "ext",
+            SchedClass::RealTime => "rt",
+            SchedClass::Deadline => "deadline",
+        })
+    }
 }
 
 /// A time in which a worker wanted to run and did not.

@@ -5,9 +5,16 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-const UNITS: [(&str, u64); 4] = [("ms", 1_000_000), ("us", 1_000), ("ns", 1), ("s", 1_000_000_000)];
+const UNITS: [(&str, u64); 6] = [
+    ("h", 3_600_000_000_000),
+    ("m", 60_000_000_000),
+    ("s", 1_000_000_000),
+    ("ms", 1_000_000),
+    ("us", 1_000),
+    ("ns", 1),
+];
 
-/// A span of guest time in nanoseconds. Reads and shows itself as `5s`, `2.5ms`, `40us`, `7ns`.
+/// A span of guest time in nanoseconds. Reads and shows itself as `5s`, `2.5ms`, `40us`, `7ns`; reads `1m` and `1h30m`, too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Nanos(pub u64);
@@ -60,7 +67,9 @@ impl fmt::Display for Nanos {
 
 /// A text that is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not a span of time; write a number and a unit, as in `5s`, `2.5ms`, `40us`, `7ns`")]
+#[error(
+    "`{text}` is not a span of time; write a number and a unit, as in `1m30s`, `5s`, `2.5ms`, `40us`, `7ns`"
+)]
 pub struct NanosError {
     text: String,
 }
@@ -72,30 +81,47 @@ impl FromStr for Nanos {
         let wrong = || NanosError {
             text: text.to_owned(),
         };
-        let (number, size) = UNITS
-            .iter()
-            .find_map(|(unit, size)| text.strip_suffix(unit).map(|number| (number, *size)))
-            .ok_or_else(wrong)?;
-        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
-            return Err(wrong());
+        let (mut rest, mut sum, mut last) = (text, 0u64, u64::MAX);
+        while !rest.is_empty() {
+            let (part, size, after) = part(rest).ok_or_else(wrong)?;
+            // `30m1h` is a typing error, and so is `1s1s`.
+            if size >= last {
+                return Err(wrong());
+            }
+            sum = sum.checked_add(part).ok_or_else(wrong)?;
+            (rest, last) = (after, size);
         }
-        let whole: u64 = whole.parse().map_err(|_| wrong())?;
-        let scale = 10u64.pow(fraction.len() as u32);
-        let fraction = if fraction.is_empty() {
-            0
+        if text.is_empty() {
+            Err(wrong())
         } else {
-            fraction.parse::<u64>().map_err(|_| wrong())?
-        };
-        let part = u64::try_from(u128::from(fraction) * u128::from(size) / u128::from(scale))
-            .map_err(|_| wrong())?;
-        whole
-            .checked_mul(size)
-            .and_then(|whole| whole.checked_add(part))
-            .map(Nanos)
-            .ok_or_else(wrong)
+            Ok(Nanos(sum))
+        }
     }
+}
+
+/// A number and its unit at the start of a text: in nanoseconds, the unit, and what follows.
+fn part(text: &str) -> Option<(u64, u64, &str)> {
+    let end = text.find(|c: char| c.is_ascii_alphabetic())?;
+    let (number, rest) = text.split_at(end);
+    let unit_end = rest
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(rest.len());
+    let (unit, rest) = rest.split_at(unit_end);
+    let (_, size) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !digits(whole) || !digits(fraction) || fraction.len() > 9 {
+        return None;
+    }
+    let scale = 10u64.pow(fraction.len() as u32);
+    let fraction: u64 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().ok()?
+    };
+    let fraction = u64::try_from(u128::from(fraction) * u128::from(*size) / u128::from(scale)).ok()?;
+    let whole = whole.parse::<u64>().ok()?.checked_mul(*size)?;
+    Some((whole.checked_add(fraction)?, *size, rest))
 }
 
 /// An instant in the guest: nanoseconds of its `CLOCK_MONOTONIC`, which starts at boot.
@@ -134,6 +160,9 @@ mod tests {
         check("40us", 40_000);
         check("7ns", 7);
         check("0.000000001s", 1);
+        check("1m", 60_000_000_000);
+        check("1h30m", 5_400_000_000_000);
+        check("1m1.5s", 61_500_000_000);
     }
 
     #[test]
@@ -148,6 +177,10 @@ mod tests {
             "5 s",
             "99999999999999s",
             "1.0000000001s",
+            "30m1h",
+            "1s1s",
+            "1h30",
+            "1 m",
         ] {
             assert!(text.parse::<Nanos>().is_err(), "{text:?}");
         }

@@ -8,7 +8,7 @@ use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 3;
+pub const PROTOCOL_VERSION: u32 = 4;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +18,12 @@ pub enum Request {
     /// Something happened while it carried out a command.
     Notice(Notice),
     /// The last command's outcome.
-    Reply(Reply),
+    Reply {
+        /// When the agent had it.
+        at: GuestTime,
+        /// What came of the command.
+        reply: Reply,
+    },
 }
 
 /// The agent's first message.
@@ -159,7 +164,7 @@ impl Request {
         match self {
             Request::Hello(hello) => framed(FrameKind::Hello, hello),
             Request::Notice(notice) => framed(FrameKind::Notice, notice),
-            Request::Reply(reply) => framed(FrameKind::Reply, reply),
+            Request::Reply { at, reply } => framed(FrameKind::Reply, &(at, reply)),
         }
     }
 
@@ -169,7 +174,7 @@ impl Request {
         match frame.kind {
             FrameKind::Hello => payload(frame).map(Request::Hello),
             FrameKind::Notice => payload(frame).map(Request::Notice),
-            FrameKind::Reply => payload(frame).map(Request::Reply),
+            FrameKind::Reply => payload(frame).map(|(at, reply)| Request::Reply { at, reply }),
             kind => Err(MessageError::WrongWay { kind }),
         }
     }
@@ -254,10 +259,16 @@ mod tests {
             stream: Stream::Stderr,
             bytes: vec![0xff],
         }));
-        round_trip(&Request::Reply(Err(OpError::State("no".into()))));
-        round_trip(&Request::Reply(Ok(OpOutcome::Stopped {
-            status: ExitStatus::Signal(9),
-        })));
+        round_trip(&Request::Reply {
+            at,
+            reply: Err(OpError::State("no".into())),
+        });
+        round_trip(&Request::Reply {
+            at,
+            reply: Ok(OpOutcome::Stopped {
+                status: ExitStatus::Signal(9),
+            }),
+        });
         for op in [
             "run 5s",
             "spawn a burst/300ns/7ns/20% 2 nice=-1",
@@ -322,8 +333,14 @@ mod tests {
     #[test]
     fn outcome_bytes_are_pinned() {
         let check = |outcome: OpOutcome, payload: &[u8]| {
-            let request = Request::Reply(Ok(outcome));
-            assert_eq!(request.encode().unwrap()[frame::HEADER_LEN..], *payload);
+            let request = Request::Reply {
+                at: GuestTime(Nanos(7)),
+                reply: Ok(outcome),
+            };
+            assert_eq!(
+                request.encode().unwrap()[frame::HEADER_LEN..],
+                [&[7], payload].concat()
+            );
         };
         check(OpOutcome::Done, &[0, 0]);
         let bytes = vec![0xff];

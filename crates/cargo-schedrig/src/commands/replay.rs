@@ -88,6 +88,9 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         }
         println!("  {}", report::text::headline(&report::Model::of(record)));
         eprintln!("  host time {:.1} s", record.host.seconds);
+        if let Some(error) = &replayed.finished.not_kept {
+            eprintln!("warning: the record was not kept: {}", schedrig::chain(error));
+        }
         if let Some(place) = &replayed.finished.place {
             eprintln!("  record in {}", place.display());
         }

@@ -16,7 +16,7 @@ use crate::exit::{Exit, Policy, Usage};
 use crate::group::{self, GroupArg};
 use crate::progress::Line;
 use crate::query::queries;
-use crate::shell;
+use crate::{seeds, shell};
 
 const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
            --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7";
@@ -66,12 +66,16 @@ pub(crate) struct Run {
     no_auto_repro: bool,
 
     /// The seed: the same one gives the same execution [default: 1].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = seed)]
     seed: Option<u64>,
 
     /// Make the run that often, and fail unless all are the same execution.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
+
+    /// How long the scheduler may take to attach, in guest time.
+    #[arg(long, value_name = "TIME")]
+    attach_within: Option<Nanos>,
 
     /// Guest RAM in MiB.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..=65_536))]
@@ -120,6 +124,10 @@ pub(crate) struct Run {
     /// QEMU's program.
     #[arg(long, value_name = "PROGRAM", env = "SCHEDRIG_QEMU")]
     qemu: Option<PathBuf>,
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    seeds::seed(text).ok_or_else(|| "a seed is a number, as in `7` or `0x10`".to_owned())
 }
 
 /// Makes the run and prints its report.
@@ -174,8 +182,15 @@ fn repeat(
 }
 
 fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
-    let Finished { record, place } = finished;
+    let Finished {
+        record,
+        place,
+        not_kept,
+    } = finished;
     let place = place.as_ref().map(|place| place.display().to_string());
+    if let Some(error) = not_kept {
+        eprintln!("warning: the record was not kept: {}", schedrig::chain(error));
+    }
     if run.json {
         let mut summary =
             serde_json::to_value(report::json::of(&report::Model::of(record))).context("make the summary")?;
@@ -283,6 +298,7 @@ impl Run {
     pub(crate) fn specify(&self) -> anyhow::Result<RunSpec> {
         let mut spec = RunSpec::new(&self.name, self.topology)?;
         spec.memory_mib = self.memory;
+        spec.limits.scheduler = self.attach_within.unwrap_or(spec.limits.scheduler);
         spec.kernel = self.kernel.clone();
         spec.scheduler = self.scheduler.clone();
         spec.seed = self.seed.unwrap_or(spec.seed);
@@ -290,10 +306,16 @@ impl Run {
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
         spec.queries = queries(&self.queries)?;
+        for at in spec.queries.iter().filter_map(|query| query.at) {
+            if at > self.span {
+                let span = self.span;
+                return Err(Usage(format!("--at {at}: the workers run for {span} only (--for)")).into());
+            }
+        }
         spec.snapshots = self.snapshots;
         spec.auto_repro = !self.no_auto_repro;
         let words: Vec<String> = std::env::args().skip(1).collect();
-        spec.replay = Arc::new(move |_| shell::line("cargo", &words));
+        spec.replay = Arc::new(move |run| shell::exactly("cargo", &words, run));
         if let Some(records) = &self.records {
             spec.records = records.clone();
         }

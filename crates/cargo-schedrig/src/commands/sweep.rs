@@ -15,7 +15,7 @@ use crate::commands::run::{Run, Scenario};
 use crate::exit::{Exit, Usage};
 use crate::progress::{Bar, Line};
 use crate::seeds::Seeds;
-use crate::sweep::{Jobs, Tally};
+use crate::sweep::{InOrder, Jobs, Tally};
 
 const EXAMPLE: &str =
     "Example: cargo schedrig sweep --seeds 0..200 -- --scheduler scx_bpfland --group a:spin:8 --for 1s";
@@ -34,7 +34,7 @@ pub(crate) struct Sweep {
     #[arg(long, value_name = "N")]
     jobs: Option<NonZeroUsize>,
 
-    /// Start no more runs after the first that does not pass.
+    /// Stop at the first seed that does not pass, in the order of the seeds.
     #[arg(long)]
     stop: bool,
 
@@ -73,16 +73,13 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     spec.auto_repro = false;
     spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
     let words = sweep.run.clone();
-    let replay = Arc::new(move |seed: u64| {
-        let line = crate::shell::line("cargo schedrig run", &words);
-        format!("{line} --seed {seed}")
-    });
-    spec.replay = Arc::clone(&replay) as _;
+    spec.replay = Arc::new(move |run| crate::shell::exactly("cargo schedrig run", &words, run));
 
     let interrupted = Arc::<AtomicBool>::default();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("catch signals")?;
     }
+    let records = spec.records.clone();
     let line = Line::new();
     line.say(format!("{} under {}", spec.topology, spec.scheduler));
     let setup = Setup::new(spec, &mut |step| line.step(step)).and_then(|setup| {
@@ -102,7 +99,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     let play: Arc<dyn Fn(&mut Rig) -> schedrig::Outcome + Send + Sync> =
         Arc::new(move |rig| scenario.play(rig));
     let jobs = Jobs::start(&setup, &sweep.seeds, count, &play).context("start the jobs")?;
-    let (tally, broken) = gather(sweep, &jobs, &interrupted, &*replay);
+    let (tally, broken) = gather(sweep, &jobs, &interrupted);
     let stopped = interrupted.load(Ordering::Relaxed);
 
     let (seeds, planned) = (sweep.seeds.to_string(), sweep.seeds.len());
@@ -120,6 +117,8 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         print!("{}", tally.text(&title, &seeds, planned));
         eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs per minute");
     }
+    // The process ends with runs in progress, which may be writing.
+    record::abandon(&records).context("remove unfinished records")?;
     match broken {
         _ if stopped => Ok(Exit::Interrupted),
         Some(error) => Err(error.into()),
@@ -128,17 +127,23 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
 }
 
 /// Counts the runs until all have ended, no more are wanted, or a run cannot be made; then returns why.
-fn gather(
-    sweep: &Sweep,
-    jobs: &Jobs,
-    interrupted: &AtomicBool,
-    replay: &dyn Fn(u64) -> String,
-) -> (Tally, Option<RigError>) {
+///
+/// With `--stop`, runs are counted in the order of their seeds up to the first that does not pass: so the answer does not
+/// depend on the host, on which a later seed may end before.
+fn gather(sweep: &Sweep, jobs: &Jobs, interrupted: &AtomicBool) -> (Tally, Option<RigError>) {
     let (mut tally, mut broken) = (Tally::default(), None);
+    let mut waiting = InOrder::default();
     let bar = Bar::new(sweep.seeds.len());
-    while !interrupted.load(Ordering::Relaxed) {
+    let passes = |verdict: Verdict| verdict <= Verdict::Pass;
+    'runs: while !interrupted.load(Ordering::Relaxed) {
         match jobs.ran.recv_timeout(POLL_INTERVAL) {
-            Ok(Ok(ran)) => tally.add(ran, replay),
+            Ok(Ok((_, ran))) if !sweep.stop => tally.add(ran),
+            Ok(Ok((place, ran))) => {
+                if !passes(ran.verdict) {
+                    jobs.stop();
+                }
+                waiting.put(place, ran);
+            }
             Ok(Err(error)) => {
                 broken = Some(error);
                 break;
@@ -146,10 +151,14 @@ fn gather(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        bar.show(tally.runs(), &tally.counts());
-        if sweep.stop && tally.verdict() > Verdict::Pass && tally.runs() > 0 {
-            break;
+        while let Some(ran) = waiting.next() {
+            let last = !passes(ran.verdict);
+            tally.add(ran);
+            if last {
+                break 'runs;
+            }
         }
+        bar.show(tally.runs(), &tally.counts());
     }
     bar.done();
     (tally, broken)

@@ -21,12 +21,14 @@ pub(crate) struct Ran {
     pub(crate) metrics: Vec<Metric>,
     pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
+    /// The command that makes it again.
+    pub(crate) replay: String,
 }
 
 /// Runs in progress. When this is dropped, no more seeds begin.
 pub(crate) struct Jobs {
-    /// Each run, or why a run could not be made: then none can.
-    pub(crate) ran: Receiver<Result<Ran, RigError>>,
+    /// Each run with its place among the seeds, or why a run could not be made: then none can.
+    pub(crate) ran: Receiver<Result<(u64, Ran), RigError>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -42,19 +44,20 @@ impl Jobs {
     ) -> std::io::Result<Jobs> {
         let (sender, ran) = channel();
         let stop = Arc::<AtomicBool>::default();
-        let seeds = Arc::new(Mutex::new(seeds.iter()));
+        let seeds = Arc::new(Mutex::new((0..).zip(seeds.iter())));
         for job in 0..count {
             let (setup, scenario, stop) = (Arc::clone(setup), Arc::clone(scenario), Arc::clone(&stop));
             let (seeds, sender) = (Arc::clone(&seeds), sender.clone());
             let next = move || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
             thread::Builder::new().name(format!("job-{job}")).spawn(move || {
                 let mut upcoming = next();
-                while let Some(seed) = upcoming.filter(|_| !stop.load(Ordering::Relaxed)) {
-                    upcoming = next();
-                    if let Some(next) = upcoming {
+                while let Some((place, seed)) = upcoming {
+                    upcoming = next().filter(|_| !stop.load(Ordering::Relaxed));
+                    if let Some((_, next)) = upcoming {
                         setup.prepare(next);
                     }
-                    if sender.send(run(&setup, seed, &*scenario)).is_err() {
+                    let ran = run(&setup, seed, &*scenario).map(|ran| (place, ran));
+                    if sender.send(ran).is_err() {
                         break;
                     }
                 }
@@ -62,11 +65,16 @@ impl Jobs {
         }
         Ok(Jobs { ran, stop })
     }
+
+    /// Begins no more seeds. Those that were taken are run, so no seed is left out before one that was run.
+    pub(crate) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Drop for Jobs {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.stop();
     }
 }
 
@@ -82,5 +90,6 @@ fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Result<Ran, RigError> {
         metrics: report::metrics(&record),
         record_hash: record.hash.to_string(),
         record: finished.place,
+        replay: record.host.replay,
     })
 }

@@ -36,7 +36,7 @@ const MAX_FINDINGS: usize = 1_000;
 
 impl Tally {
     /// Counts a run.
-    pub(crate) fn add(&mut self, ran: Ran, replay: impl FnOnce(u64) -> String) {
+    pub(crate) fn add(&mut self, ran: Ran) {
         *self.counts.entry(ran.verdict).or_default() += 1;
         self.spread.add(ran.seed, &ran.metrics);
         if ran.verdict <= Verdict::Pass {
@@ -52,7 +52,7 @@ impl Tally {
             reason: ran.reason,
             record_hash: ran.record_hash,
             record: ran.record,
-            replay: replay(ran.seed),
+            replay: ran.replay,
         });
     }
 
@@ -167,13 +167,14 @@ mod tests {
             }],
             record_hash: String::new(),
             record: None,
+            replay: format!("run --seed {seed}"),
         }
     }
 
     fn tally(runs: &[(u64, Verdict)]) -> Tally {
         let mut tally = Tally::default();
         for (seed, verdict) in runs {
-            tally.add(ran(*seed, *verdict), |seed| format!("run --seed {seed}"));
+            tally.add(ran(*seed, *verdict));
         }
         tally
     }

@@ -9,8 +9,9 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use super::BootError;
 use crate::workers::MAX_WORKERS;
 
-/// The middle of the real-time priorities, and what the kernel gives its threaded interrupts.
-const PRIORITY: libc::c_int = 50;
+/// The highest of the real-time priorities, so that no load of a test keeps the control thread waiting. It runs for
+/// milliseconds, far from what the kernel throttles (`sched_rt_runtime_us`).
+const PRIORITY: libc::c_int = 99;
 
 /// Open files of one worker: three in `/proc`.
 const FILES_PER_WORKER: u64 = 3;

@@ -6,9 +6,8 @@ use super::BootError;
 
 /// (file, value, why)
 #[rustfmt::skip]
-const SETTINGS: [(&str, &str, &str); 3] = [
+const SETTINGS: [(&str, &str, &str); 2] = [
     ("/proc/sys/kernel/printk", "7", "sched_ext tells why it ejected a scheduler at KERN_INFO and below warnings"),
-    ("/proc/sys/kernel/sched_rt_runtime_us", "-1", "the control thread must not be throttled behind a test's own real-time load"),
     ("/sys/fs/cgroup/cgroup.subtree_control", "+cpu +cpuset", "groups have weights and cpusets"),
 ];
 

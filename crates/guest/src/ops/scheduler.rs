@@ -41,12 +41,18 @@ pub(super) fn start(op: &StartScheduler, within: Nanos, context: &mut Context) -
         if let Some(SchedulerState {
             state,
             ops: Some(ops),
+            enable_seq,
         }) = kernel
             && state == ENABLED
         {
             set_life(&mut context.event_loop, Life::Attached);
             let at = ostime::now();
-            return Ok(OpOutcome::Attached { pid, ops, at });
+            return Ok(OpOutcome::Attached {
+                pid,
+                ops,
+                at,
+                enable_seq,
+            });
         }
         if ostime::now() >= until {
             context.event_loop.kill_scheduler()?;
@@ -202,6 +208,7 @@ mod tests {
         let expect = SchedulerState {
             state: "enabled".to_owned(),
             ops: Some("baton".to_owned()),
+            enable_seq: None,
         };
         assert!(
             matches!(&replies[1], Ok(OpOutcome::Ran { sched_ext: Some(state), .. }) if *state == expect),

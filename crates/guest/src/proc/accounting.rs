@@ -3,7 +3,7 @@
 use std::io;
 
 use rustix::process::Pid;
-use spec::CpuSet;
+use spec::{CpuSet, SchedClass};
 
 use super::Census;
 use super::family::Family;
@@ -21,6 +21,8 @@ pub(crate) struct Marks {
     pub(crate) cpus: CpuSet,
     /// Times its tasks changed CPU.
     pub(crate) migrations: u64,
+    /// The class that schedules the worker's own task; `None` where that is gone.
+    pub(crate) class: Option<SchedClass>,
 }
 
 /// Where the numbers of a worker come from.

@@ -16,7 +16,7 @@ use std::fs;
 use rustix::process::Pid;
 
 use super::census::Process;
-use super::text::{self, SchedStat, Stat};
+use super::text::{self, Sched, SchedStat, Stat};
 use super::{Census, Marks, parse_at};
 
 /// The most threads of one family that are looked at; those beyond do not count.
@@ -125,6 +125,8 @@ impl Family {
     /// Where the threads were at the last look, and the migrations of those that are still there.
     pub(super) fn marks(&mut self) -> Marks {
         self.migrations();
+        let sched = parse_at(&format!("{}/sched", self.worker), text::sched);
+        self.marks.class = sched.ok().map(|sched| sched.class);
         self.marks.clone()
     }
 
@@ -132,7 +134,7 @@ impl Family {
     pub(super) fn migrations(&mut self) -> u64 {
         for (tid, task) in &mut self.tasks {
             let path = format!("{}/task/{tid}/sched", task.process);
-            if let Ok(migrations) = parse_at(&path, text::migrations) {
+            if let Ok(Sched { migrations, .. }) = parse_at(&path, text::sched) {
                 self.marks.migrations += migrations.saturating_sub(task.migrations);
                 task.migrations = migrations;
             }

@@ -14,11 +14,13 @@
 mod accounting;
 mod census;
 mod family;
+mod idle;
 mod task;
 mod text;
 
 pub(crate) use accounting::{Accounting, Marks};
 pub(crate) use census::Census;
+pub(crate) use idle::IdleTime;
 pub(crate) use text::SchedStat;
 
 use std::cell::RefCell;

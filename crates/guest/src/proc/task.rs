@@ -40,17 +40,19 @@ impl ProcessFiles {
     /// The rest.
     pub(super) fn marks(&self) -> io::Result<Marks> {
         let stat = parse(&self.stat, text::stat)?;
+        let sched = parse(&self.sched, text::sched)?;
         Ok(Marks {
             comm: stat.comm,
             last_cpu: stat.processor,
             cpus: CpuSet::from_iter([stat.processor]),
-            migrations: self.migrations()?,
+            migrations: sched.migrations,
+            class: Some(sched.class),
         })
     }
 
     /// Times it changed CPU.
     pub(super) fn migrations(&self) -> io::Result<u64> {
-        parse(&self.sched, text::migrations)
+        Ok(parse(&self.sched, text::sched)?.migrations)
     }
 }
 

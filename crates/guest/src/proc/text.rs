@@ -1,5 +1,7 @@
 //! Parsers of `/proc/PID/*` texts. A text that is not as expected is an error that shows it.
 
+use spec::SchedClass;
+
 /// A text of the kernel that was not understood.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the kernel's {file} has no {what}: `{text}`")]
@@ -18,6 +20,15 @@ pub(crate) struct SchedStat {
     pub(crate) run_delay_ns: u64,
     /// Times put on a CPU.
     pub(crate) timeslices: u64,
+}
+
+/// The parts of `/proc/PID/sched` that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Sched {
+    /// `se.nr_migrations`: times it changed CPU.
+    pub(crate) migrations: u64,
+    /// The class that schedules it.
+    pub(crate) class: SchedClass,
 }
 
 /// The parts of `/proc/PID/stat` (proc_pid_stat(5)) that are used.
@@ -72,13 +83,19 @@ pub(crate) fn stat(text: &str) -> Result<Stat, TextError> {
     })
 }
 
-/// `se.nr_migrations` of `/proc/PID/sched` (`proc_sched_show_task` in kernel/sched/debug.c).
-pub(crate) fn migrations(text: &str) -> Result<u64, TextError> {
-    text.lines()
-        .filter_map(|line| line.split_once(':'))
-        .find(|(name, _)| name.trim_end() == "se.nr_migrations")
-        .and_then(|(_, number)| number.trim().parse().ok())
-        .ok_or_else(|| wrong("sched", "se.nr_migrations", text))
+/// Parses `/proc/PID/sched` (`proc_sched_show_task` in kernel/sched/debug.c). `ext.enabled` is missing in kernels without
+/// sched_ext.
+pub(crate) fn sched(text: &str) -> Result<Sched, TextError> {
+    let number = |name: &str| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(':'));
+        let (_, number) = lines.find(|(key, _)| key.trim_end() == name)?;
+        number.trim().parse::<u64>().ok()
+    };
+    let migrations = number("se.nr_migrations").ok_or_else(|| wrong("sched", "se.nr_migrations", text))?;
+    let policy = number("policy").and_then(|policy| u32::try_from(policy).ok());
+    let policy = policy.ok_or_else(|| wrong("sched", "policy", text))?;
+    let class = SchedClass::of(policy, number("ext.enabled").is_some_and(|enabled| enabled != 0));
+    Ok(Sched { migrations, class })
 }
 
 fn wrong(file: &'static str, what: &'static str, text: &str) -> TextError {
@@ -87,6 +104,26 @@ fn wrong(file: &'static str, what: &'static str, text: &str) -> TextError {
         what,
         text: text.chars().take(200).collect(),
     }
+}
+
+/// The idle times in `/proc/stat` (proc_stat(5)): `idle` and `iowait` of each CPU that is online, in units of 1/100 s.
+pub(crate) fn idle(text: &str) -> Result<Vec<(u32, u64)>, TextError> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("cpu"));
+    let cpus = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
+    cpus.map(|line| {
+        let numbers: Option<Vec<u64>> = line
+            .split_ascii_whitespace()
+            .map(|word| word.parse().ok())
+            .collect();
+        match numbers.as_deref() {
+            Some([cpu, _user, _nice, _system, idle, iowait, ..]) => {
+                let cpu = u32::try_from(*cpu).map_err(|_| wrong("stat", "CPU", line))?;
+                Ok((cpu, idle.saturating_add(*iowait)))
+            }
+            _ => Err(wrong("stat", "idle time", line)),
+        }
+    })
+    .collect()
 }
 
 #[cfg(test)]
@@ -128,11 +165,37 @@ mod tests {
     }
 
     #[test]
-    fn migrations_are_found_among_the_kernels_numbers() {
-        let text = "a/0 (93, #threads: 1)\n-------\nse.exec_start     :   1250.1\nse.nr_migrations                             :                   17\nnr_switches : 3\n";
-        assert_eq!(migrations(text), Ok(17));
-        let error = migrations("se.exec_start : 1\n").unwrap_err().to_string();
-        assert!(error.contains("se.nr_migrations"), "{error}");
+    fn migrations_and_class_are_found_among_the_kernels_numbers() {
+        let check = |end: &str, class: SchedClass| {
+            let text = format!(
+                "a/0 (93, #threads: 1)\n-------\nse.exec_start     :   1250.1\nse.nr_migrations                             :                   17\nnr_switches : 3\n{end}"
+            );
+            let migrations = 17;
+            assert_eq!(sched(&text), Ok(Sched { migrations, class }), "{end}");
+        };
+        check("policy  :  0\n", SchedClass::Fair);
+        check("policy  :  0\next.enabled   :  1\n", SchedClass::Ext);
+        check("policy  :  3\next.enabled   :  0\n", SchedClass::Fair);
+        check("policy  :  1\next.enabled   :  0\n", SchedClass::RealTime);
+        for (text, lacks) in [
+            ("policy : 1\n", "se.nr_migrations"),
+            ("se.nr_migrations : 1\n", "policy"),
+        ] {
+            let error = sched(text).unwrap_err().to_string();
+            assert!(error.contains(lacks), "{error}");
+        }
+    }
+
+    #[test]
+    fn idle_times_are_those_of_single_cpus() {
+        let text = "cpu  1 2 3 400 50 6\ncpu0 1 2 3 400 50 6 0 0 0 0\ncpu12 1 2 3 4 5\nctxt 9\n";
+        assert_eq!(idle(text), Ok(vec![(0, 450), (12, 9)]));
+        assert!(idle("cpu0 1 2 3\n").is_err() && idle("cpu0 1 2 3 x 5\n").is_err());
+        assert!(
+            !idle(&std::fs::read_to_string("/proc/stat").unwrap())
+                .unwrap()
+                .is_empty()
+        );
     }
 
     #[test]
@@ -140,5 +203,6 @@ mod tests {
         let read = |file: &str| std::fs::read_to_string(format!("/proc/self/{file}")).unwrap();
         assert!(!stat(&read("stat")).unwrap().comm.is_empty());
         schedstat(&read("schedstat")).unwrap();
+        sched(&read("sched")).unwrap();
     }
 }

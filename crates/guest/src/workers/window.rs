@@ -108,6 +108,7 @@ impl Worker {
                 self.marks.cpus.clone()
             },
             last_cpu,
+            class: self.marks.class,
             exit: self.exit,
         }
     }

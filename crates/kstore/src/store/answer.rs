@@ -68,6 +68,13 @@ impl Store {
         if accept_cached && let Cached::Current(kernel) = self.cached(&key, &[], request)? {
             return Ok(kernel);
         }
+        // Suites drop old versions: what is here need not be there any more.
+        if accept_cached
+            && let Some(id) = self.entry_of_version(apt)
+            && let Some(kernel) = self.adopt(&key, request, &id, progress)?
+        {
+            return Ok(kernel);
+        }
         let (state, lock) = self.suite(apt, progress)?;
         // The previous holder of the lock may have stored the kernel.
         let damaged = match self.cached(&key, &[], request)? {
@@ -203,5 +210,21 @@ impl Store {
                 .is_ok_and(|manifest| manifest.packages.iter().any(|its| its == package))
         };
         self.ids().ok()?.into_iter().find(made_from_package)
+    }
+
+    /// The entry that was made from exactly the version and flavour of a request.
+    fn entry_of_version(&self, apt: &AptRequest) -> Option<String> {
+        let version = apt.version.as_deref()?;
+        let flavour = format!("-{}", apt.flavour);
+        let is_it = |package: &String| {
+            package
+                .split_once('=')
+                .is_some_and(|(name, its)| its == version && name.ends_with(&flavour))
+        };
+        let made_from_it = |id: &String| {
+            entry::verified(&self.directory.join(id))
+                .is_ok_and(|manifest| manifest.packages.iter().any(is_it))
+        };
+        self.ids().ok()?.into_iter().find(made_from_it)
     }
 }

@@ -149,6 +149,7 @@ impl Store {
             release: manifest.release.clone(),
             build_id: manifest.build_id.clone(),
             request: request.to_string(),
+            exact: request.exact(&manifest.packages),
         }
     }
 }

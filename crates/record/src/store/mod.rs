@@ -32,7 +32,7 @@ mod write;
 pub use error::StoreError;
 pub use find::{RecordId, find};
 pub use read::load;
-pub use write::save;
+pub use write::{abandon, probe, save};
 
 #[cfg(test)]
 mod tests;

@@ -20,17 +20,62 @@ use crate::{FORMAT, Record, Snapshot, Tag};
 /// # Errors
 /// [`StoreError::Write`]; nothing is left behind then.
 pub fn save(record: &Record, dir: &Path) -> Result<PathBuf, StoreError> {
-    fs::create_dir_all(dir).map_err(wrote("create", dir))?;
     // It is removed at the end, whatever comes of it, with all that was not moved out of it.
-    let aside = tempfile::Builder::new()
-        .prefix(".writing-")
-        .tempdir_in(dir)
-        .map_err(wrote("create a directory in", dir))?;
+    let aside = aside(dir)?;
     let written = aside.path().join("record");
     write(record, &written)?;
     let place = dir.join(RecordId::of(record).as_str());
     put(&written, &place, &aside.path().join("replaced"))?;
     Ok(place)
+}
+
+/// Checks that a record can be written below `dir`, which is made if it is not there.
+///
+/// # Errors
+/// [`StoreError::Write`].
+pub fn probe(dir: &Path) -> Result<(), StoreError> {
+    let aside = aside(dir)?;
+    fs::write(aside.path().join(INDEX), [b' '; PROBE_LEN]).map_err(wrote("write to", dir))
+}
+
+/// Removes what this process, and processes that are gone, have begun to write below `dir` and did not finish.
+///
+/// # Errors
+/// [`StoreError::Write`].
+pub fn abandon(dir: &Path) -> Result<(), StoreError> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_abandoned(&entry.file_name().to_string_lossy())) {
+        match fs::remove_dir_all(entry.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(wrote("remove", &entry.path())(error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// What directories of records that are being written begin with; the process's id and a `-` follow.
+const WRITING: &str = ".writing-";
+
+/// Bytes that must have room for a record to be worth trying: those of a small one.
+const PROBE_LEN: usize = 64 << 10;
+
+/// A new directory in which a record is written before it has its name.
+fn aside(dir: &Path) -> Result<tempfile::TempDir, StoreError> {
+    fs::create_dir_all(dir).map_err(wrote("create", dir))?;
+    tempfile::Builder::new()
+        .prefix(&format!("{WRITING}{}-", std::process::id()))
+        .tempdir_in(dir)
+        .map_err(wrote("create a directory in", dir))
+}
+
+fn is_abandoned(name: &str) -> bool {
+    let pid = name.strip_prefix(WRITING).and_then(|rest| rest.split_once('-'));
+    let Some(pid) = pid.and_then(|(pid, _)| pid.parse::<u32>().ok()) else {
+        return false;
+    };
+    pid == std::process::id() || !Path::new("/proc").join(pid.to_string()).exists()
 }
 
 /// Moves the record that was written to its place, and what was there to `replaced`.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use record::SchedExt;
-use spec::{Gap, GuestTime, Nanos};
+use spec::{CpuIdle, Gap, GuestTime, IdleTimes, Nanos};
 
 use crate::wording::visible_line;
 
@@ -95,11 +95,23 @@ pub(super) fn gap_text(gap: &Gap) -> String {
 }
 
 pub(super) fn sched_ext_text(state: &SchedExt) -> String {
-    let SchedExt { state, ops } = state;
-    match ops {
-        Some(ops) => format!("{state} with {ops}"),
-        None => state.clone(),
-    }
+    let SchedExt {
+        state,
+        ops,
+        enable_seq,
+    } = state;
+    let with = ops
+        .as_ref()
+        .map_or_else(String::new, |ops| format!(" with {ops}"));
+    let seq = enable_seq.map_or_else(String::new, |seq| format!(", enable_seq {seq}"));
+    format!("{state}{with}{seq}")
+}
+
+pub(super) fn idle_text(idle: &IdleTimes) -> String {
+    let IdleTimes { from, to, cpus } = idle;
+    let one = |CpuIdle { cpu, idle }: &CpuIdle| format!("CPU {cpu} {} ns", idle.0);
+    let cpus: Vec<String> = cpus.iter().map(one).collect();
+    format!("from {} to {} ns: {}", from.0.0, to.0.0, cpus.join(", "))
 }
 
 /// `text` from its character `from` on, cut and in backquotes.

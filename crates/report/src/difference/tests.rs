@@ -105,7 +105,7 @@ fn a_window_differs_at_its_begin_only_if_that_differs() {
     );
     check(
         |replayed| replayed.evidence.windows[1].sched_ext = None,
-        "window 1 at [    5.000000]: sched_ext: recorded `enabled with baton`, replayed `absent`",
+        "window 1 at [    5.000000]: sched_ext: recorded `enabled with baton, enable_seq 1`, replayed `absent`",
     );
     check(
         |replayed| replayed.evidence.windows[1].under_scheduler = false,

@@ -12,16 +12,18 @@
 mod changes;
 mod groups;
 mod history;
+mod workers;
 
 use record::{
-    CheckResult, Dump, End, HostFacts, KernelFacts, Numbers, Observation, Record, RecordHash, SchedulerPlan,
-    Series, Verdict,
+    CheckResult, Dump, End, Evidence, HostFacts, KernelFacts, Numbers, Observation, Record, RecordHash,
+    SchedulerPlan, Series, Verdict,
 };
 use spec::{GuestTime, Topology};
 
 pub use changes::{Change, changes};
 pub use groups::{GroupRow, Ratio};
 pub use history::History;
+pub use workers::WorkerRow;
 
 /// A record as reports show it; borrows from the record.
 #[derive(Debug, Clone)]
@@ -32,6 +34,10 @@ pub struct Model<'r> {
     pub hash: &'r RecordHash,
     /// A row for each cgroup, in the order in which they were made.
     pub groups: Vec<GroupRow<'r>>,
+    /// A row for each worker, by group and number.
+    pub workers: Vec<WorkerRow<'r>>,
+    /// How EEVDF weighed cgroups, in each window once; empty in kernels before 7.3.
+    pub cgroup_modes: Vec<&'r str>,
     /// Each check, in the order of the judgement.
     pub checks: &'r [CheckResult],
     /// What the monitor sampled, in numbers; `None` without a monitor.
@@ -90,6 +96,16 @@ impl Sampled {
     }
 }
 
+/// The modes of the windows, each that differs from the one before.
+fn cgroup_modes(evidence: &Evidence) -> Vec<&str> {
+    let windows = evidence.windows.iter();
+    let mut modes: Vec<&str> = windows
+        .filter_map(|window| window.cgroup_mode.as_deref())
+        .collect();
+    modes.dedup();
+    modes
+}
+
 impl<'r> Model<'r> {
     /// The model of a record.
     pub fn of(record: &'r Record) -> Model<'r> {
@@ -107,6 +123,8 @@ impl<'r> Model<'r> {
             },
             hash: &record.hash,
             groups: groups::rows(evidence),
+            workers: workers::rows(evidence),
+            cgroup_modes: cgroup_modes(evidence),
             checks: &record.judgement.checks,
             sampled: record.series.as_ref().map(Sampled::of),
             dumps: &record.dumps,

@@ -38,6 +38,9 @@ pub fn of(model: &Model<'_>) -> String {
     if !model.groups.is_empty() {
         text += &format!("\n{}\n", tables::groups(&model.groups));
     }
+    if !model.cgroup_modes.is_empty() {
+        text += &format!("  sched/cgroup_mode: {}\n", model.cgroup_modes.join(", then "));
+    }
     text += &format!("\n{}\n", tables::checks(model.checks));
     text += &model.sampled.as_ref().map_or_else(String::new, samples);
     text += &format!(
@@ -46,7 +49,9 @@ pub fn of(model: &Model<'_>) -> String {
         model.hash.short()
     );
     if let (true, Some(command)) = (model.headline.verdict != Verdict::Pass, model.replay) {
-        text += &format!("  replay exactly this run: {command}\n");
+        let hash = model.hash.short();
+        text += &format!("  replay exactly this run: cargo schedrig replay {hash}\n");
+        text += &format!("  without its record: {command}\n");
     }
     for answer in model.observations {
         text += &observation(answer);

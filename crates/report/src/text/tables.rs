@@ -1,54 +1,111 @@
 //! The tables of the text view. A column of times has one unit, which its heading names, so that numbers compare.
 
+use comfy_table::{ContentArrangement, Table};
 use record::CheckResult;
-use spec::Nanos;
+use spec::{Nanos, Weight};
 
-use crate::table::{align_right, indented, plain};
+use crate::table::{INDENT, align_right, indented, plain};
 use crate::wording::{decimal, visible};
 use crate::{Change, GroupRow, Ratio};
 
-/// A row for each cgroup.
+/// A row for each cgroup: what says the same of all of them is left out, and what is least asked for where the table would
+/// be too wide.
 pub(super) fn groups(rows: &[GroupRow<'_>]) -> String {
-    let mut table = plain();
-    table.set_header([
-        "group",
-        "work",
-        "workers",
-        "cpuset",
-        "weight",
-        "work units",
-        "on-CPU s",
-        "share",
-        "per worker s",
-        "run delay s",
-        "migrations",
-        "longest gap ms",
-        "CPUs used",
-    ]);
-    align_right(&mut table, 4..=11);
-    for row in rows {
-        table.add_row([
-            row.name.to_string(),
-            row.works.join(" + "),
-            row.workers.to_string(),
-            row.cpuset.map_or_else(|| "all".to_owned(), ToString::to_string),
-            row.weight.get().to_string(),
-            row.work_units.to_string(),
-            seconds(row.on_cpu),
-            percent(row.share),
-            format!("{}–{}", seconds(row.least_on_cpu), seconds(row.most_on_cpu)),
-            seconds(row.run_delay),
-            row.migrations.to_string(),
-            row.longest_gap.map_or_else(|| "-".to_owned(), millis),
-            row.cpus_used.to_string(),
-        ]);
+    let column = |head, keep, cell: &dyn Fn(&GroupRow<'_>) -> String| Column {
+        head,
+        keep,
+        right: true,
+        cells: rows.iter().map(cell).collect(),
+    };
+    let left = |column: Column| Column {
+        right: false,
+        ..column
+    };
+    let any = |says: fn(&GroupRow<'_>) -> bool, keep| if rows.iter().any(says) { keep } else { Keep::Never };
+    let cpusets = any(|row| row.cpuset.is_some(), Keep::Always);
+    let weights = any(|row| row.weight != Weight::DEFAULT, Keep::Always);
+    let columns = [
+        left(column("group", Keep::Always, &|row| row.name.to_string())),
+        left(column("work", Keep::Always, &|row| row.works.join(" + "))),
+        column("workers", Keep::Always, &|row| row.workers.to_string()),
+        left(column("cpuset", cpusets, &|row| {
+            row.cpuset.map_or_else(|| "all".to_owned(), ToString::to_string)
+        })),
+        column("weight", weights, &|row| row.weight.get().to_string()),
+        column("work units", Keep::IfRoom(1), &|row| row.work_units.to_string()),
+        column("on-CPU s", Keep::Always, &|row| seconds(row.on_cpu)),
+        column("share", Keep::Always, &|row| percent(row.share)),
+        column("per worker s", Keep::Always, &|row| {
+            format!("{}–{}", seconds(row.least_on_cpu), seconds(row.most_on_cpu))
+        }),
+        column("run delay s", Keep::Always, &|row| seconds(row.run_delay)),
+        column("migrations", Keep::IfRoom(2), &|row| row.migrations.to_string()),
+        column("gap ms", Keep::Always, &|row| {
+            row.longest_gap.map_or_else(|| "-".to_owned(), millis)
+        }),
+        left(column("CPUs used", Keep::IfRoom(3), &|row| {
+            row.cpus_used.to_string()
+        })),
+    ];
+    fitted(columns.into())
+}
+
+/// A column of a table.
+struct Column {
+    head: &'static str,
+    keep: Keep,
+    right: bool,
+    cells: Vec<String>,
+}
+
+/// Is a column shown?
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Always,
+    /// Where there is room; the lowest number goes first.
+    IfRoom(u8),
+    Never,
+}
+
+/// The widest line of a report, in characters.
+const WIDTH: usize = 100;
+
+/// The table of those columns that fit.
+fn fitted(mut columns: Vec<Column>) -> String {
+    columns.retain(|column| column.keep != Keep::Never);
+    loop {
+        let text = table(&columns);
+        let width = text
+            .lines()
+            .map(|line| line.chars().count())
+            .max()
+            .unwrap_or_default();
+        let rank = |column: &&Column| match column.keep {
+            Keep::IfRoom(rank) => Some(rank),
+            Keep::Always | Keep::Never => None,
+        };
+        let first = columns.iter().filter_map(|column| rank(&column)).min();
+        match first {
+            Some(first) if width > WIDTH => columns.retain(|column| column.keep != Keep::IfRoom(first)),
+            _ => return text,
+        }
     }
+}
+
+fn table(columns: &[Column]) -> String {
+    let mut table = plain();
+    table.set_header(columns.iter().map(|column| column.head));
+    let right = columns.iter().enumerate().filter(|(_, column)| column.right);
+    for row in 0..columns.first().map_or(0, |column| column.cells.len()) {
+        table.add_row(columns.iter().map(|column| column.cells[row].as_str()));
+    }
+    align_right(&mut table, right.map(|(index, _)| index));
     indented(&table)
 }
 
 /// A row for each check.
 pub(super) fn checks(checks: &[CheckResult]) -> String {
-    let mut table = plain();
+    let mut table = wrapped();
     table.set_header(["check", "verdict", "from", "reason"]);
     for check in checks {
         table.add_row([
@@ -63,7 +120,7 @@ pub(super) fn checks(checks: &[CheckResult]) -> String {
 
 /// A row for each check that changed.
 pub(super) fn changes(changes: &[Change<'_>]) -> String {
-    let mut table = plain();
+    let mut table = wrapped();
     table.set_header(["check", "recorded", "judged", "reason"]);
     for change in changes {
         let [recorded, judged] = change
@@ -75,6 +132,16 @@ pub(super) fn changes(changes: &[Change<'_>]) -> String {
         table.add_row([change.check, recorded, judged, reason.as_str()]);
     }
     indented(&table)
+}
+
+/// A table whose last column is broken into lines.
+fn wrapped() -> Table {
+    let mut table = plain();
+    let width = u16::try_from(WIDTH - INDENT).unwrap_or(u16::MAX);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+    table
 }
 
 fn seconds(span: Nanos) -> String {

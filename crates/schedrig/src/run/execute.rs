@@ -6,7 +6,7 @@ use std::sync::Arc;
 use record::{Evidence, Expectation, Verdict};
 use session::{Observed, ScriptPlayer, Session, chain};
 use spec::Op;
-use spec::op::{BodyFailed, Content, PutFile, PutProgram, StartScheduler, StopScheduler};
+use spec::op::{BodyFailed, PutProgram, StartScheduler, StopScheduler};
 
 use super::RunSpec;
 use crate::kernel::PreparedKernel;
@@ -63,7 +63,7 @@ where
         // Every query will be answered with this error.
         Err(error) => tracing::debug!(%error, "no debug info"),
     }
-    let ready = prepare_guest(&mut session, seed, kernel, scheduler);
+    let ready = prepare_guest(&mut session, seed, scheduler);
     for query in &spec.queries {
         if let Some(at) = query.at {
             session.query_at(at, query.query.clone());
@@ -147,22 +147,12 @@ fn execute_test(
 fn prepare_guest(
     session: &mut Session,
     seed: u64,
-    kernel: &PreparedKernel,
     scheduler: Option<&PreparedScheduler>,
 ) -> Result<(), session::SessionError> {
     session.seed(seed)?;
     let Some(PreparedScheduler { program, plan }) = scheduler else {
         return Ok(());
     };
-    if let Some(config) = &kernel.config {
-        // libbpf resolves `__kconfig` externs from it.
-        let put = PutFile {
-            path: format!("/boot/config-{}", kernel.files.release),
-            mode: 0o644,
-            content: Content::of(config.as_bytes()),
-        };
-        session.apply(&put.into())?;
-    }
     session.supply(Arc::new(program.clone()));
     let put = PutProgram {
         program: program.sums(),

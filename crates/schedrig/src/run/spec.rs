@@ -54,8 +54,22 @@ pub struct RunSpec {
     pub monitor: bool,
     /// Executes a run that failed again, to record the calls that led to the failure.
     pub auto_repro: bool,
-    /// The command that replays the run of a seed, for the report.
-    pub replay: Arc<dyn Fn(u64) -> String + Send + Sync>,
+    /// The command that makes a run again, for the report.
+    pub replay: Arc<ReplayCommand>,
+}
+
+/// Says the command that makes exactly this run again.
+pub type ReplayCommand = dyn Fn(&Exactly<'_>) -> String + Send + Sync;
+
+/// What a command must name to make exactly one run again, wherever and whenever it is typed.
+#[derive(Debug, Clone, Copy)]
+pub struct Exactly<'r> {
+    /// The seed.
+    pub seed: u64,
+    /// The request for this kernel and no other.
+    pub kernel: &'r KernelRequest,
+    /// The scheduler, its program by absolute path.
+    pub scheduler: &'r SchedulerSpec,
 }
 
 /// A query to the guest's kernel.
@@ -140,16 +154,27 @@ impl RunSpec {
         requirements
     }
 
+    /// Nobody has said where its record is to be kept.
+    pub(crate) fn keeps_records_by_default(&self) -> bool {
+        std::env::var_os(RECORDS_VARIABLE).is_none()
+            && default_records_dir().is_ok_and(|default| default == self.records)
+    }
+
     /// RAM of the machine in MiB.
     pub fn effective_memory_mib(&self) -> u32 {
-        // A kernel spends some MiB on each possible CPU: per-CPU areas, trace buffers, BPF allocator caches.
-        self.memory_mib.unwrap_or(512 + 8 * self.topology.cpus())
+        // Enough for every published scheduler: scx_layered 1.1.4 needs more than 1 GiB while it loads. What a guest does not
+        // touch costs nothing. A kernel spends some MiB on each possible CPU: per-CPU areas, trace buffers, BPF allocator
+        // caches.
+        self.memory_mib.unwrap_or(1_536 + 8 * self.topology.cpus())
     }
 }
 
+/// The environment variable that says where records are kept.
+const RECORDS_VARIABLE: &str = "SCHEDRIG_RECORDS";
+
 /// Where records are kept: `SCHEDRIG_RECORDS`, else `schedrig/records` in the XDG state directory.
 pub fn default_records_dir() -> Result<PathBuf, RigError> {
-    if let Some(directory) = std::env::var_os("SCHEDRIG_RECORDS") {
+    if let Some(directory) = std::env::var_os(RECORDS_VARIABLE) {
         return Ok(directory.into());
     }
     let base = etcetera::choose_base_strategy().map_err(|_| RigError::NoHome)?;

@@ -9,7 +9,7 @@ use session::{GuestClock, HitAction, Session};
 
 use super::Setup;
 use crate::fork_source::Forked;
-use crate::run::{self, Executed, RunBody};
+use crate::run::{self, Exactly, Executed, RunBody};
 use crate::{Progress, RigError, backend};
 
 /// Ticks of all CPUs together between two samples of the monitor.
@@ -53,7 +53,11 @@ impl Setup {
             backend: format!("{}, {}", self.identity.backend, self.identity.executor),
             seconds: started.elapsed().as_secs_f64(),
             boot_seconds,
-            replay: (self.spec.replay)(seed),
+            replay: (self.spec.replay)(&Exactly {
+                seed,
+                kernel: &self.kernel.files.exact,
+                scheduler: &self.spec.scheduler.absolute(),
+            }),
         };
         let sites = executed.observed.sites.take();
         Ok((self.judge(seed, executed, host), sites))

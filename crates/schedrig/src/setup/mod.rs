@@ -37,6 +37,8 @@ pub struct Finished {
     pub record: Record,
     /// The record's directory; `None` if it is not kept ([`RunSpec::keep`]).
     pub place: Option<PathBuf>,
+    /// Why the record could not be kept, if it was to be.
+    pub not_kept: Option<record::StoreError>,
 }
 
 impl Setup {
@@ -57,6 +59,11 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Setup, RigError> {
         backend.caps().require(&spec.requirements())?;
+        // Before anything that takes long. Where nobody has chosen the place, a run whose record cannot be kept is made all
+        // the same, and says so.
+        if spec.keep != Keep::None && !spec.keeps_records_by_default() {
+            record::probe(&spec.records)?;
+        }
         let program = match program {
             Some(program) => Some(program),
             None => spec.scheduler.read()?,
@@ -67,7 +74,7 @@ impl Setup {
             topology: spec.topology,
             memory_mib: spec.effective_memory_mib(),
             kernel: kernel.boot.clone(),
-            initrd: session::initrd()?,
+            initrd: kernel.initrd()?,
             cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
             seed: BOOT_SEED,
         };
@@ -126,7 +133,7 @@ impl Setup {
     /// ([`RunSpec::auto_repro`]).
     ///
     /// # Errors
-    /// [`RigError`] where there is no run to judge, or its record cannot be kept.
+    /// [`RigError`] where there is no run to judge. A record that cannot be kept is none: see [`Finished::not_kept`].
     pub fn run(
         &self,
         seed: u64,
@@ -141,25 +148,33 @@ impl Setup {
             progress(Progress::Tracing);
             record.repro = Some(self.trace(&record, &sites, progress));
         }
-        self.keep(record)
+        Ok(self.keep(record))
     }
 
     /// Keeps the record, if [`RunSpec::keep`] says so.
-    pub(crate) fn keep(&self, record: Record) -> Result<Finished, RigError> {
+    pub(crate) fn keep(&self, record: Record) -> Finished {
         let passed = record.verdict() <= Verdict::Pass;
-        let place = match self.spec.keep {
+        let saved = match self.spec.keep {
             Keep::None => None,
             Keep::Failures if passed => None,
-            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)?),
+            Keep::All | Keep::Failures => Some(record::save(&record, &self.spec.records)),
         };
-        Ok(Finished { record, place })
+        let (place, not_kept) = match saved.transpose() {
+            Ok(place) => (place, None),
+            Err(error) => (None, Some(error)),
+        };
+        Finished {
+            record,
+            place,
+            not_kept,
+        }
     }
 }
 
 /// Makes one run, as [`Setup::run`] does.
 ///
 /// # Errors
-/// [`RigError`] where there is no run to judge, or its record cannot be kept.
+/// [`RigError`] where there is no run to judge.
 pub fn run(
     spec: &RunSpec,
     progress: &mut dyn FnMut(Progress),

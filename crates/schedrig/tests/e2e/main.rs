@@ -22,3 +22,4 @@ mod stage;
 mod surface;
 mod symbols;
 mod topology;
+mod verdicts;

@@ -60,7 +60,7 @@ impl Dispatcher {
             .map_err(Refusal::from)
             .and_then(of_right_length)
             .and_then(|frame| action(frame, host));
-        // A scheduler's exit that is damaged is none at all: it must neither end the run nor be judged (D1).
+        // A scheduler's exit that is damaged is none at all (D1).
         let recorded = kind.is_evidence() && (intact || kind != FrameKind::SchedulerExit);
         Disposition {
             evidence: recorded.then(|| evidence::event(kind, received.payload, intact)),
@@ -75,10 +75,9 @@ fn action(frame: Frame<'_>, host: Option<BuildId>) -> Result<Action, Refusal> {
         FrameKind::SnapshotRequest => Action::Snapshot(SnapshotRequest::decode(frame.payload)?),
         FrameKind::KernelOpRequest => Action::KernelOp(with_short_tag(KernelOpRequest::decode(frame)?)),
         FrameKind::KernelBuildId => match (BuildId::from_bytes(frame.payload)?, host) {
-            (guest, Some(host)) if guest != host => Action::FailRun(WrongKernel { guest, host }),
+            (guest, Some(host)) if guest != host => return Err(WrongKernel { guest, host }.into()),
             _ => Action::None,
         },
-        FrameKind::SchedulerExit => Action::EndRun,
         FrameKind::ScenarioStart => Action::Phase(Phase::Started),
         FrameKind::ScenarioPause => Action::Phase(Phase::Paused),
         FrameKind::ScenarioResume => Action::Phase(Phase::Resumed),

@@ -30,17 +30,14 @@ pub(crate) enum Action {
     KernelOp(KernelOpRequest),
     /// Tell the observer that a phase of the scenario begins.
     Phase(Phase),
-    /// End the run: the scheduler's program has ended.
-    EndRun,
-    /// Fail the run: the host reads the kernel by the wrong files.
-    FailRun(WrongKernel),
 }
 
-/// The guest runs another kernel than the one whose files the host has, so the host would misread it. The run fails.
+/// A program says that the guest runs another kernel than the one whose files the host has. The program is told; nothing
+/// else comes of it, since what the guest booted is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the guest runs the kernel with build id {guest}, and the host's files are of {host}")]
+#[error("the program takes the kernel to be {guest}, and the host's files are of {host}")]
 pub(crate) struct WrongKernel {
-    /// The guest's.
+    /// The program's.
     pub(crate) guest: BuildId,
     /// That of the host's files.
     pub(crate) host: BuildId,
@@ -76,6 +73,9 @@ pub(crate) enum Refusal {
     /// It names no build id.
     #[error(transparent)]
     BuildId(#[from] BuildIdError),
+    /// It names another kernel.
+    #[error(transparent)]
+    WrongKernel(#[from] WrongKernel),
 }
 
 impl Disposition {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use record::{EventKind, SchedExt, Window};
 use spec::op::{
-    HostProgram, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
+    Exec, HostProgram, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
     StopScheduler, Takes, WriteKernel,
 };
 use spec::{Nanos, Op, OpError, OpOutcome};
@@ -48,8 +48,7 @@ impl Session {
                 let run_over = self.pending.is_none();
                 Ok(self.done(EventKind::BodyFailed { reason, run_over }))
             }
-            // Its outcome is for the test, which notes what it wants to be judged.
-            Op::Exec(_) => self.send(op.clone()),
+            Op::Exec(op) => self.exec(op),
             op => {
                 let outcome = self.send(op.clone())?;
                 self.happened(EventKind::Applied { op: op.clone() });
@@ -74,8 +73,11 @@ impl Session {
     }
 
     /// Puts into the evidence that the scheduler could not be brought up.
-    pub fn scheduler_failed(&mut self, reason: String) {
-        self.happened(EventKind::SchedulerFailed { reason });
+    fn scheduler_failed(&mut self, error: &SessionError) {
+        self.happened(EventKind::SchedulerFailed {
+            reason: error.to_string(),
+            gave_up: matches!(error, SessionError::Op(OpError::TimedOut { .. })),
+        });
     }
 
     /// Is a scheduler's program attached, as far as its exit notices say?
@@ -188,18 +190,40 @@ impl Session {
         Ok(outcome)
     }
 
+    /// Its output is for the test, which notes what it wants to be judged.
+    fn exec(&mut self, op: &Exec) -> Result<OpOutcome, SessionError> {
+        let outcome = self.send(op.clone())?;
+        let OpOutcome::Exited { status, .. } = &outcome else {
+            return Err(SessionError::mismatch("exec", &outcome));
+        };
+        self.happened(EventKind::Executed {
+            program: op.argv.first().cloned().unwrap_or_default(),
+            status: *status,
+        });
+        Ok(outcome)
+    }
+
     /// A failure is evidence too.
     fn start_scheduler(&mut self, op: &StartScheduler) -> Result<OpOutcome, SessionError> {
         let outcome = self
             .send(op.clone())
-            .inspect_err(|error| self.scheduler_failed(error.to_string()))?;
-        let OpOutcome::Attached { pid, ops, at } = &outcome else {
+            .inspect_err(|error| self.scheduler_failed(error))?;
+        let OpOutcome::Attached {
+            pid,
+            ops,
+            at,
+            enable_seq,
+        } = &outcome
+        else {
             return Err(SessionError::mismatch("start_scheduler", &outcome));
         };
         self.advance_clock(*at);
         self.scheduler = SchedulerLife::Attached;
-        let (ops, pid) = (ops.clone(), *pid);
-        self.happened(EventKind::SchedulerAttached { ops, pid });
+        self.happened(EventKind::SchedulerAttached {
+            ops: ops.clone(),
+            pid: *pid,
+            enable_seq: *enable_seq,
+        });
         self.watch_scheduler();
         Ok(outcome)
     }
@@ -219,6 +243,8 @@ impl Session {
             to,
             workers,
             sched_ext,
+            cgroup_mode,
+            idle,
         } = &outcome
         else {
             return Err(SessionError::mismatch("run_for", &outcome));
@@ -234,8 +260,11 @@ impl Session {
             sched_ext: sched_ext.as_ref().map(|state| SchedExt {
                 state: state.state.clone(),
                 ops: state.ops.clone(),
+                enable_seq: state.enable_seq,
             }),
             under_scheduler,
+            cgroup_mode: cgroup_mode.clone(),
+            idle: Some(idle.clone()),
         });
         Ok(outcome)
     }

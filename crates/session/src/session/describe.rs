@@ -28,7 +28,8 @@ pub(super) fn show(console: &[u8]) {
     }
 }
 
-/// Console and logs as text: what is not UTF-8 is replaced, carriage returns of the serial line go.
+/// Console and logs as text: what is not UTF-8 is replaced, carriage returns of the serial line and terminal escapes go.
 pub(crate) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).replace('\r', "")
+    let text = String::from_utf8_lossy(bytes).replace('\r', "");
+    anstream::adapter::strip_str(&text).to_string()
 }

@@ -47,14 +47,17 @@ impl Session {
         self.answer(&Answer::Command(command))?;
         let patience = Nanos(takes.0.saturating_add(self.limits.silence.0));
         match self.wait(&doing, patience)? {
-            Request::Reply(reply) => Ok(reply?),
+            Request::Reply { at, reply } => {
+                self.advance_clock(at);
+                Ok(reply?)
+            }
             other => Err(SessionError::mismatch(&doing, &other)),
         }
     }
 
     /// The owner loop: handles events until the guest waits for the next command.
     fn wait(&mut self, doing: &str, patience: Nanos) -> Result<Request, SessionError> {
-        let limit = GuestTime(Nanos(self.now.0.0.saturating_add(patience.0)));
+        let mut limit = later(self.now, patience);
         loop {
             let event = match self.machine.next(self.host_deadline) {
                 Ok(event) => event,
@@ -78,6 +81,8 @@ impl Session {
                         Ok(Request::Notice(notice)) => {
                             let answer = self.notice(notice);
                             self.answer(&answer)?;
+                            // The agent lives: it has its silence from now on.
+                            limit = limit.max(later(self.now, self.limits.silence));
                         }
                         Ok(request) => return Ok(request),
                         Err(error) => self.refuse(&error)?,
@@ -170,7 +175,7 @@ impl Session {
 
     /// After `PowerOff` was answered: the only proper event is the end.
     pub(super) fn await_power_off(&mut self) {
-        let limit = GuestTime(Nanos(self.now.0.0.saturating_add(self.limits.silence.0)));
+        let limit = later(self.now, self.limits.silence);
         let end = loop {
             match self.machine.next(self.host_deadline) {
                 Ok(MachineEvent::Console(bytes)) => show(&bytes),
@@ -207,4 +212,9 @@ impl Session {
         };
         self.evidence.end = end;
     }
+}
+
+/// That much later.
+fn later(than: GuestTime, by: Nanos) -> GuestTime {
+    GuestTime(Nanos(than.0.0.saturating_add(by.0)))
 }

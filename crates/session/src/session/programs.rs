@@ -4,14 +4,14 @@
 
 use machine::{Call, When};
 use observe::HitAction;
-use record::{End, EventKind, Tag};
-use wire::KernelOpFrame as _;
+use record::{EventKind, Tag};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 use wire::snapshot::{SnapshotKind, SnapshotReply, SnapshotRequest};
+use wire::{Answer, KernelOpFrame as _, MessageError};
 
 use super::{Session, SessionError};
 use crate::chain::chain;
-use crate::exchange;
+use crate::exchange::{self, ExchangeError};
 use crate::programs::{Action, Disposition};
 
 impl Session {
@@ -31,13 +31,11 @@ impl Session {
             self.refuse_call(reason);
             return self.resume();
         }
-        let answered = match exchange::frame(self.machine.as_ref(), call) {
-            Ok(frame) => {
-                let answer = self.dispatch(call, &frame)?;
-                exchange::put(self.machine.as_ref(), call, &answer)
-            }
-            Err(error) => Err(error),
-        };
+        let frame = exchange::frame(self.machine.as_ref(), call);
+        let answered = frame.and_then(|frame| {
+            let answer = self.dispatch(call, &frame)?;
+            exchange::put(self.machine.as_ref(), call, &answer)
+        });
         if let Err(error) = answered {
             self.refuse_call(format!("a program's call: {}", chain(&error)));
         }
@@ -45,7 +43,7 @@ impl Session {
     }
 
     /// The answer to a frame, as a frame.
-    fn dispatch(&mut self, call: &Call, frame: &[u8]) -> Result<Vec<u8>, SessionError> {
+    fn dispatch(&mut self, call: &Call, frame: &[u8]) -> Result<Vec<u8>, ExchangeError> {
         self.tick_of(call);
         let host = self.observer.info().map(|info| info.build_id);
         let taken = self.programs.take(frame, host);
@@ -56,29 +54,18 @@ impl Session {
             let reason = refused.to_string();
             self.report(EventKind::Refused { reason });
         }
-        let answer = self.carry_out(&taken)?;
-        let acknowledged = || taken.answer().and_then(|answer| answer.encode().ok());
-        Ok(answer.or_else(acknowledged).unwrap_or_default())
+        self.carry_out(&taken).map_err(ExchangeError::Answer)
     }
 
-    /// Does what a frame asks for; the answer, where the action makes one.
-    fn carry_out(&mut self, taken: &Disposition) -> Result<Option<Vec<u8>>, SessionError> {
+    /// Does what a frame asks for; the answer, as a frame.
+    fn carry_out(&mut self, taken: &Disposition) -> Result<Vec<u8>, MessageError> {
+        if let Action::Phase(phase) = taken.action {
+            self.observer.phase(phase, self.now, self.machine.memory());
+        }
         match &taken.action {
-            Action::None => Ok(None),
-            Action::Snapshot(request) => Ok(self.program_snapshot(request).frame().ok()),
-            Action::KernelOp(request) => Ok(self.program_op(request).encode().ok()),
-            Action::Phase(phase) => {
-                self.observer.phase(*phase, self.now, self.machine.memory());
-                Ok(None)
-            }
-            Action::EndRun => {
-                let during = "a program of the guest has reported that the scheduler is gone".to_owned();
-                Err(self.over(End::Stopped { during }))
-            }
-            Action::FailRun(wrong) => {
-                let reason = wrong.to_string();
-                Err(self.over(End::MachineDied { reason }))
-            }
+            Action::Snapshot(request) => Ok(self.program_snapshot(request).frame()?),
+            Action::KernelOp(request) => self.program_op(request).encode(),
+            Action::None | Action::Phase(_) => taken.answer().unwrap_or(Answer::Ack).encode(),
         }
     }
 

@@ -4,7 +4,7 @@ use guestmem::{GuestPhys, GuestVirt};
 use machine::ExitReason;
 use record::End;
 use spec::op::{BodyFailed, Content, HostProgram, PutFile, PutProgram, SchedulerState};
-use spec::{ExitStatus, OpOutcome, WorkerReport};
+use spec::{ExitStatus, IdleTimes, OpOutcome, WorkerReport};
 use testkit::{FakeMachine, Step};
 use wire::{Notice, PROTOCOL_VERSION, Request};
 
@@ -29,7 +29,13 @@ fn hello() -> Step {
 }
 
 fn replies(outcome: OpOutcome) -> Step {
-    says(&Request::Reply(Ok(outcome)))
+    replies_at(0, outcome)
+}
+
+/// The same from an agent that knows what time it is, in seconds.
+fn replies_at(seconds: u64, outcome: OpOutcome) -> Step {
+    let (at, reply) = (at(seconds), Ok(outcome));
+    says(&Request::Reply { at, reply })
 }
 
 fn op(text: &str) -> Op {
@@ -49,12 +55,20 @@ fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
     let sched_ext = Some(SchedulerState {
         state: "disabled".into(),
         ops: None,
+        enable_seq: Some(0),
     });
+    let idle = IdleTimes {
+        from: at(1),
+        to: at(to),
+        cpus: Vec::new(),
+    };
     replies(OpOutcome::Ran {
         from: at(1),
         to: at(to),
         workers,
         sched_ext,
+        cgroup_mode: None,
+        idle,
     })
 }
 
@@ -114,6 +128,7 @@ fn notices_become_evidence_in_order() {
     let attached = OpOutcome::Attached {
         pid: 9,
         ops: "baton".into(),
+        enable_seq: Some(1),
         at: at(1),
     };
     let script = vec![
@@ -142,7 +157,8 @@ fn notices_become_evidence_in_order() {
 
 #[test]
 fn a_request_that_cannot_be_understood_is_refused_with_the_reason_and_counted() {
-    let mut damaged = Request::Reply(Ok(OpOutcome::Done)).encode().unwrap();
+    let reply = Ok(OpOutcome::Done);
+    let mut damaged = Request::Reply { at: at(1), reply }.encode().unwrap();
     damaged[4] ^= 1;
     let endless = Step::CallWithLengths {
         len: u64::MAX,
@@ -219,6 +235,46 @@ fn a_guest_that_makes_no_call_is_found_silent_by_its_own_clock() {
         "{error}"
     );
     assert!(matches!(session.finish().end, End::GuestSilent { .. }));
+}
+
+#[test]
+fn a_limit_begins_with_the_agents_last_answer_however_long_that_took() {
+    let clock = GuestClock::at(GuestVirt(0), GuestVirt(0x20_0000), 250);
+    let jiffies = |seconds: u64| Step::Hook {
+        at: GuestPhys(0x20_0000),
+        word: (1 << 32) - 300 * 250 + seconds * 250,
+    };
+    let exited = || OpOutcome::Exited {
+        status: ExitStatus::Code(0),
+        stdout: Vec::new(),
+        stderr: Vec::new(),
+    };
+    let log = Notice::SchedulerLog {
+        at: at(85),
+        stream: wire::Stream::Stdout,
+        bytes: b"still here".to_vec(),
+    };
+    let script = [
+        jiffies(0),
+        hello(),
+        jiffies(28),
+        replies_at(29, exited()),
+        // Another 28 seconds, and 28 more after what the scheduler wrote.
+        jiffies(57),
+        replies_at(57, exited()),
+        jiffies(85),
+        says(&Request::Notice(log)),
+        jiffies(113),
+        replies_at(113, OpOutcome::Done),
+    ];
+    let machine = FakeMachine::new(script, "");
+    let started = Session::start(Box::new(machine), Some(clock), Limits::default());
+    let (mut session, _) = started.unwrap_or_else(|failed| panic!("{}", failed.error));
+    session.apply(&op("exec 1s /bin/long")).unwrap();
+    assert_eq!(session.now(), at(29));
+    session.apply(&op("exec 1s /bin/long")).unwrap();
+    session.seed(1).unwrap();
+    assert_eq!(session.now(), at(113));
 }
 
 #[test]
@@ -349,6 +405,7 @@ fn each_op_leaves_its_evidence() {
         [
             "booted 7.2 on 2 CPUs",
             "spawned a/0 (pid 100), nice 5: spin",
+            "executed /bin/true: exit code 0",
             "note key = value",
             "the test's body failed: tired",
         ]

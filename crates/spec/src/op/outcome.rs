@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::kernel_op::KernelOpReply;
-use crate::{ExitStatus, GuestTime, WorkerId, WorkerReport};
+use crate::{ExitStatus, GuestTime, IdleTimes, WorkerId, WorkerReport};
 
 /// What came of an op that was carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,8 @@ pub enum OpOutcome {
         ops: String,
         /// When the agent saw it.
         at: GuestTime,
+        /// `enable_seq` then.
+        enable_seq: Option<u64>,
     },
     /// [`StopScheduler`](super::StopScheduler): the scheduler's program ended.
     Stopped {
@@ -46,6 +48,10 @@ pub enum OpOutcome {
         workers: Vec<WorkerReport>,
         /// What the kernel reports of sched_ext at the end; `None` where it has none.
         sched_ext: Option<SchedulerState>,
+        /// `sched/cgroup_mode` of debugfs at the end; `None` where the kernel has none.
+        cgroup_mode: Option<String>,
+        /// How long the CPUs idled.
+        idle: IdleTimes,
     },
     /// [`Exec`](super::Exec): the program ended.
     Exited {
@@ -67,4 +73,6 @@ pub struct SchedulerState {
     pub state: String,
     /// `root/ops`, where a scheduler is attached.
     pub ops: Option<String>,
+    /// `enable_seq`: how often a scheduler was attached since boot; `None` in kernels without the file.
+    pub enable_seq: Option<u64>,
 }

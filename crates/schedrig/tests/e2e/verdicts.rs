@@ -1,0 +1,194 @@
+//! Verdicts that were wrong once: each case with the right one.
+
+use schedrig::op::Write;
+use schedrig::prelude::*;
+use schedrig::{CheckResult, Expectation, Percent, Record, RigError, Verdict};
+
+use crate::stage::{NEWEST, STANDARD, check, judged, pass, spec};
+
+/// A group as the command line writes it: name, work, count, CPUs.
+type Group<'g> = (&'g str, &'g str, u32, Option<&'g str>);
+
+fn groups(rig: &mut Rig, groups: &[Group<'_>]) -> Result<Vec<schedrig::Group>, RigError> {
+    let spawn = |(name, work, count, cpus): &Group<'_>| {
+        let group = rig.cgroup(name);
+        let group = match cpus {
+            Some(cpus) => group.cpus(*cpus),
+            None => group,
+        };
+        group.spawn(Workers::new(work.parse::<Work>().unwrap(), *count))
+    };
+    groups.iter().map(spawn).collect()
+}
+
+#[test]
+fn a_due_share_knows_cpusets() {
+    let record = pass(&spec("share-cpusets", "1n1l3c1t", STANDARD, "eevdf"), |rig| {
+        let all = groups(rig, &[("a", "spin", 6, Some("0-1")), ("b", "spin", 3, Some("2"))])?;
+        rig.run_for(secs(1))?;
+        rig.check(share(&[&all[0], &all[1]]).within(percent(10)))?;
+        rig.finish()
+    });
+    assert_eq!(check(&record, "share").verdict, Verdict::Pass);
+}
+
+#[test]
+fn a_due_share_knows_demand() {
+    pass(&spec("share-demand", "1n1l4c1t", STANDARD, "eevdf"), |rig| {
+        let all = groups(rig, &[("a", "spin", 4, None), ("b", "burst/9ms/1ms", 1, None)])?;
+        rig.run_for(secs(2))?;
+        rig.check(share(&[&all[0], &all[1]]).within(percent(10)))?;
+        rig.finish()
+    });
+}
+
+#[test]
+fn on_an_idle_machine_there_is_nothing_to_share() {
+    let spec = spec("fair-idle", "1n1l4c1t", STANDARD, "eevdf");
+    let record = judged(Verdict::Inconclusive, &spec, |rig| {
+        let all = groups(rig, &[("a", "burst/900ms/1ms", 4, None)])?;
+        rig.run_for(secs(2))?;
+        rig.check(fair(&all[0]).within(percent(10)))?;
+        rig.finish()
+    });
+    let fair = check(&record, "fair");
+    assert!(fair.reason.contains("nobody competed"), "{}", fair.reason);
+}
+
+/// One spinner against eight on two CPUs, in a mode of Linux 7.3's EEVDF.
+fn shared_in(mode: Option<&str>) -> (Record, CheckResult) {
+    let name = format!("cgroup-mode-{}", mode.unwrap_or("default"));
+    let spec = spec(&name, "1n1l2c1t", NEWEST, "eevdf");
+    let expect = if mode == Some("up") {
+        Verdict::Inconclusive
+    } else {
+        Verdict::Pass
+    };
+    let record = judged(expect, &spec, |rig| {
+        if let Some(mode) = mode {
+            rig.apply(Write::new("/sys/kernel/debug/sched/cgroup_mode", mode))?;
+        }
+        let all = groups(rig, &[("a", "spin", 1, None), ("b", "spin", 8, None)])?;
+        rig.run_for(secs(3))?;
+        rig.check(share(&[&all[0], &all[1]]).within(percent(12)))?;
+        rig.finish()
+    });
+    let read = record.evidence.windows[0].cgroup_mode.as_deref();
+    assert_eq!(
+        read,
+        Some(mode.unwrap_or("concur")),
+        "what the guest says of itself"
+    );
+    let share = check(&record, "share").clone();
+    (record, share)
+}
+
+#[test]
+fn a_due_share_follows_the_mode_by_which_eevdf_weighs_groups() {
+    for mode in [
+        None,
+        Some("smp"),
+        Some("max"),
+        Some("concur"),
+        Some("tasks"),
+        Some("up"),
+    ] {
+        let (record, share) = shared_in(mode);
+        let got: Vec<u64> = ["a", "b"].map(|group| got(&record, group).0 / 1_000_000).into();
+        println!(
+            "{}: a:b = {got:?} ms; {}",
+            mode.unwrap_or("default"),
+            share.reason
+        );
+    }
+}
+
+fn got(record: &Record, group: &str) -> Nanos {
+    let workers = record.evidence.windows.iter().flat_map(|window| &window.workers);
+    let own = workers.filter(|worker| worker.id.group.as_str() == group);
+    Nanos(own.map(|worker| worker.on_cpu.0).sum())
+}
+
+#[test]
+fn a_program_that_runs_for_long_is_no_silence() {
+    let record = pass(&spec("long-exec", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
+        let sleep = rig.put_program("/bin/sleep")?;
+        let begin = rig.now();
+        for _ in 0..2 {
+            rig.exec(&[&sleep, "45"], secs(60))?;
+        }
+        rig.exec(&[&sleep, "0.1"], secs(1))?;
+        let passed = rig.now().since(begin);
+        assert!(passed >= secs(90), "the rig knows what time it is: {passed}");
+        rig.finish()
+    });
+    let events = record.evidence.events.iter();
+    assert_eq!(
+        events
+            .filter(|event| event.what.to_string().starts_with("executed"))
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn a_run_that_tested_nothing_does_not_pass() {
+    fn is_inconclusive(name: &str, body: impl FnOnce(&mut Rig) -> Outcome) {
+        let spec = spec(&format!("nothing-{name}"), "1n1l2c1t", STANDARD, "eevdf");
+        let record = judged(Verdict::Inconclusive, &spec, body);
+        let ran = check(&record, "ran");
+        assert!(ran.reason.starts_with("the workers never ran"), "{}", ran.reason);
+    }
+    is_inconclusive("only-finishes", Rig::finish);
+    is_inconclusive("no-workers", |rig| {
+        rig.cgroup("a").spawn(Spin.workers(0))?;
+        rig.run_for(millis(100))?;
+        rig.finish()
+    });
+    is_inconclusive("no-time", |rig| {
+        rig.cgroup("a").spawn(Spin.workers(2))?;
+        rig.run_for(millis(0))?;
+        rig.finish()
+    });
+    is_inconclusive("asleep", |rig| {
+        groups(rig, &[("a", "burst/900s/1ms", 2, None)])?;
+        rig.run_for(millis(300))?;
+        rig.finish()
+    });
+    is_inconclusive("swallowed-error", |rig| {
+        let group = rig.cgroup("a").spawn(Spin.workers(0))?;
+        let _ = rig.spawn(&group, &Workers::new("pingpong".parse::<Work>()?, 3));
+        rig.run_for(millis(100))?;
+        rig.finish()
+    });
+}
+
+/// A guest has its distribution's settings, and the kernel's configuration where programs look for it.
+#[test]
+fn a_guest_has_its_kernels_own_settings() {
+    pass(&spec("own-settings", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
+        assert_eq!(
+            rig.read_file("/proc/sys/kernel/sched_rt_runtime_us")?.trim(),
+            "950000"
+        );
+        let release = rig.read_file("/proc/sys/kernel/osrelease")?;
+        let config = rig.read_file(&format!("/boot/config-{}", release.trim()))?;
+        assert!(config.contains("CONFIG_SCHED_CLASS_EXT=y"));
+        rig.cgroup("a").spawn(Spin.workers(2))?;
+        rig.run_for(millis(100))?;
+        rig.finish()
+    });
+}
+
+/// Spinners that have CPUs of their own lose nothing, and the check says so by numbers.
+#[test]
+fn no_time_is_lost_where_everybody_has_a_cpu() {
+    let record = pass(&spec("lost-time", "1n1l8c1t", STANDARD, "eevdf"), |rig| {
+        groups(rig, &[("a", "spin", 4, Some("4-7"))])?;
+        rig.run_for(secs(2))?;
+        rig.instead(Expectation::NoLostTime { limit: Percent(2.0) });
+        rig.finish()
+    });
+    let lost = check(&record, "lost-time");
+    assert!(lost.reason.contains("4-7"), "{}", lost.reason);
+}
