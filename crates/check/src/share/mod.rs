@@ -1,8 +1,8 @@
 //! Fair shares: on-CPU time in proportion to weight, among groups and inside one.
 //!
 //! What a competitor is due is a max-min fair division ([`maxmin`]): in proportion to its weight ([`weight`]), on the CPUs
-//! that it may use, and no more than it wanted. It wanted to run while it ran and while it waited to: on-CPU time plus run
-//! delay. What is divided is what the competitors got together, so what others used is nobody's due.
+//! that it may use, and no more than it wanted ([`demand`]). What is divided is what the competitors got together, so what
+//! others used is nobody's due.
 //!
 //! ```text
 //!  windows ──► Competitor: got, waited, tasks ─┐
@@ -10,8 +10,7 @@
 //!  cpusets ──► CPUs ───────────────────────────┘
 //! ```
 //!
-//! Who waited no more than the tolerance allows cannot be short of its due by more than that. If that is so for all,
-//! there was nothing to divide, and the check is Inconclusive.
+//! Where nobody waited for as much as [`CONTENDED`] of the time there was nothing to divide, and the check is Inconclusive.
 
 mod maxmin;
 mod weight;
@@ -29,12 +28,17 @@ pub(crate) use weight::of_nice as nice_weight;
 
 use weight::CgroupMode;
 
+/// Who waited for less of the time than this had a CPU whenever it wanted one.
+const CONTENDED: f64 = 0.01;
+
 /// One of those who compete: its share is compared with its due.
 struct Competitor {
     name: String,
     /// Its share is judged; the others' only counts.
     judged: bool,
     got: Nanos,
+    /// The part of the time in which it waited: of a group, that of the worker that waited the most.
+    waited: f64,
     claim: Claim,
     /// Where it was last seen.
     cpu: Option<u32>,
@@ -69,12 +73,20 @@ fn competing_groups(evidence: &Evidence, names: &[GroupName]) -> Result<Vec<Comp
         let members = members(evidence, &group.name);
         let wants = Nanos(members.values().map(|member| member.wants.0).sum());
         let cpus = machine::allowed(group, &online);
-        let tasks = wants.as_secs_f64() / span.as_secs_f64();
+        let runnable: u64 = members
+            .values()
+            .map(|member| member.got.0 + member.waited.0)
+            .sum();
+        let tasks = Nanos(runnable).as_secs_f64() / span.as_secs_f64();
         let weight = mode.weight(group.weight, tasks, cpus.len()).ok_or(UP)?;
         Ok(Competitor {
             name: format!("group {}", group.name),
             judged: names.contains(&group.name),
             got: Nanos(members.values().map(|member| member.got.0).sum()),
+            waited: members
+                .values()
+                .map(|member| member.waited_of(span))
+                .fold(0.0, f64::max),
             claim: Claim { weight, wants, cpus },
             cpu: None,
         })
@@ -86,11 +98,12 @@ fn competing_groups(evidence: &Evidence, names: &[GroupName]) -> Result<Vec<Comp
 fn competing_workers(evidence: &Evidence, name: &GroupName) -> Result<Vec<Competitor>, String> {
     let group = group(evidence, name)?;
     let cpus = machine::allowed(group, &machine::cpus(evidence)?);
-    let nice = nice_values(evidence);
+    let (span, nice) = (span(evidence)?, nice_values(evidence));
     let competitor = |(id, member): (&WorkerId, Member<'_>)| Competitor {
         name: task(member.last),
         judged: true,
         got: member.got,
+        waited: member.waited_of(span),
         claim: Claim {
             weight: nice_weight(nice.get(id).copied().unwrap_or(0)),
             wants: member.wants,
@@ -122,16 +135,17 @@ fn compare(evidence: &Evidence, competitors: &[Competitor], within: Percent) -> 
     if total == Nanos::ZERO {
         return Err("no competitor had any on-CPU time".into());
     }
-    let waited = |one: &&&Competitor, other: &&&Competitor| one.waited().total_cmp(&other.waited());
-    let most = match judged.iter().max_by(waited) {
-        Some(most) if count > 1 => most,
-        _ => return Err(format!("competitors: {count}; a share needs two")),
-    };
-    if most.waited() <= within.fraction() {
+    if count < 2 {
+        return Err(format!("competitors: {count}; a share needs two"));
+    }
+    let most = judged
+        .iter()
+        .map(|competitor| competitor.waited)
+        .fold(0.0, f64::max);
+    if most < CONTENDED {
         return Err(format!(
-            "nobody competed: {} waited the most, {:.1} % of the time in which it wanted to run; the tolerance is {within}",
-            most.name,
-            most.waited() * 100.0
+            "nobody competed: the longest that one of them waited is {:.1} % of the time",
+            most * 100.0
         ));
     }
     let claims: Vec<Claim> = competitors
@@ -161,14 +175,6 @@ fn compare(evidence: &Evidence, competitors: &[Competitor], within: Percent) -> 
 }
 
 impl Competitor {
-    /// The part of the time it wanted to run in which it waited.
-    fn waited(&self) -> f64 {
-        match self.claim.wants {
-            Nanos::ZERO => 0.0,
-            wants => wants.saturating_sub(self.got).as_secs_f64() / wants.as_secs_f64(),
-        }
-    }
-
     /// How far it is off its due, and that in words.
     fn row(&self, due: Nanos) -> (f64, String) {
         let (got, due) = (self.got.as_secs_f64(), due.as_secs_f64());
@@ -188,8 +194,15 @@ impl Competitor {
 /// A worker over all windows.
 struct Member<'r> {
     got: Nanos,
+    waited: Nanos,
     wants: Nanos,
     last: &'r WorkerReport,
+}
+
+impl Member<'_> {
+    fn waited_of(&self, span: Nanos) -> f64 {
+        self.waited.as_secs_f64() / span.as_secs_f64()
+    }
 }
 
 fn members<'r>(evidence: &'r Evidence, group: &GroupName) -> BTreeMap<&'r WorkerId, Member<'r>> {
@@ -199,22 +212,34 @@ fn members<'r>(evidence: &'r Evidence, group: &GroupName) -> BTreeMap<&'r Worker
         for worker in window.workers.iter().filter(|worker| worker.id.group == *group) {
             let member = members.entry(&worker.id).or_insert(Member {
                 got: Nanos::ZERO,
+                waited: Nanos::ZERO,
                 wants: Nanos::ZERO,
                 last: worker,
             });
-            let wants = worker.on_cpu.0.saturating_add(worker.run_delay.0);
-            // One task wants no more than one CPU. A program can have several.
-            let most = if worker.longest_gap.is_some() {
-                span.0
-            } else {
-                u64::MAX
-            };
             member.got.0 += worker.on_cpu.0;
-            member.wants.0 += wants.min(most).max(worker.on_cpu.0);
+            member.waited.0 += worker.run_delay.0;
+            member.wants.0 += demand(worker, span).0;
             member.last = worker;
         }
     }
     members
+}
+
+/// The CPU time that a worker would have used in that time if it had never waited: as much as it ran for each moment that it
+/// did not want to run. A worker that always wants to wants all of the time; one that sleeps and computes in turn does not
+/// compute more for having waited.
+///
+/// Never more than on-CPU time plus run delay, which is what is taken for a program: it can have several tasks.
+fn demand(worker: &WorkerReport, span: Nanos) -> Nanos {
+    let wanted = worker.on_cpu.0.saturating_add(worker.run_delay.0);
+    let asleep = span.0.saturating_sub(wanted);
+    let is_one_task = worker.longest_gap.is_some();
+    if !is_one_task || worker.on_cpu == Nanos::ZERO {
+        return Nanos(wanted);
+    }
+    let (ran, of) = (u128::from(worker.on_cpu.0), u128::from(worker.on_cpu.0 + asleep));
+    let demand = u64::try_from(u128::from(span.0) * ran / of).unwrap_or(u64::MAX);
+    Nanos(demand.min(wanted).max(worker.on_cpu.0))
 }
 
 /// The length of all windows.
@@ -368,13 +393,31 @@ mod tests {
 
     #[test]
     fn who_hardly_waited_has_its_due() {
-        let spinners = [("a", 1_500, 500); 4];
-        let burst = [("b", 1_760, 39)];
+        let spinners = [("a", 1_930, 70); 4];
+        let burst = [("b", 264, 41)];
         judged(
             &share(&ran(&[&spinners[..], &burst[..]].concat(), 4)),
             Verdict::Pass,
             "",
         );
+    }
+
+    #[test]
+    fn who_sleeps_wants_no_more_for_having_waited() {
+        let check = |on_cpu: u64, run_delay: u64, expect: u64| {
+            let mut worker = worker("a", 0);
+            (worker.on_cpu, worker.run_delay) = (Nanos::from_millis(on_cpu), Nanos::from_millis(run_delay));
+            assert_eq!(
+                demand(&worker, Nanos::from_secs(2)),
+                Nanos::from_millis(expect),
+                "{on_cpu} {run_delay}"
+            );
+        };
+        check(500, 1_500, 2_000);
+        // 5 ms of work, 5 ms of sleep, and 2 ms of waiting before each: without waiting it would run half of the time.
+        check(750, 500, 1_000);
+        check(0, 700, 700);
+        check(2_000, 0, 2_000);
     }
 
     #[test]
