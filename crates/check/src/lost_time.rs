@@ -170,7 +170,7 @@ mod tests {
         let half = evidence(&[(1080, 915); 4], &[920; 4]);
         let outcome = bounded(&half, LIMIT);
         assert_eq!(outcome.verdict, Verdict::Fail, "{}", outcome.reason);
-        for word in ["3.62s of 7.98s (45.4 %)", "CPUs of 0-3", "10 %", "a/"] {
+        for word in ["3.66s of 7.98s (45.8 %)", "CPUs of 0-3", "10 %", "a/"] {
             assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
         }
     }
@@ -252,7 +252,7 @@ mod tests {
             let mut losses = BTreeMap::new();
             add(&evidence, &evidence.windows[0], &mut losses);
             let found: u64 = losses.values().map(|loss| loss.lost).sum();
-            prop_assert!(found + cpus as u64 * IdleTimes::STEP.0 >= lost * 1_000_000, "{found} of {lost} ms");
+            prop_assert!(found + 1 >= lost * 1_000_000, "{found} of {lost} ms");
         }
     }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Places {
     pub(crate) sched_ext: PathBuf,
     /// How EEVDF weighs cgroups.
     pub(crate) cgroup_mode: PathBuf,
-    /// How long CPUs have idled.
-    pub(crate) stat: PathBuf,
+    /// How long CPUs were busy.
+    pub(crate) schedstat: PathBuf,
     /// The kernel's random generator; `None` leaves it alone.
     pub(crate) random: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ impl Default for Places {
             cpus: "/sys/devices/system/cpu".into(),
             sched_ext: "/sys/kernel/sched_ext".into(),
             cgroup_mode: "/sys/kernel/debug/sched/cgroup_mode".into(),
-            stat: "/proc/stat".into(),
+            schedstat: "/proc/schedstat".into(),
             random: Some("/dev/urandom".into()),
         }
     }

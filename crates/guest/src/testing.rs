@@ -97,7 +97,7 @@ impl Stage {
             cpus: self.directory.path().join("cpu"),
             sched_ext: self.directory.path().join("sched_ext"),
             cgroup_mode: self.directory.path().join("cgroup_mode"),
-            stat: "/proc/stat".into(),
+            schedstat: "/proc/schedstat".into(),
             random: None,
         };
         let context = Context::new(host, places).unwrap();

@@ -3,7 +3,7 @@
 use introspect::sched::{Dsq, ExitInfo, Rq, Scx};
 use introspect::task::Task;
 use introspect::{GuestKernel, Object, ReadError};
-use record::{Dump, Tag};
+use record::{Dump, DumpTrigger, Tag};
 use spec::{GuestTime, Nanos};
 
 use crate::snapshot;
@@ -89,7 +89,7 @@ pub fn dump(
     kernel: &GuestKernel<'_>,
     tag: Tag,
     at: GuestTime,
-    trigger: String,
+    trigger: DumpTrigger,
     stuck_from: Nanos,
     cpu: Option<u32>,
 ) -> Dump {

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use guestmem::{GuestVirt, PhysMem};
 use introspect::{DebugInfo, GuestKernel, Query};
 use machine::{HookId, HookSpec, Instrument, MachineError, WatchId, When};
-use record::{Dump, Observation, Series, Snapshot, Tag, Value};
+use record::{Dump, DumpTrigger, Observation, Series, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
@@ -230,7 +230,7 @@ impl Observer {
     }
 
     /// Dumps a failure that was detected elsewhere; `what` is its tag.
-    pub fn found(&mut self, port: &dyn MachinePort, now: GuestTime, what: &str, trigger: String) {
+    pub fn found(&mut self, port: &dyn MachinePort, now: GuestTime, what: &str, trigger: DumpTrigger) {
         if let Ok(kernel) = self.view.kernel(port.memory()) {
             let stop = Stop {
                 port,
@@ -449,7 +449,7 @@ impl Observer {
             HitAction::Call(function) => function(&hit, &kernel),
             HitAction::Stop => {
                 note(hit.asked(), hit.value());
-                let trigger = format!("stopped as asked: {} was hit", hit.asked());
+                let trigger = DumpTrigger::Stopped { asked: hit.asked() };
                 self.detector.found("stop", trigger, stop(hit.at, hit.cpu));
                 return AfterHit::EndRun;
             }

@@ -7,8 +7,8 @@ use crate::{Event, Snapshot};
 /// A failure, as the kernel was while it happened. Not covered by the record hash: observing a run changes no execution.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Dump {
-    /// What triggered it, in a sentence.
-    pub trigger: String,
+    /// What triggered it.
+    pub trigger: DumpTrigger,
     /// What explains it at once: the tasks that are stuck, the exit message of the scheduler.
     pub headline: Vec<String>,
     /// The tasks concerned, by their process ids.
@@ -28,6 +28,47 @@ pub struct Dump {
     pub timeline: Vec<Event>,
     /// Everything: queues, tasks, programs' maps and variables.
     pub snapshot: Snapshot,
+}
+
+/// What triggers a dump.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DumpTrigger {
+    /// The kernel ends the scheduler with an error: its exit kind was stored.
+    SchedulerError {},
+    /// A task is stuck.
+    Stuck {
+        /// Which, since when, and where it waits.
+        waiting: String,
+    },
+    /// Half of sched_ext's watchdog timeout has passed for a task.
+    HalfTimeout {
+        /// Which, since when, and where it waits.
+        waiting: String,
+    },
+    /// The kernel reports a problem on its console.
+    KernelReport {
+        /// Its words.
+        message: String,
+    },
+    /// The monitor's samples show what a check forbids.
+    Sampled {
+        /// What.
+        violation: String,
+    },
+    /// A check fails, and nothing in the kernel reported why.
+    CheckFailed {
+        /// Its name.
+        check: String,
+    },
+    /// A hook or a watch was hit that ends the run.
+    Stopped {
+        /// Which.
+        asked: String,
+    },
+    /// A sentence, as records of older versions have it.
+    #[serde(untagged)]
+    Sentence(String),
 }
 
 /// Events that a dump has.
@@ -84,7 +125,7 @@ mod tests {
             })
             .collect();
         let mut dump = Dump {
-            trigger: "a task is stuck".into(),
+            trigger: DumpTrigger::Sentence("a task is stuck".into()),
             headline: vec!["a/0 has waited".into()],
             tasks: Vec::new(),
             cpus: Vec::new(),

@@ -34,7 +34,7 @@ mod wording;
 
 use serde::{Deserialize, Serialize};
 
-pub use dump::Dump;
+pub use dump::{Dump, DumpTrigger};
 pub use evidence::{End, Event, EventKind, Evidence, SchedExt, Window};
 pub use expectation::{Expectation, Percent, PercentError};
 pub use hash::RecordHash;

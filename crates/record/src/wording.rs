@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::End;
+use crate::{DumpTrigger, End};
 
 /// As in `the guest kernel panicked: Fatal exception`.
 impl fmt::Display for End {
@@ -16,6 +16,26 @@ impl fmt::Display for End {
             End::GuestSilent { during } => write!(f, "the guest stopped responding: {during}"),
             End::MachineDied { reason } => write!(f, "the machine died: {reason}"),
             End::HostDeadline { during } => write!(f, "the host-time limit passed, {during}"),
+        }
+    }
+}
+
+/// As in `a task is stuck: a/2[111] has waited 1.032s on CPU 0`.
+impl fmt::Display for DumpTrigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DumpTrigger::SchedulerError {} => f.write_str("the scheduler ends with an error"),
+            DumpTrigger::Stuck { waiting } => write!(f, "a task is stuck: {waiting}"),
+            DumpTrigger::HalfTimeout { waiting } => {
+                write!(f, "half of the sched_ext watchdog timeout has passed: {waiting}")
+            }
+            DumpTrigger::KernelReport { message } => write!(f, "the kernel reports: {message}"),
+            DumpTrigger::Sampled { violation } => f.write_str(violation),
+            DumpTrigger::CheckFailed { check } => {
+                write!(f, "check `{check}` failed: the kernel at the end of the run")
+            }
+            DumpTrigger::Stopped { asked } => write!(f, "stopped as asked: {asked} was hit"),
+            DumpTrigger::Sentence(sentence) => f.write_str(sentence),
         }
     }
 }

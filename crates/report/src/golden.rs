@@ -1,7 +1,7 @@
 //! Whole reports, as they are printed: what is in `snapshots` is reviewed as a reader would.
 
 use insta::assert_snapshot;
-use record::{Record, RecordHash, Repro};
+use record::{DumpTrigger, Record, RecordHash, Repro};
 use serde_json::Value;
 
 use crate::{Model, changes, json, samples, text};
@@ -53,7 +53,7 @@ fn what_a_guest_wrote_does_not_reach_the_terminal() {
     let check = record.judgement.checks.last_mut().unwrap();
     check.reason.push('\u{1b}');
     check.details.push("console: \u{1b}[2J".into());
-    record.dumps[0].trigger.push('\u{1b}');
+    record.dumps[0].trigger = DumpTrigger::Sentence("\u{1b}".into());
     record.dumps[0].headline.push("\u{1b}]0;title\u{7}".into());
     let text = shown(&record);
     assert!(

@@ -327,7 +327,7 @@ fn caught(dump: &Dump) -> CaughtSummary {
     CaughtSummary {
         tag: dump.snapshot.tag.to_string(),
         guest_seconds: instant(dump.snapshot.at),
-        trigger: dump.trigger.clone(),
+        trigger: dump.trigger.to_string(),
         headline: dump.headline.clone(),
         tasks: dump.tasks.clone(),
     }

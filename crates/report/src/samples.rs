@@ -1,9 +1,9 @@
 //! Records for the tests of this crate.
 
 use record::{
-    CallHistory, CheckResult, CpuSample, Dump, End, Event, EventKind, Evidence, Expectation, HostFacts,
-    Judgement, KernelFacts, Observation, Plan, Record, Repro, Running, Sample, SchedExt, SchedulerPlan,
-    Series, Snapshot, Source, Trace, TracedCall, Value, Verdict, Window,
+    CallHistory, CheckResult, CpuSample, Dump, DumpTrigger, End, Event, EventKind, Evidence, Expectation,
+    HostFacts, Judgement, KernelFacts, Observation, Plan, Record, Repro, Running, Sample, SchedExt,
+    SchedulerPlan, Series, Snapshot, Source, Trace, TracedCall, Value, Verdict, Window,
 };
 use spec::{
     CgroupSpec, CpuIdle, ExitStatus, Gap, GuestTime, IdleTimes, Nanos, SchedClass, Weight, WorkerId,
@@ -98,7 +98,9 @@ pub(crate) fn failed() -> Record {
     });
     record.host.replay = "cargo schedrig run --seed 7".into();
     record.dumps.push(Dump {
-        trigger: "a task is stuck: a/1[101] has waited 1.044s on CPU 0, in DSQ 0x2".into(),
+        trigger: DumpTrigger::Stuck {
+            waiting: "a/1[101] has waited 1.044s on CPU 0, in DSQ 0x2".into(),
+        },
         headline: vec!["a/1[101] has waited 1.044s on CPU 0, in DSQ 0x2".into()],
         tasks: vec![101],
         cpus: vec![0],

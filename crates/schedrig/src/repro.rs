@@ -38,7 +38,7 @@ impl Setup {
         let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Repro::Traced(Trace {
             hash: second.hash,
-            of: caught.trigger.clone(),
+            of: caught.trigger.to_string(),
             histories: recorder.histories(),
             seen: recorder.seen(),
         }))

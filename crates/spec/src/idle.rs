@@ -4,15 +4,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CpuSet, GuestTime, Nanos};
 
-/// How long each CPU idled over a span of guest time: `idle` and `iowait` of `/proc/stat` (`get_idle_time`,
-/// `fs/proc/stat.c`), which counts in steps of [`IdleTimes::STEP`].
+/// How long each CPU idled over a span of guest time, at the least: the span without the time in which it ran tasks
+/// (`rq_cpu_time` in `/proc/schedstat`).
 ///
 /// CPUs that were offline at the begin or the end of the span are not listed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdleTimes {
-    /// When the times were read first: at the span's begin or a little before.
+    /// A little before the begin of what is measured.
     pub from: GuestTime,
-    /// When they were read again: at its end or a little after.
+    /// A little after its end.
     pub to: GuestTime,
     /// How long each CPU idled, in ascending order.
     pub cpus: Vec<CpuIdle>,
@@ -28,9 +28,6 @@ pub struct CpuIdle {
 }
 
 impl IdleTimes {
-    /// The unit in which the kernel shows these times (`USER_HZ` is 100): a difference of two is off by less than this.
-    pub const STEP: Nanos = Nanos::from_millis(10);
-
     /// The CPUs that are listed.
     pub fn cpus(&self) -> CpuSet {
         self.cpus.iter().map(|one| one.cpu).collect()
@@ -39,6 +36,6 @@ impl IdleTimes {
     /// The least that each of some CPUs must have idled, together; nothing is known of those that are not listed.
     pub fn at_least(&self, cpus: &CpuSet) -> Nanos {
         let listed = self.cpus.iter().filter(|one| cpus.contains(one.cpu));
-        Nanos(listed.map(|one| one.idle.saturating_sub(Self::STEP).0).sum())
+        Nanos(listed.map(|one| one.idle.0).sum())
     }
 }

@@ -121,6 +121,12 @@ pub(crate) const NEEDS: &[Need] = &[
         packages: Packages::Fixed(&["bpftool"]),
     },
     Need {
+        name: "stress-ng",
+        purpose: "a program whose code is chosen by the CPU's model, in tests",
+        probe: || runs("stress-ng", &["--version"]),
+        packages: Packages::Fixed(&["stress-ng"]),
+    },
+    Need {
         name: "libseccomp",
         purpose: "published sched_ext schedulers",
         probe: || library("libseccomp"),

@@ -129,12 +129,47 @@ fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
     let ended = run_with(&stage, &[]);
     let left = names_in(stage.records.path());
     drop(disk);
-    assert_eq!(ended.code, Some(70), "{ended:?}");
+    assert_eq!(
+        ended.code,
+        Some(69),
+        "before the run, which would be lost: {ended:?}"
+    );
     assert!(
         ended.stderr.contains("is the disk full") && ended.stderr.contains("SCHEDRIG_RECORDS"),
         "{ended:?}"
     );
     assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn a_record_that_cannot_be_kept_loses_no_verdict() {
+    let stage = Stage::new();
+    // Room for the probe, not for a record.
+    let Some(disk) = SmallDisk::over(stage.records.path(), "24k") else {
+        return;
+    };
+    let ended = run_with(&stage, &[]);
+    let left = names_in(stage.records.path());
+    drop(disk);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.starts_with("PASS  run"), "{}", ended.stdout);
+    assert!(
+        ended.stderr.contains("the record was not kept"),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(left, [""; 0]);
+}
+
+#[test]
+fn records_whose_place_is_a_file_are_refused_before_the_run() {
+    let stage = Stage::new();
+    let place = stage.records.path().join("file");
+    fs::write(&place, "").unwrap();
+    let ended = run_with(&stage, &["--records", place.to_str().unwrap()]);
+    assert_eq!(ended.code, Some(69), "{ended:?}");
+    assert!(ended.stderr.contains("SCHEDRIG_RECORDS"), "{}", ended.stderr);
+    fs::remove_file(place).unwrap();
 }
 
 #[test]

@@ -61,15 +61,21 @@ fn a_failed_run_exits_with_1_and_says_how_to_replay_it() {
     assert!(
         ended
             .stdout
-            .contains("replay exactly this run: cargo schedrig run"),
+            .contains("replay exactly this run: cargo schedrig replay"),
         "{}",
         ended.stdout
     );
-    assert!(
-        ended.stdout.contains("'scx_baton --error-after 100'"),
-        "{}",
-        ended.stdout
-    );
+    // The kernel's exact version and the program's absolute path: the same run from anywhere, and next month.
+    let (_, command) = ended.stdout.split_once("without its record: ").unwrap();
+    let command = command.lines().next().unwrap();
+    for part in [
+        "cargo schedrig run",
+        "--kernel apt:sid=7.",
+        "--scheduler '/",
+        "/scx_baton --error-after 100'",
+    ] {
+        assert!(command.contains(part), "{part} in {command}");
+    }
 }
 
 #[test]

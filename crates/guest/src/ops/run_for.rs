@@ -6,14 +6,13 @@ use spec::{GuestTime, OpOutcome};
 use crate::context::Context;
 use crate::error::{Failure, system};
 use crate::event_loop::Woken;
-use crate::proc::IdleTime;
+use crate::proc::Busy;
 use crate::{fair, ostime, scheduler};
 
 /// Starts the workers that wait, lets `span` pass, and reports. Ends early if the scheduler's program ends.
 pub(super) fn carry_out(op: &RunFor, context: &mut Context) -> Result<OpOutcome, Failure> {
     let span = op.span;
-    let stat = &context.places.stat;
-    let idle = IdleTime::read(stat).map_err(system("read how long CPUs have idled"))?;
+    let busy = Busy::read(&context.places.schedstat).map_err(system("read how long CPUs were busy"))?;
     let starts = context.workers.plan_starts(span);
     let from = context.workers.begin_window();
     let mut woken = Woken::Deadline;
@@ -33,9 +32,12 @@ pub(super) fn carry_out(op: &RunFor, context: &mut Context) -> Result<OpOutcome,
         scheduler::state(&context.places.sched_ext).map_err(system("read the state of sched_ext"))?;
     let cgroup_mode =
         fair::cgroup_mode(&context.places.cgroup_mode).map_err(system("read how cgroups are weighed"))?;
-    let idle = idle
-        .until_now(&context.places.stat)
-        .map_err(system("read how long CPUs have idled"))?;
+    let idle = match busy {
+        Some(busy) => busy
+            .idle_since(&context.places.schedstat)
+            .map_err(system("read how long CPUs idled"))?,
+        None => None,
+    };
     Ok(OpOutcome::Ran {
         from,
         to,

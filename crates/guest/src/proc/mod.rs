@@ -20,7 +20,7 @@ mod text;
 
 pub(crate) use accounting::{Accounting, Marks};
 pub(crate) use census::Census;
-pub(crate) use idle::IdleTime;
+pub(crate) use idle::Busy;
 pub(crate) use text::SchedStat;
 
 use std::cell::RefCell;

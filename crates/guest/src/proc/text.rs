@@ -106,24 +106,25 @@ fn wrong(file: &'static str, what: &'static str, text: &str) -> TextError {
     }
 }
 
-/// The idle times in `/proc/stat` (proc_stat(5)): `idle` and `iowait` of each CPU that is online, in units of 1/100 s.
-pub(crate) fn idle(text: &str) -> Result<Vec<(u32, u64)>, TextError> {
+/// The time in which each CPU has run tasks, in ns: `rq_cpu_time`, the seventh number of a CPU's line in `/proc/schedstat`
+/// (Documentation/scheduler/sched-stats.rst).
+pub(crate) fn busy(text: &str) -> Result<Vec<(u32, u64)>, TextError> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("cpu"));
-    let cpus = lines.filter(|line| line.starts_with(|first: char| first.is_ascii_digit()));
-    cpus.map(|line| {
-        let numbers: Option<Vec<u64>> = line
-            .split_ascii_whitespace()
-            .map(|word| word.parse().ok())
-            .collect();
-        match numbers.as_deref() {
-            Some([cpu, _user, _nice, _system, idle, iowait, ..]) => {
-                let cpu = u32::try_from(*cpu).map_err(|_| wrong("stat", "CPU", line))?;
-                Ok((cpu, idle.saturating_add(*iowait)))
+    lines
+        .map(|line| {
+            let numbers: Option<Vec<u64>> = line
+                .split_ascii_whitespace()
+                .map(|word| word.parse().ok())
+                .collect();
+            match numbers.as_deref() {
+                Some([cpu, _, _, _, _, _, _, ran, ..]) => {
+                    let cpu = u32::try_from(*cpu).map_err(|_| wrong("schedstat", "CPU", line))?;
+                    Ok((cpu, *ran))
+                }
+                _ => Err(wrong("schedstat", "rq_cpu_time", line)),
             }
-            _ => Err(wrong("stat", "idle time", line)),
-        }
-    })
-    .collect()
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -187,12 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn idle_times_are_those_of_single_cpus() {
-        let text = "cpu  1 2 3 400 50 6\ncpu0 1 2 3 400 50 6 0 0 0 0\ncpu12 1 2 3 4 5\nctxt 9\n";
-        assert_eq!(idle(text), Ok(vec![(0, 450), (12, 9)]));
-        assert!(idle("cpu0 1 2 3\n").is_err() && idle("cpu0 1 2 3 x 5\n").is_err());
+    fn busy_times_are_the_seventh_numbers_of_cpus() {
+        let text =
+            "version 17\ntimestamp 4\ncpu0 1 0 3 4 5 6 700 8 9\ndomain0 MC 3 1 2\ncpu12 1 2 3 4 5 6 7 8 9\n";
+        assert_eq!(busy(text), Ok(vec![(0, 700), (12, 7)]));
+        assert!(busy("cpu0 1 2 3\n").is_err() && busy("cpu0 1 2 3 4 5 6 x 8 9\n").is_err());
         assert!(
-            !idle(&std::fs::read_to_string("/proc/stat").unwrap())
+            !busy(&std::fs::read_to_string("/proc/schedstat").unwrap())
                 .unwrap()
                 .is_empty()
         );

@@ -12,7 +12,7 @@ use check::Violation;
 use guestmem::GuestVirt;
 use introspect::GuestKernel;
 use introspect::sched::Scx;
-use record::{Dump, Tag, well_known};
+use record::{Dump, DumpTrigger, Tag, well_known};
 use spec::{GuestTime, Nanos};
 
 use crate::call_history::Sites;
@@ -145,7 +145,7 @@ impl FailureDetector {
             // Each compare-exchange is a store, also one that changes nothing; the first hit is enough.
             Trigger::ExitKind if !self.done.exit => {
                 self.done.exit = true;
-                let trigger = "the scheduler ends with an error".to_owned();
+                let trigger = DumpTrigger::SchedulerError {};
                 self.catch("exit", trigger, stop, false);
             }
             Trigger::Ending if self.done.exit => self.last_words(stop.kernel),
@@ -166,7 +166,7 @@ impl FailureDetector {
             return;
         }
         self.done.messages.push(message.clone());
-        let trigger = format!("the kernel reports: {message}");
+        let trigger = DumpTrigger::KernelReport { message };
         self.catch("kernel", trigger, stop, true);
     }
 
@@ -195,12 +195,16 @@ impl FailureDetector {
         };
         if waiting.since >= STUCK && !self.done.stuck {
             self.done.stuck = true;
-            let trigger = format!("a task is stuck: {waiting}");
+            let trigger = DumpTrigger::Stuck {
+                waiting: waiting.to_string(),
+            };
             self.catch("stuck", trigger, stop, false);
         }
         let half = watchdog_timeout(stop.kernel).map(|timeout| Nanos(timeout.0 / 2));
         if half.is_some_and(|half| waiting.since >= half) && self.done.early.is_none() {
-            let trigger = format!("half of the sched_ext watchdog timeout has passed: {waiting}");
+            let trigger = DumpTrigger::HalfTimeout {
+                waiting: waiting.to_string(),
+            };
             self.done.early = Some(self.caught.len());
             self.catch(well_known::EARLY_DEGRADED, trigger, stop, false);
         }
@@ -208,7 +212,10 @@ impl FailureDetector {
 
     /// Dumps what the monitor has found.
     pub(super) fn monitored(&mut self, violation: &Violation, stop: Stop<'_>) {
-        let caught = self.catch("monitor", violation.to_string(), stop, false);
+        let trigger = DumpTrigger::Sampled {
+            violation: violation.to_string(),
+        };
+        let caught = self.catch("monitor", trigger, stop, false);
         if let Some(Caught { dump, .. }) = caught.filter(|caught| caught.dump.tasks.is_empty()) {
             dump.tasks.push(violation.pid());
             dump.cpus.extend(violation.cpus().iter());
@@ -216,7 +223,7 @@ impl FailureDetector {
     }
 
     /// Dumps a failure that was detected otherwise.
-    pub(super) fn found(&mut self, what: &str, trigger: String, stop: Stop<'_>) {
+    pub(super) fn found(&mut self, what: &str, trigger: DumpTrigger, stop: Stop<'_>) {
         self.catch(what, trigger, stop, false);
     }
 
@@ -224,7 +231,7 @@ impl FailureDetector {
     fn catch(
         &mut self,
         what: &str,
-        trigger: String,
+        trigger: DumpTrigger,
         stop: Stop<'_>,
         by_message: bool,
     ) -> Option<&mut Caught> {
@@ -288,7 +295,9 @@ impl Caught {
             .lines()
             .find(|line| self.by_message && check::is_complaint(line));
         if let Some(message) = message {
-            self.dump.trigger = format!("the kernel reports: {}", complaint::without_time(message));
+            self.dump.trigger = DumpTrigger::KernelReport {
+                message: complaint::without_time(message).to_owned(),
+            };
         }
         let lines: Vec<&str> = before.lines().chain(message).collect();
         let last = lines.len().saturating_sub(LOG_LINES);

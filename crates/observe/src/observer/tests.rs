@@ -13,6 +13,13 @@ use machine::{HookHit, Registers, WatchHit, WatchSpec};
 
 use super::*;
 
+/// What a failure of a check triggers.
+fn a_check() -> DumpTrigger {
+    DumpTrigger::CheckFailed {
+        check: "share".to_owned(),
+    }
+}
+
 /// The kernel's tick in ms.
 const TICK_MS: u64 = 4;
 
@@ -246,7 +253,7 @@ impl World {
     fn dumps(&mut self) -> Vec<(String, String)> {
         let dumps = self.observed().dumps.into_iter();
         dumps
-            .map(|dump| (dump.snapshot.tag.as_str().to_owned(), dump.trigger))
+            .map(|dump| (dump.snapshot.tag.as_str().to_owned(), dump.trigger.to_string()))
             .collect()
     }
 

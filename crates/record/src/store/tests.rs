@@ -9,8 +9,8 @@ use spec::{GuestTime, Nanos};
 use super::write::put;
 use super::*;
 use crate::{
-    CpuSample, Dump, End, Evidence, Expectation, HostFacts, Judgement, KernelFacts, Observation, Plan,
-    Record, RecordHash, Repro, Sample, SeriesBuilder, Snapshot, Source, Tag, Value, Verdict,
+    CpuSample, Dump, DumpTrigger, End, Evidence, Expectation, HostFacts, Judgement, KernelFacts, Observation,
+    Plan, Record, RecordHash, Repro, Sample, SeriesBuilder, Snapshot, Source, Tag, Value, Verdict,
 };
 
 fn record(name: &str, console: &str) -> Record {
@@ -64,7 +64,9 @@ fn full() -> Record {
         record.snapshots.push(snapshot(tag));
     }
     record.dumps.push(Dump {
-        trigger: "a task is stuck".into(),
+        trigger: DumpTrigger::Stuck {
+            waiting: "a/0".into(),
+        },
         headline: Vec::new(),
         tasks: Vec::new(),
         cpus: Vec::new(),

@@ -59,7 +59,7 @@ pub fn abandon(dir: &Path) -> Result<(), StoreError> {
 const WRITING: &str = ".writing-";
 
 /// Bytes that must have room for a record to be worth trying: those of a small one.
-const PROBE_LEN: usize = 64 << 10;
+const PROBE_LEN: usize = 16 << 10;
 
 /// A new directory in which a record is written before it has its name.
 fn aside(dir: &Path) -> Result<tempfile::TempDir, StoreError> {

@@ -31,7 +31,11 @@ pub fn of(model: &Model<'_>) -> String {
         text += &evidence(&finding.details);
     }
     for dump in model.dumps {
-        text += &format!("\n  caught at {}: {}\n", dump.snapshot.at, visible(&dump.trigger));
+        text += &format!(
+            "\n  caught at {}: {}\n",
+            dump.snapshot.at,
+            visible(&dump.trigger.to_string())
+        );
         text += &evidence(&dump.headline);
     }
     text += &history::text(&model.history, model.hash);

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use record::{Evidence, Expectation, Verdict};
+use record::{DumpTrigger, Evidence, Expectation, Verdict};
 use session::{Observed, ScriptPlayer, Session, chain};
 use spec::Op;
 use spec::op::{BodyFailed, PutProgram, StartScheduler, StopScheduler};
@@ -113,10 +113,9 @@ fn dump_failure(session: &mut Session, expectations: &[Expectation]) {
     let judgement = check::judge(run, expectations);
     let failed = judgement.findings().find(|check| check.verdict == Verdict::Fail);
     if let Some(failed) = failed {
-        let trigger = format!(
-            "check `{}` failed: the kernel at the end of the run",
-            failed.check
-        );
+        let trigger = DumpTrigger::CheckFailed {
+            check: failed.check.clone(),
+        };
         session.found("end", trigger);
     }
 }

@@ -12,8 +12,10 @@ fn run(name: &str, body: impl FnOnce(&mut Rig) -> Outcome) -> Record {
 /// The dump that the kernel's words have set off.
 fn said<'r>(record: &'r Record, words: &str) -> &'r Dump {
     let mut dumps = record.dumps.iter();
-    let found =
-        dumps.find(|dump| dump.trigger.starts_with("the kernel reports: ") && dump.trigger.contains(words));
+    let found = dumps.find(|dump| {
+        dump.trigger.to_string().starts_with("the kernel reports: ")
+            && dump.trigger.to_string().contains(words)
+    });
     let found = found.unwrap_or_else(|| panic!("{}", report::detail(record)));
     assert!(found.snapshot.cpu(1).unwrap().u64("nr_switches").unwrap() > 0);
     assert!(!found.log.is_empty());
@@ -65,7 +67,7 @@ fn a_hung_task_is_dumped_when_the_kernel_finds_it() {
         Ok(())
     });
     let dump = said(&record, "blocked for more than");
-    assert!(dump.trigger.contains("a/0"), "{}", dump.trigger);
+    assert!(dump.trigger.to_string().contains("a/0"), "{}", dump.trigger);
 }
 
 /// The kernel is made to think that no time at all is enough for a CPU.
@@ -84,5 +86,9 @@ fn a_soft_lockup_is_dumped_when_the_kernel_finds_it() {
     });
     let dump = said(&record, "soft lockup");
     let cpu = dump.cpus[0];
-    assert!(dump.trigger.contains(&format!("CPU#{cpu}")), "{}", dump.trigger);
+    assert!(
+        dump.trigger.to_string().contains(&format!("CPU#{cpu}")),
+        "{}",
+        dump.trigger
+    );
 }

@@ -181,7 +181,7 @@ fn dumps(args: &str, span: schedrig::Nanos) -> Record {
 }
 
 fn headlines(record: &Record) -> Vec<String> {
-    let of = |dump: &schedrig::Dump| std::iter::once(dump.trigger.clone()).chain(dump.headline.clone());
+    let of = |dump: &schedrig::Dump| std::iter::once(dump.trigger.to_string()).chain(dump.headline.clone());
     record.dumps.iter().flat_map(of).collect()
 }
 
@@ -251,7 +251,7 @@ fn a_cpu_that_idles_while_a_task_waits_fails_the_run() {
         record
             .dumps
             .iter()
-            .any(|dump| dump.trigger.contains(" was found idle by "))
+            .any(|dump| dump.trigger.to_string().contains(" was found idle by "))
     );
     let numbers = record.series.as_ref().unwrap().numbers();
     assert_eq!(numbers.dsqs["0x2"], 1);
@@ -309,7 +309,7 @@ fn a_check_that_fails_alone_is_dumped_at_the_end_of_the_run() {
         .collect();
     assert_eq!(tags, ["end"], "{:?}", headlines(&record));
     assert_eq!(
-        record.dumps[0].trigger,
+        record.dumps[0].trigger.to_string(),
         "check `body` failed: the kernel at the end of the run"
     );
     // It is taken before the scheduler is asked to end.
@@ -350,7 +350,7 @@ fn a_watch_can_end_the_run() {
     );
     let dump = record.dumps.last().unwrap();
     assert_eq!(
-        dump.trigger,
+        dump.trigger.to_string(),
         "stopped as asked: watch runqueues[0].nr_running was hit"
     );
     assert!(dump.snapshot.cpu(0).unwrap().u64("nr_running").unwrap() >= 2);

@@ -82,12 +82,13 @@ fn what_the_body_put_into_the_guest_is_put_again_from_the_record() {
         });
     let content = step.unwrap();
     assert_eq!(content.bytes(), Some(TO_CONSOLE));
-    *content = Content::of(b"<2>put \xff there\n");
+    // As long as the other: nothing else takes another time.
+    *content = Content::of(b"<2>put \xff hers\n");
     let other = replay(&record, &ReplayOptions::default()).unwrap();
     let difference = other.difference.unwrap();
     assert_eq!(difference.channel, report::Channel::Console);
     assert!(
-        difference.recorded.contains("here") && difference.replayed.contains("there"),
+        difference.recorded.contains("here") && difference.replayed.contains("hers"),
         "{difference}"
     );
 }

@@ -192,3 +192,43 @@ fn no_time_is_lost_where_everybody_has_a_cpu() {
     let lost = check(&record, "lost-time");
     assert!(lost.reason.contains("4-7"), "{}", lost.reason);
 }
+
+/// Debian's stress-ng has clones of its functions for architectures, chosen by the CPU's model: a model that promises more
+/// than the CPU has ends in SIGILL.
+#[test]
+fn code_that_is_chosen_by_the_cpus_model_runs() {
+    pass(&spec("cpu-model", "1n1l2c1t", STANDARD, "eevdf"), |rig| {
+        let stress = rig.put_program("/usr/bin/stress-ng")?;
+        for stressor in ["--cpu", "--vecmath", "--matrix"] {
+            let (status, stdout, stderr) = rig.exec(&[&stress, stressor, "2", "--timeout", "1"], secs(60))?;
+            let said = String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned();
+            assert!(status.success(), "{stressor}: {status}: {said}");
+        }
+        rig.finish()
+    });
+}
+
+/// Children of a program count for its group: hackbench's leader does next to nothing.
+#[test]
+fn a_programs_children_are_the_groups() {
+    let record = pass(&spec("children-count", "1n1l4c1t", STANDARD, "eevdf"), |rig| {
+        let sh = rig.put_program("/bin/sh")?;
+        let script = "for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait";
+        let argv = [&sh, "-c", script].map(str::to_owned).to_vec();
+        rig.cgroup("a").spawn(Program { argv }.workers(1))?;
+        rig.run_for(secs(1))?;
+        rig.run_for(secs(1))?;
+        rig.finish()
+    });
+    let window = &record.evidence.windows[1];
+    let worker = &window.workers[0];
+    assert!(
+        worker.on_cpu >= millis(3_600),
+        "four CPUs for a second: {worker:?}"
+    );
+    assert!(
+        worker.run_delay >= millis(2_000),
+        "eight tasks on four CPUs: {worker:?}"
+    );
+    assert_eq!(worker.cpus.len(), 4, "{worker:?}");
+}

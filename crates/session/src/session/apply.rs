@@ -264,7 +264,7 @@ impl Session {
             }),
             under_scheduler,
             cgroup_mode: cgroup_mode.clone(),
-            idle: Some(idle.clone()),
+            idle: idle.clone(),
         });
         Ok(outcome)
     }

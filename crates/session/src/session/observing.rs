@@ -5,7 +5,7 @@ use std::sync::Arc;
 use introspect::{DebugInfo, GuestKernel, Query};
 use machine::{Ability, HookHit, HookId, Instrument, MachineError, Requirement, WatchId, When};
 use observe::{AfterHit, HitAction, HitFilter, InstrumentError, LookError, Observer, RawHit, SnapshotError};
-use record::{End, Series, Snapshot, Tag};
+use record::{DumpTrigger, End, Series, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
@@ -85,7 +85,7 @@ impl Session {
     }
 
     /// Dumps a failure that is detected now; `what` is its tag.
-    pub fn found(&mut self, what: &str, trigger: String) {
+    pub fn found(&mut self, what: &str, trigger: DumpTrigger) {
         let now = self.now;
         let (observer, port) = self.observer();
         observer.found(&port, now, what, trigger);

@@ -57,11 +57,11 @@ fn ran(to: u64, workers: Vec<WorkerReport>) -> Step {
         ops: None,
         enable_seq: Some(0),
     });
-    let idle = IdleTimes {
+    let idle = Some(IdleTimes {
         from: at(1),
         to: at(to),
         cpus: Vec::new(),
-    };
+    });
     replies(OpOutcome::Ran {
         from: at(1),
         to: at(to),

@@ -50,8 +50,8 @@ pub enum OpOutcome {
         sched_ext: Option<SchedulerState>,
         /// `sched/cgroup_mode` of debugfs at the end; `None` where the kernel has none.
         cgroup_mode: Option<String>,
-        /// How long the CPUs idled.
-        idle: IdleTimes,
+        /// How long the CPUs idled; `None` in kernels that do not count for how long they are busy.
+        idle: Option<IdleTimes>,
     },
     /// [`Exec`](super::Exec): the program ended.
     Exited {

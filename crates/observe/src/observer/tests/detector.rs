@@ -33,7 +33,7 @@ fn an_exit_kind_that_is_an_error_is_dumped() {
     let [dump] = observed.dumps.as_slice() else {
         panic!("{:?}", observed.dumps);
     };
-    assert_eq!(dump.trigger, "the scheduler ends with an error");
+    assert_eq!(dump.trigger.to_string(), "the scheduler ends with an error");
     assert_eq!((dump.snapshot.tag.as_str(), dump.snapshot.at), ("exit", at(70)));
     assert!(observed.sites.is_some(), "calls that lead to it can be traced");
 }
@@ -146,7 +146,7 @@ fn a_dump_has_the_log_until_then_and_the_message_that_triggered_it() {
         ]
     );
     assert_eq!(
-        dump.trigger,
+        dump.trigger.to_string(),
         "the kernel reports: BUG: soft lockup - CPU#1 stuck for 22s!"
     );
 }
@@ -182,6 +182,7 @@ fn a_task_that_waits_for_a_second_is_stuck_and_dumped_once() {
     );
     assert!(
         dump.trigger
+            .to_string()
             .starts_with("a task is stuck: worker1[2] has waited 1s on CPU 0"),
         "{}",
         dump.trigger
@@ -240,9 +241,7 @@ fn an_early_dump_whose_late_one_had_no_room_says_so() {
     world.set("scx_root->watchdog_timeout", 1000);
     world.tick(2000);
     for _ in 0..5 {
-        world
-            .observer
-            .found(&world.machine, at(2000), "check", "a check fails".to_owned());
+        world.observer.found(&world.machine, at(2000), "check", a_check());
     }
     let dumps = world.dumps();
     assert_eq!(tags(&dumps)[1], "early-only-late-suppressed");

@@ -231,7 +231,7 @@ fn a_hit_ends_the_run_with_a_dump() {
     let dump = &observed.dumps[0];
     assert_eq!(dump.snapshot.tag.as_str(), "stop");
     assert_eq!(
-        dump.trigger,
+        dump.trigger.to_string(),
         "stopped as asked: watch runqueues[1].nr_running was hit"
     );
     assert_eq!(dump.cpus, [1]);

@@ -54,7 +54,9 @@ fn snapshots_beyond_the_bound_are_refused_and_counted() {
 fn dumps_beyond_the_bound_are_counted() {
     let mut world = World::new();
     for number in 0..8 {
-        let trigger = format!("check {number} fails");
+        let trigger = DumpTrigger::CheckFailed {
+            check: number.to_string(),
+        };
         world.observer.found(&world.machine, at(number), "check", trigger);
     }
     assert_eq!(world.observer.caught(), 6);
@@ -74,9 +76,7 @@ fn dumps_beyond_the_bound_are_counted() {
 #[test]
 fn a_run_with_room_for_everything_says_nothing_of_limits() {
     let mut world = World::new();
-    world
-        .observer
-        .found(&world.machine, at(1), "check", "a check fails".to_owned());
+    world.observer.found(&world.machine, at(1), "check", a_check());
     assert_eq!(world.observed().observations, []);
 }
 

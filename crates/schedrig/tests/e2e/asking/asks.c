@@ -42,6 +42,24 @@ static void ask(void)
 	must(schedrig_say("STIM", "short", 5), SCHEDRIG_REFUSED, "stimulus");
 }
 
+/* Frames of every kind that a program may send: none of them ends the run or says how it went. */
+static void say_everything(void)
+{
+	static const char *const kinds[] = {
+		"STIM", "SCST", "SCPA", "SCRE", "SCEN", "EXIT", "TEST", "SCHX", "CRSH", "PMET", "PRAW",
+		"COVP", "SOUT", "SERR", "SLOG", "SLGB", "SLGE", "LIFE", "EXEX", "DMSG", "PROB", "KBID",
+		"SWAP", "SNRQ", "KORQ",
+	};
+	static const char bytes[24];
+	static const size_t lengths[] = { 0, 1, 16, 20, 24 };
+
+	for (size_t kind = 0; kind < sizeof(kinds) / sizeof(*kinds); kind++)
+		for (size_t len = 0; len < sizeof(lengths) / sizeof(*lengths); len++)
+			schedrig_say(kinds[kind], bytes, lengths[len]);
+	must(schedrig_say("SCHX", "1", 1), 0, "a scheduler's exit");
+	must(schedrig_say("KBID", bytes, 20), SCHEDRIG_REFUSED, "the build id of another kernel");
+}
+
 static void lie(void)
 {
 	static const char constant[4096] __attribute__((aligned(4096))) = "a page that may not be written";
@@ -65,8 +83,14 @@ static void lie(void)
 		knock((uint64_t)schedrig_buffer + 7 * i, 16 + 13 * i, 4096);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+	(void)argv;
+	if (argc > 1) {
+		say_everything();
+		puts("done");
+		return 0;
+	}
 	ask();
 	lie();
 	ask();

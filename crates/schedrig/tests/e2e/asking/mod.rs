@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use record::EventKind;
-use schedrig::{Record, Rig, Spin, millis, secs};
+use record::{End, EventKind};
+use schedrig::{Record, Rig, Spin, Verdict, millis, secs};
 
-use crate::stage::{STANDARD, pass, spec};
+use crate::stage::{STANDARD, judged, pass, spec};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -129,6 +129,34 @@ fn a_hostile_program_of_the_guest_harms_nobody() {
         "{events}"
     );
     assert_eq!(refused("sent by the agent only"), 4);
+}
+
+/// Whatever a program sends, the run goes on, and the verdict is that of the run.
+#[test]
+fn frames_of_every_kind_end_no_run_and_change_no_verdict() {
+    let program = compiled("asks.c");
+    for (expect, scheduler) in [
+        (Verdict::Pass, "scx_baton"),
+        (Verdict::Fail, "scx_baton --error-after 400"),
+    ] {
+        let mut spec = spec("every-kind", "1n1l2c1t", STANDARD, scheduler);
+        spec.auto_repro = false;
+        let record = judged(expect, &spec, |rig| {
+            rig.cgroup("a").spawn(Spin.workers(2))?;
+            let path = rig.put_program(&program)?;
+            let (status, stdout, _) = rig.exec(&[&path, "everything"], secs(20))?;
+            let text = String::from_utf8_lossy(&stdout).into_owned();
+            assert!(status.success() && text == "done\n", "{status:?} {text}");
+            rig.run_for(secs(1))?;
+            rig.finish()
+        });
+        assert_eq!(record.evidence.end, End::PoweredOff, "{scheduler}");
+        assert_eq!(record.evidence.windows.len(), 1, "{scheduler}");
+        assert!(
+            sent(&record).iter().any(|(kind, _)| *kind == "SCHX"),
+            "{scheduler}"
+        );
+    }
 }
 
 /// The program, made from its source.
