@@ -145,7 +145,7 @@ fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
 fn a_record_that_cannot_be_kept_loses_no_verdict() {
     let stage = Stage::new();
     // Room for the probe, not for a record.
-    let Some(disk) = SmallDisk::over(stage.records.path(), "24k") else {
+    let Some(disk) = SmallDisk::over(stage.records.path(), "20k") else {
         return;
     };
     let ended = run_with(&stage, &[]);

@@ -226,7 +226,9 @@ fn queues(guest: &Guest, tally: &mut Tally) -> Result<(), Box<dyn Error>> {
         }
         let curr = Task::new(rq.curr()?);
         // A task that is about to end is queued, and not listed any more (`release_task`).
-        let listed = tasks.iter().any(|task| task.object().address() == curr.object().address());
+        let listed = tasks
+            .iter()
+            .any(|task| task.object().address() == curr.object().address());
         if !listed && curr.pid()? != 0 && curr.on_rq()? == 1 {
             queued.push(curr.comm()?);
         }
