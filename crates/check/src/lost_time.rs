@@ -170,7 +170,7 @@ mod tests {
         let half = evidence(&[(1080, 915); 4], &[920; 4]);
         let outcome = bounded(&half, LIMIT);
         assert_eq!(outcome.verdict, Verdict::Fail, "{}", outcome.reason);
-        for word in ["3.66s of 7.98s (45.8 %)", "CPUs of 0-3", "10 %", "a/"] {
+        for word in ["3.66s of 7.98s (45.9 %)", "CPUs of 0-3", "10 %", "a/"] {
             assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
         }
     }
