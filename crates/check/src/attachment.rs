@@ -37,21 +37,24 @@ pub(crate) fn absences(console: &str) -> Vec<Absence> {
                 from: at,
                 to: None,
                 why: reason.trim_end_matches(')').to_owned(),
-                hotplug: false,
+                // `scx_exit_reason` of SCX_EXIT_UNREG_KERN, which nothing but hotplug gives.
+                hotplug: reason.starts_with("unregistered from the main kernel"),
             });
             message_next = true;
         } else if said.contains("\" enabled") {
             if let Some(last) = found.last_mut().filter(|last| last.to.is_none()) {
                 last.to = Some(at);
             }
-        } else if let (true, Some(last)) = (told, found.last_mut()) {
-            last.hotplug = ["going offline", "going online"]
-                .iter()
-                .any(|words| said.contains(words));
+        } else if let (true, Some(last)) = (told && is_message(said), found.last_mut()) {
             last.why += &format!(": {said}");
         }
     }
     found
+}
+
+/// `NAME: MESSAGE`, and no other line of sched_ext's.
+pub(crate) fn is_message(said: &str) -> bool {
+    said.split_once(": ").is_some_and(|(name, _)| !name.contains(' '))
 }
 
 /// The time and the text of a line of sched_ext's.

@@ -42,7 +42,7 @@ pub(crate) fn honoured(evidence: &Evidence) -> Outcome {
     }
     match violations.first() {
         Some(first) => Outcome::fail(first.clone(), violations.clone()),
-        None if checked == 0 => Outcome::inconclusive("no worker of a group with a cpuset ran"),
+        None if checked == 0 => Outcome::skip("no worker ran in a group with a cpuset that was online"),
         None => {
             let groups = count(confined.len(), "group");
             Outcome::pass(format!("{groups} stayed on the CPUs of the cpuset"))
@@ -93,7 +93,7 @@ mod tests {
             outcome.reason
         );
         evidence.windows.clear();
-        assert_eq!(honoured(&evidence).verdict, Verdict::Inconclusive);
+        assert_eq!(honoured(&evidence).verdict, Verdict::Skip);
     }
 
     #[test]
@@ -108,7 +108,7 @@ mod tests {
             honoured(&evidence).verdict
         };
         assert_eq!(verdict_after(Cpu::offline(3)), Verdict::Fail, "CPU 2 is left");
-        assert_eq!(verdict_after(Cpu::offline(2)), Verdict::Inconclusive);
+        assert_eq!(verdict_after(Cpu::offline(2)), Verdict::Skip);
         assert_eq!(verdict_after(Cpu::online(3)), Verdict::Fail);
     }
 }

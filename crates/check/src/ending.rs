@@ -2,7 +2,7 @@
 
 use record::{CheckResult, End, EventKind, Evidence, Source};
 
-use crate::Outcome;
+use crate::{Outcome, machine};
 
 /// Lines of the console that a reason is backed with.
 const MAX_CONSOLE_LINES: usize = 12;
@@ -18,6 +18,9 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     let outcome = match end {
         End::PoweredOff => None,
         End::GuestExited { .. } => Some(Outcome::fail(format!("{end}{last}"), Vec::new())),
+        End::GuestSilent { .. } if machine::out_of_memory(evidence).is_some() => Some(Outcome::inconclusive(
+            format!("{end}{last}; it ran out of memory: give it more (`--memory MIB`, `memory = MIB`)"),
+        )),
         End::GuestPanic { .. } | End::GuestSilent { .. } => {
             Some(Outcome::fail(format!("{end}{last}"), tail(evidence)))
         }

@@ -74,7 +74,7 @@ pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
         return Outcome::pass(format!("lost: {said}; the limit is {limit}"));
     }
     let most = loss.most.map_or_else(String::new, |worker| {
-        format!("; the most waited {}: {}", task(worker), worker.run_delay)
+        format!("; the most waited {}: {}", task(worker), machine::waited(worker))
     });
     let details = losses.iter().map(|(cpus, loss)| {
         format!(
@@ -108,7 +108,13 @@ fn add<'r>(evidence: &'r Evidence, window: &'r Window, losses: &mut BTreeMap<Cpu
         }
     }
     for (cpus, workers) in sets {
-        let wants = |worker: &&WorkerReport| worker.on_cpu.0.saturating_add(worker.run_delay.0).min(span.0);
+        let wants = |worker: &&WorkerReport| {
+            worker
+                .on_cpu
+                .0
+                .saturating_add(machine::waited(worker).0)
+                .min(span.0)
+        };
         let mut wanted: Vec<u64> = workers.iter().map(wants).collect();
         wanted.sort_unstable_by_key(|wants| std::cmp::Reverse(*wants));
         let idled = idle.at_least(&cpus).0;
@@ -117,10 +123,13 @@ fn add<'r>(evidence: &'r Evidence, window: &'r Window, losses: &mut BTreeMap<Cpu
         let loss = losses.entry(cpus).or_default();
         loss.lost += (busiest + idled).saturating_sub(had);
         loss.wanted += wanted.iter().sum::<u64>();
-        loss.waited += workers.iter().map(|worker| worker.run_delay.0).sum::<u64>();
+        loss.waited += workers
+            .iter()
+            .map(|worker| machine::waited(worker).0)
+            .sum::<u64>();
         loss.idle += idled;
         loss.workers = loss.workers.max(workers.len());
-        let waits = |worker: &&WorkerReport| worker.run_delay;
+        let waits = |worker: &&WorkerReport| machine::waited(worker);
         loss.most = workers.into_iter().chain(loss.most).max_by_key(waits);
     }
 }

@@ -2,7 +2,7 @@
 
 use record::{EventKind, Evidence};
 use spec::op::Write;
-use spec::{CgroupSpec, CpuSet, IdleTimes, Op};
+use spec::{CgroupSpec, CpuSet, IdleTimes, Nanos, Op, WorkerReport};
 
 /// Files of a cgroup that change who may run where, and how much.
 const SETTINGS: [&str; 7] = [
@@ -39,10 +39,11 @@ pub(crate) fn cpus(evidence: &Evidence) -> Result<CpuSet, String> {
     booted.ok_or_else(|| "the record does not tell how many CPUs the machine has".into())
 }
 
-/// The CPUs on which a group may run.
+/// The CPUs on which a group may run. While all CPUs of its cpuset are offline the kernel gives it its parent's.
 pub(crate) fn allowed(group: &CgroupSpec, online: &CpuSet) -> CpuSet {
-    let cpus = group.cpus.as_ref();
-    cpus.map_or_else(|| online.clone(), |cpus| cpus.intersection(online))
+    let cpus = group.cpus.as_ref().map(|cpus| cpus.intersection(online));
+    cpus.filter(|cpus| !cpus.is_empty())
+        .unwrap_or_else(|| online.clone())
 }
 
 /// The groups stayed as they were made.
@@ -62,4 +63,20 @@ pub(crate) fn groups_unchanged(evidence: &Evidence) -> Result<(), String> {
 fn changes_groups(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     path.starts_with("/sys/fs/cgroup/") && SETTINGS.contains(&name)
+}
+
+/// The first line with which the kernel's OOM killer reported whom it killed (`__oom_kill_process`, `mm/oom_kill.c`).
+pub(crate) fn out_of_memory(evidence: &Evidence) -> Option<&str> {
+    let mut lines = evidence.console.lines();
+    let killed =
+        lines.find(|line| line.contains("Out of memory: Killed process") || line.contains("oom-kill:"))?;
+    Some(killed.trim_end())
+}
+
+/// The time that a worker is known to have waited for a CPU: its run delay, which the kernel counts when a wait ends, and the
+/// gap in which it was when the window ended.
+pub(crate) fn waited(worker: &WorkerReport) -> Nanos {
+    let open = worker.longest_gap.filter(|gap| gap.open && worker.exit.is_none());
+    let open = open.map_or(Nanos::ZERO, |gap| gap.span);
+    Nanos(worker.run_delay.0.saturating_add(open.0))
 }

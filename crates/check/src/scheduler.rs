@@ -4,7 +4,7 @@ use record::{EventKind, Evidence, Window};
 use spec::{GuestTime, SchedClass};
 
 use crate::attachment::{self, Absence};
-use crate::{Outcome, load_error};
+use crate::{Outcome, load_error, machine};
 
 /// The program did not end by itself, and the kernel did not detach the scheduler.
 pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
@@ -16,7 +16,7 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
             }
             EventKind::SchedulerAttached { ops, enable_seq, .. } => attached = Some((ops, *enable_seq)),
             EventKind::SchedulerExited { status, asked: false } => {
-                if let Some(killed) = out_of_memory(evidence) {
+                if let Some(killed) = machine::out_of_memory(evidence) {
                     return Outcome::inconclusive(format!(
                         "the guest ran out of memory; give it more (`--memory MIB`, `memory = MIB`): {killed}"
                     ));
@@ -39,6 +39,20 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
     let Some((ops, enable_seq)) = attached else {
         return Outcome::skip("the kernel's own scheduler ran");
     };
+    if !evidence.windows.is_empty() && !evidence.windows.iter().any(|window| window.under_scheduler) {
+        return Outcome::inconclusive(format!(
+            "`{ops}` was attached, and in no window in which the workers ran"
+        ));
+    }
+    // One that was asked to end does so between two windows.
+    let meant = || evidence.windows.iter().filter(|window| window.under_scheduler);
+    let within = |absence: &Absence| meant().any(|window| (window.from..window.to).contains(&absence.from));
+    let absences = attachment::absences(&evidence.console).into_iter();
+    let absences: Vec<Absence> = absences.filter(within).collect();
+    if !absences.is_empty() {
+        let end = meant().map(|window| window.to).max().unwrap_or_default();
+        return was_absent(evidence, ops, &absences, end);
+    }
     for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
         let state = window
             .sched_ext
@@ -52,15 +66,6 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
             );
             return Outcome::fail(reason, last_lines(evidence));
         }
-    }
-    // One that was asked to end does so between two windows.
-    let meant = || evidence.windows.iter().filter(|window| window.under_scheduler);
-    let within = |absence: &Absence| meant().any(|window| (window.from..window.to).contains(&absence.from));
-    let absences = attachment::absences(&evidence.console).into_iter();
-    let absences: Vec<Absence> = absences.filter(within).collect();
-    if !absences.is_empty() {
-        let end = meant().map(|window| window.to).max().unwrap_or_default();
-        return was_absent(evidence, ops, &absences, end);
     }
     for window in evidence.windows.iter().filter(|window| window.under_scheduler) {
         let again = attached_again(window, enable_seq);
@@ -106,7 +111,7 @@ fn was_absent(evidence: &Evidence, ops: &str, absences: &[Absence], end: GuestTi
 
 /// The scheduler never was attached.
 fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool) -> Outcome {
-    if let Some(killed) = out_of_memory(evidence) {
+    if let Some(killed) = machine::out_of_memory(evidence) {
         return Outcome::inconclusive(format!(
             "the guest ran out of memory while the scheduler was loaded; give it more (`--memory MIB`, `memory = MIB`): {killed}"
         ));
@@ -124,14 +129,6 @@ fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool) -> Outcome {
         format!("the scheduler did not load: {why}{reason}"),
         last_lines(evidence),
     )
-}
-
-/// The first line with which the kernel's OOM killer reported whom it killed (`__oom_kill_process`, `mm/oom_kill.c`).
-fn out_of_memory(evidence: &Evidence) -> Option<&str> {
-    let mut lines = evidence.console.lines();
-    let killed =
-        lines.find(|line| line.contains("Out of memory: Killed process") || line.contains("oom-kill:"))?;
-    Some(killed.trim_end())
 }
 
 /// The scheduler was attached, and another class scheduled all workers: nothing was tested.
@@ -170,7 +167,7 @@ fn reason_of_kernel(evidence: &Evidence) -> Option<String> {
         .skip_while(|said| !said.contains(" disabled ("));
     let first = lines.next()?;
     // The next line, where it is not yet the stack, gives the message.
-    let message = lines.next().filter(|said| !said.contains("BPF scheduler"));
+    let message = lines.next().filter(|said| attachment::is_message(said));
     Some(message.map_or_else(|| first.to_owned(), |message| format!("{first}: {message}")))
 }
 
@@ -283,7 +280,7 @@ mod tests {
                  [    2.250000] sched_ext: BPF scheduler \"baton\" enabled\n"
             )
         };
-        evidence.console = console("oops");
+        evidence.console = console("oops").replace("unregistered from the main kernel", "runtime error");
         let outcome = healthy(&evidence);
         assert_eq!(outcome.verdict, Verdict::Fail);
         assert!(

@@ -158,7 +158,7 @@ pub(crate) fn inconclusive() -> Record {
         ..Evidence::default()
     };
     record.repro = Some(Repro::Not {
-        reason: "no task is known that the failure is about".into(),
+        reason: "what failed is no single task's, so there are no calls to follow".into(),
     });
     record.host.replay = "cargo schedrig run --seed 7".into();
     record

@@ -25,7 +25,7 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Repro, String> {
         let caught = record.dumps.iter().find(|dump| !dump.tasks.is_empty());
-        let caught = caught.ok_or("no task is known that the failure is about")?;
+        let caught = caught.ok_or("what failed is no single task's, so there are no calls to follow")?;
         let replay_inputs = record.replay_inputs.as_ref();
         let ReplayInputs { script, .. } =
             replay_inputs.ok_or("the record does not hold what the test did")?;

@@ -247,8 +247,9 @@ impl Scenario {
         }
         ops.extend(run.ops.iter().cloned());
         for op in &ops {
+            let option = if run.ops.contains(op) { "--op" } else { "--group" };
             op.check(&run.topology)
-                .map_err(|error| Usage(format!("--op '{op}': {error}")))?;
+                .map_err(|error| Usage(format!("{option} '{op}': {error}")))?;
         }
         ops.push(RunFor { span: run.span }.into());
         Ok(Scenario {
