@@ -21,6 +21,9 @@ use spec::{CpuSet, Nanos, WorkerReport};
 
 use crate::{Outcome, machine, task};
 
+/// A loss below this is what a balancer needs to spread workers that have just begun.
+const SMALL: Nanos = Nanos::from_millis(250);
+
 /// Workers that may use the same CPUs, and what they lost.
 #[derive(Default)]
 struct Loss<'r> {
@@ -70,7 +73,7 @@ pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
             Nanos(loss.idle)
         ));
     }
-    if loss.part() <= limit.fraction() {
+    if loss.part() <= limit.fraction() || loss.lost < SMALL.0 {
         return Outcome::pass(format!("lost: {said}; the limit is {limit}"));
     }
     let most = loss.most.map_or_else(String::new, |worker| {
