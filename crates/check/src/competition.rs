@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use record::{EventKind, Evidence, Window};
+use record::{Evidence, Window};
 use spec::{CpuSet, GroupName, Nanos, WorkerId, WorkerReport};
 
 use crate::machine;
@@ -26,8 +26,8 @@ struct Competitor {
 impl<'r> Competition<'r> {
     /// Among the workers of a window.
     pub(crate) fn of(evidence: &'r Evidence, window: &'r Window) -> Competition<'r> {
-        let nice = nice_weights(evidence);
-        let weight = |worker: &WorkerReport| nice.get(&worker.id).copied().unwrap_or(nice_weight(0));
+        let nice = machine::nice_values(evidence);
+        let weight = |worker: &WorkerReport| nice_weight(nice.get(&worker.id).copied().unwrap_or(0));
         let mut groups: BTreeMap<&GroupName, f64> = BTreeMap::new();
         for worker in &window.workers {
             *groups.entry(&worker.id.group).or_default() += weight(worker);
@@ -77,17 +77,9 @@ impl Competitor {
     }
 }
 
-fn nice_weights(evidence: &Evidence) -> BTreeMap<&WorkerId, f64> {
-    let spawned = evidence.events.iter().filter_map(|event| match &event.what {
-        EventKind::Spawned { id, nice, .. } => Some((id, nice_weight(*nice))),
-        _ => None,
-    });
-    spawned.collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use record::Event;
+    use record::{Event, EventKind};
     use spec::GuestTime;
 
     use super::*;

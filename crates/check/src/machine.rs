@@ -1,8 +1,10 @@
 //! What the machine and its groups were, as far as the evidence tells.
 
+use std::collections::BTreeMap;
+
 use record::{EventKind, Evidence};
 use spec::op::Write;
-use spec::{CgroupSpec, CpuSet, IdleTimes, Nanos, Op, WorkerReport};
+use spec::{CgroupSpec, CpuSet, IdleTimes, Nanos, Op, WorkerId, WorkerReport};
 
 /// Files of a cgroup that change who may run where, and how much.
 const SETTINGS: [&str; 7] = [
@@ -44,6 +46,15 @@ pub(crate) fn allowed(group: &CgroupSpec, online: &CpuSet) -> CpuSet {
     let cpus = group.cpus.as_ref().map(|cpus| cpus.intersection(online));
     cpus.filter(|cpus| !cpus.is_empty())
         .unwrap_or_else(|| online.clone())
+}
+
+/// The nice value of each worker that was made.
+pub(crate) fn nice_values(evidence: &Evidence) -> BTreeMap<&WorkerId, i8> {
+    let spawned = evidence.events.iter().filter_map(|event| match &event.what {
+        EventKind::Spawned { id, nice, .. } => Some((id, *nice)),
+        _ => None,
+    });
+    spawned.collect()
 }
 
 /// The groups stayed as they were made.

@@ -18,7 +18,7 @@ mod weight;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use record::{EventKind, Evidence, Percent, Window};
+use record::{Evidence, Percent, Window};
 use spec::{CgroupSpec, GroupName, Nanos, WorkerId, WorkerReport};
 
 use crate::{Outcome, machine, task};
@@ -99,7 +99,7 @@ fn competing_workers(evidence: &Evidence, name: &GroupName) -> Result<Vec<Compet
     let group = group(evidence, name)?;
     machine::groups_unchanged(evidence)?;
     let cpus = machine::allowed(group, &machine::cpus(evidence)?);
-    let (span, nice) = (span(evidence)?, nice_values(evidence));
+    let (span, nice) = (span(evidence)?, machine::nice_values(evidence));
     let competitor = |(id, member): (&WorkerId, Member<'_>)| Competitor {
         name: task(member.last),
         judged: true,
@@ -279,20 +279,9 @@ fn mode(evidence: &Evidence) -> Result<CgroupMode, String> {
     }
 }
 
-fn nice_values(evidence: &Evidence) -> BTreeMap<&WorkerId, i8> {
-    evidence
-        .events
-        .iter()
-        .filter_map(|event| match &event.what {
-            EventKind::Spawned { id, nice, .. } => Some((id, *nice)),
-            _ => None,
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use record::{Event, Verdict};
+    use record::{Event, EventKind, Verdict};
     use spec::op::Write;
     use spec::{GuestTime, Op};
 

@@ -1,6 +1,6 @@
 //! How long the CPUs have idled.
 //!
-//! `/proc/stat` tells that in kernels up to 7.0; later ones count some idle time twice (7.2.13: 2.26 s of 2.0). So it is taken
+//! `/proc/stat` tells that, and not well enough: two readings 2.0 s apart differed by 2.26 s on Linux 7.2.13. So it is taken
 //! from what the CPUs did *not* do: the time between two readings, without the time in which they ran tasks
 //! (`rq_cpu_time` in `/proc/schedstat`). The kernel adds to that when a task leaves its CPU, so before the second reading the
 //! agent visits each CPU, which makes whoever runs there leave it.
