@@ -144,11 +144,11 @@ fn a_full_disk_is_an_error_with_the_fix_and_leaves_no_half_record() {
 #[test]
 fn a_record_that_cannot_be_kept_loses_no_verdict() {
     let stage = Stage::new();
-    // Room for the probe, not for a record.
-    let Some(disk) = SmallDisk::over(stage.records.path(), "20k") else {
+    // Room for the probe, not for a record with a snapshot of a kernel.
+    let Some(disk) = SmallDisk::over(stage.records.path(), "48k") else {
         return;
     };
-    let ended = run_with(&stage, &[]);
+    let ended = run_with(&stage, &["--snapshots", "1"]);
     let left = names_in(stage.records.path());
     drop(disk);
     assert_eq!(ended.code, Some(0), "{ended:?}");
