@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, inspect, judge, kernel, replay, report, run, saves, sweep};
+use crate::commands::{doctor, inspect, judge, kernel, records, replay, report, run, saves, sweep};
 use crate::exit::Exit;
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
@@ -34,6 +34,8 @@ enum Command {
     Replay(replay::ReplayArgs),
     Inspect(inspect::Inspect),
     #[command(subcommand)]
+    Records(records::Command),
+    #[command(subcommand)]
     Kernel(kernel::Kernel),
     #[command(subcommand)]
     Saves(saves::Saves),
@@ -60,6 +62,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Judge(judge) => judge::execute(judge),
         Command::Replay(replay) => replay::execute(replay),
         Command::Inspect(inspect) => inspect::execute(inspect),
+        Command::Records(records) => records::execute(records),
         Command::Kernel(kernel) => kernel::execute(kernel),
         Command::Saves(saves) => saves::execute(saves),
         Command::Doctor(doctor) => doctor::execute(doctor),

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use schedrig::{RigError, Verdict};
 
 /// How the program ends; 64 and above as in sysexits(3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Passed, or skipped with a reason.
     Pass = 0,

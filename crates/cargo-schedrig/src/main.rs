@@ -1,5 +1,5 @@
-//! The command line of schedrig: `cargo schedrig run`, `sweep`, `report`, `judge`, `replay`, `inspect`, `kernel`,
-//! `saves`, `doctor`.
+//! The command line of schedrig: `cargo schedrig run`, `sweep`, `report`, `judge`, `replay`, `inspect`, `records`,
+//! `kernel`, `saves`, `doctor`.
 //!
 //! One file a subcommand, each with its arguments and its `execute`. Standard output holds results, the same for
 //! the same execution; host times and progress go to standard error.
@@ -9,11 +9,14 @@ mod cli;
 mod commands;
 mod exit;
 mod group;
+mod page;
 mod progress;
+mod prompt;
 mod query;
 mod records;
 mod seeds;
 mod shell;
+mod size;
 mod sweep;
 
 use std::process::ExitCode;

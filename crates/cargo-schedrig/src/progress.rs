@@ -1,26 +1,33 @@
 //! Progress on standard error.
 
 use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
-use schedrig::Progress;
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
+use schedrig::{Doing, Progress, Status};
 
-/// A line that shows the current step. Where standard error is no terminal, a line now and then.
+/// A line that shows the current step and how far the guest is. Where standard error is no terminal, a line now and then.
 pub(crate) struct Line {
     bar: ProgressBar,
+    guest: Arc<Mutex<Option<Arc<Status>>>>,
     plain: Option<Plain>,
 }
+
+/// Characters of the bar that shows how much of the guest's time is over.
+const BAR: u64 = 20;
 
 impl Line {
     /// A new line.
     pub(crate) fn new() -> Line {
         let bar = ProgressBar::new_spinner();
         bar.enable_steady_tick(Duration::from_millis(120));
-        let plain = (!std::io::stderr().is_terminal()).then(Plain::new);
-        Line { bar, plain }
+        let guest = Arc::<Mutex<Option<Arc<Status>>>>::default();
+        let plain = (!std::io::stderr().is_terminal()).then(|| Plain::new(Arc::clone(&guest)));
+        Line { bar, guest, plain }
     }
 
     /// Shows a step in words.
@@ -29,8 +36,32 @@ impl Line {
         if let Some(plain) = &self.plain {
             plain.say(&doing);
         }
-        self.bar.set_style(ProgressStyle::default_spinner());
+        self.bar.set_style(self.style());
         self.bar.set_message(doing);
+    }
+
+    /// `⠒ 1n1l2c1t under eevdf: the workers run, guest 5s of 20s ████----------------`.
+    fn style(&self) -> ProgressStyle {
+        let guest = Arc::clone(&self.guest);
+        let draw = move |_: &ProgressState, f: &mut dyn std::fmt::Write| {
+            let doing = doing(&guest);
+            let part = doing.as_ref().and_then(|doing| {
+                let takes = doing.takes.filter(|takes| takes.0 > 0)?;
+                Some(
+                    (u128::from(doing.elapsed.0) * u128::from(BAR) / u128::from(takes.0)).min(BAR.into())
+                        as usize,
+                )
+            });
+            let words = doing.map_or_else(String::new, |doing| format!(": {doing}"));
+            let bar = part.map_or_else(String::new, |part| {
+                format!(" {}{}", "█".repeat(part), "-".repeat(BAR as usize - part))
+            });
+            let _ = write!(f, "{words}{bar}");
+        };
+        match ProgressStyle::with_template("{spinner} {msg}{guest}") {
+            Ok(style) => style.with_key("guest", draw),
+            Err(_) => ProgressStyle::default_spinner(),
+        }
     }
 
     /// Shows a step on the way to a run.
@@ -45,6 +76,9 @@ impl Line {
                     "waiting for another process that boots this machine ({})",
                     lock.display()
                 ));
+            }
+            Progress::Guest(status) => {
+                *self.guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
             }
             Progress::Tracing => {
                 self.say("the run failed: executing it again to trace the calls that led there");
@@ -83,33 +117,78 @@ impl Line {
         }
     }
 
+    /// For whoever needs the terminal meanwhile.
+    pub(crate) fn pause(&self) -> Pause {
+        Pause {
+            bar: self.bar.clone(),
+            plain: self.plain.as_ref().map(|plain| Arc::clone(&plain.paused)),
+        }
+    }
+
     /// Removes the line.
     pub(crate) fn done(self) {
         self.bar.finish_and_clear();
     }
 }
 
+/// What the guest is doing, once it does something.
+fn doing(guest: &Mutex<Option<Arc<Status>>>) -> Option<Doing> {
+    let guest = guest.lock().unwrap_or_else(PoisonError::into_inner);
+    let doing = guest.as_ref()?.now();
+    Some(doing).filter(|doing| !doing.what.is_empty())
+}
+
+/// Takes a [`Line`] away for a while.
+pub(crate) struct Pause {
+    bar: ProgressBar,
+    plain: Option<Arc<AtomicBool>>,
+}
+
+impl Pause {
+    /// Calls this without the line.
+    pub(crate) fn over(&self, function: impl FnOnce()) {
+        let set = |paused| {
+            if let Some(plain) = &self.plain {
+                plain.store(paused, Ordering::Relaxed);
+            }
+        };
+        set(true);
+        self.bar.suspend(function);
+        set(false);
+    }
+}
+
 /// Says on standard error what is still being done, every ten seconds, until it is dropped.
 struct Plain {
     doing: Sender<String>,
+    paused: Arc<AtomicBool>,
 }
 
 impl Plain {
     const EVERY: Duration = Duration::from_secs(10);
 
-    fn new() -> Plain {
-        let (doing, steps) = channel::<String>();
+    fn new(guest: Arc<Mutex<Option<Arc<Status>>>>) -> Plain {
+        let (sender, steps) = channel::<String>();
+        let paused = Arc::<AtomicBool>::default();
+        let quiet = Arc::clone(&paused);
         thread::spawn(move || {
             let (mut step, mut since) = (String::new(), Instant::now());
             loop {
                 match steps.recv_timeout(Plain::EVERY) {
                     Ok(next) => (step, since) = (next, Instant::now()),
                     Err(RecvTimeoutError::Disconnected) => return,
-                    Err(RecvTimeoutError::Timeout) => eprintln!("{step} ({} s)", since.elapsed().as_secs()),
+                    Err(RecvTimeoutError::Timeout) if quiet.load(Ordering::Relaxed) => {}
+                    Err(RecvTimeoutError::Timeout) => {
+                        let guest = doing(&guest).map_or_else(String::new, |doing| format!(": {doing}"));
+                        eprintln!("{step} ({} s){guest}", since.elapsed().as_secs());
+                    }
                 }
             }
         });
-        Plain { doing }
+        Plain {
+            doing: sender,
+            paused,
+        }
     }
 
     /// The thread lives as long as this does.

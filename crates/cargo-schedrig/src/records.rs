@@ -19,13 +19,22 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// A record by its directory, its name, or the beginning of its hash; with its directory.
-    pub(crate) fn load(&self, which: &str) -> anyhow::Result<(PathBuf, Record)> {
-        let directory = match &self.directory {
+    /// Where they are.
+    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
+        Ok(match &self.directory {
             Some(directory) => directory.clone(),
             None => schedrig::default_records_dir()?,
-        };
-        let place = record::find(which, &directory)?;
+        })
+    }
+
+    /// The directory of a record, by its directory, its name, or the beginning of its hash.
+    pub(crate) fn find(&self, which: &str) -> anyhow::Result<PathBuf> {
+        Ok(record::find(which, &self.directory()?)?)
+    }
+
+    /// A record, with its directory.
+    pub(crate) fn load(&self, which: &str) -> anyhow::Result<(PathBuf, Record)> {
+        let place = self.find(which)?;
         let record = record::load(&place)?;
         Ok((place, record))
     }

@@ -1,6 +1,29 @@
 //! Command lines as a shell reads them back.
 
-use schedrig::Exactly;
+use std::path::Path;
+
+use schedrig::{Exactly, Record};
+
+/// How this program was called: `cargo`, or the path of its file where cargo did not.
+pub(crate) fn cargo() -> String {
+    let by_cargo = std::env::var_os("CARGO").is_some();
+    let path = std::env::current_exe().ok().filter(|_| !by_cargo);
+    path.map_or("cargo".to_owned(), |path| quoted(&path.display().to_string()))
+}
+
+/// `cargo schedrig`, as it was called.
+pub(crate) fn program() -> String {
+    format!("{} schedrig", cargo())
+}
+
+/// The shortest command that replays the record in this directory.
+pub(crate) fn replay(place: &Path, record: &Record) -> String {
+    format!(
+        "{} replay {}",
+        program(),
+        quoted(&schedrig::handle(place, record))
+    )
+}
 
 /// `program` with these arguments.
 pub(crate) fn line(program: &str, arguments: &[String]) -> String {

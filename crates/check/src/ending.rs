@@ -33,11 +33,15 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
     for event in &evidence.events {
         // A test that passes on that the scheduler did not start says what `scheduler` says already.
         let echo = matches!(before, Some(EventKind::SchedulerFailed { .. }));
-        if let EventKind::BodyFailed { reason, run_over } = &event.what
+        if let EventKind::BodyFailed {
+            reason,
+            run_over,
+            refused,
+        } = &event.what
             && !echo
         {
             let words = format!("the test returned an error at {}: {reason}", event.at);
-            let outcome = if *run_over && says_nothing_of_the_scheduler(&evidence.end) {
+            let outcome = if *refused || *run_over && says_nothing_of_the_scheduler(&evidence.end) {
                 Outcome::inconclusive(words)
             } else {
                 Outcome::fail(words, Vec::new())
@@ -73,11 +77,12 @@ mod tests {
 
     #[test]
     fn an_error_of_the_test_fails_the_run_unless_its_machine_was_taken_away_before() {
-        let verdict = |run_over: bool, end| {
+        let failed = |run_over: bool, refused: bool, end| {
             let what = EventKind::BodyFailed {
                 // Whatever it says: nothing is decided by it.
                 reason: "the run is over: signal: 9".to_owned(),
                 run_over,
+                refused,
             };
             let at = spec::GuestTime::default();
             let evidence = Evidence {
@@ -87,9 +92,16 @@ mod tests {
             };
             judge(&evidence).last().unwrap().verdict
         };
+        let verdict = |run_over, end| failed(run_over, false, end);
         let died = || End::MachineDied {
             reason: "signal: 9".into(),
         };
+        let refused = failed(false, true, End::PoweredOff);
+        assert_eq!(
+            refused,
+            Verdict::Inconclusive,
+            "an op that was refused tests nothing"
+        );
         let stopped = End::Stopped {
             during: "while running".into(),
         };

@@ -27,6 +27,7 @@ pub(crate) fn worker(group: &str, index: u32) -> WorkerReport {
         cpus: "0".parse().unwrap(),
         last_cpu: 0,
         class: Some(SchedClass::Fair),
+        tasks: 1,
         exit: None,
     }
 }

@@ -58,6 +58,12 @@ pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
     let Some((cpus, loss)) = worst.filter(|(_, loss)| loss.wanted > 0) else {
         return Outcome::skip("no worker wanted to run, of those that are single tasks");
     };
+    if loss.wanted < SMALL.0 {
+        return Outcome::skip(format!(
+            "the workers wanted to run for {} in all; less than {SMALL} is not judged",
+            Nanos(loss.wanted)
+        ));
+    }
     let said = format!(
         "at least {} of {} ({:.1} %) in which {} workers wanted to run, because they waited while CPUs of {cpus} idled",
         Nanos(loss.lost),
@@ -73,8 +79,11 @@ pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
             Nanos(loss.idle)
         ));
     }
-    if loss.part() <= limit.fraction() || loss.lost < SMALL.0 {
+    if loss.part() <= limit.fraction() {
         return Outcome::pass(format!("lost: {said}; the limit is {limit}"));
+    }
+    if loss.lost < SMALL.0 {
+        return Outcome::pass(format!("lost: {said}; losses below {SMALL} are not judged"));
     }
     let most = loss.most.map_or_else(String::new, |worker| {
         format!("; the most waited {}: {}", task(worker), machine::waited(worker))

@@ -48,6 +48,12 @@ pub(crate) fn allowed(group: &CgroupSpec, online: &CpuSet) -> CpuSet {
         .unwrap_or_else(|| online.clone())
 }
 
+/// How long the longest window was.
+pub(crate) fn longest_window(evidence: &Evidence) -> Nanos {
+    let spans = evidence.windows.iter().map(|window| window.to.since(window.from));
+    spans.max().unwrap_or_default()
+}
+
 /// The nice value of each worker that was made.
 pub(crate) fn nice_values(evidence: &Evidence) -> BTreeMap<&WorkerId, i8> {
     let spawned = evidence.events.iter().filter_map(|event| match &event.what {

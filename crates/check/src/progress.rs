@@ -19,6 +19,7 @@ pub(crate) fn no_stall(evidence: &Evidence, limit: Nanos) -> Outcome {
         return Outcome::skip("no worker measures its gaps");
     }
     match evidence.windows.iter().find_map(|window| stall(window, limit)) {
+        None if machine::longest_window(evidence) < limit => too_short(evidence, limit),
         None => Outcome::pass(format!("no stall: at no time did all workers wait for {limit}")),
         Some(stall) => {
             let details = stall.workers.iter().map(|worker| describe(worker)).collect();
@@ -84,6 +85,7 @@ pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
         (None, _) if stalled => Outcome::inconclusive(
             "all workers waited at the same time (see `stall`), so none was starved by another",
         ),
+        (None, Some(_)) if machine::longest_window(evidence) < limit => too_short(evidence, limit),
         (None, Some((span, worker))) if span >= limit => Outcome::pass(format!(
             "the longest wait was {span}, of {}; the limit is {limit}, or what it has to wait by arithmetic",
             task(worker)
@@ -94,6 +96,14 @@ pub(crate) fn no_starvation(evidence: &Evidence, limit: Nanos) -> Outcome {
         )),
         (None, None) => Outcome::skip("no worker measures its gaps"),
     }
+}
+
+/// No worker can have waited for as long as the limit.
+fn too_short(evidence: &Evidence, limit: Nanos) -> Outcome {
+    let longest = machine::longest_window(evidence);
+    Outcome::skip(format!(
+        "the workers were measured for {longest} at a time, which is less than the limit of {limit}"
+    ))
 }
 
 struct Stall<'r> {
@@ -229,6 +239,23 @@ mod tests {
         let evidence = gaps(&[(2_000, 1_500), (4_000, 1_500)]);
         assert_eq!(no_stall(&evidence, LIMIT).verdict, Verdict::Pass);
         assert_eq!(no_starvation(&evidence, LIMIT).verdict, Verdict::Fail);
+    }
+
+    #[test]
+    fn what_is_shorter_than_the_limit_shows_nothing() {
+        let mut evidence = gaps(&[(1, 3), (1, 8)]);
+        let window = &mut evidence.windows[0];
+        window.to = GuestTime(Nanos(window.from.0.0 + 999_000_000));
+        for outcome in [no_stall(&evidence, LIMIT), no_starvation(&evidence, LIMIT)] {
+            assert_eq!(outcome.verdict, Verdict::Skip);
+            assert!(
+                outcome.reason.contains("for 999ms at a time"),
+                "{}",
+                outcome.reason
+            );
+        }
+        let outcome = no_starvation(&evidence, Nanos::from_millis(5));
+        assert_eq!(outcome.verdict, Verdict::Fail, "{}", outcome.reason);
     }
 
     #[test]

@@ -11,8 +11,12 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
     let mut attached = None;
     for event in &evidence.events {
         match &event.what {
-            EventKind::SchedulerFailed { reason, gave_up } => {
-                return did_not_load(evidence, reason, *gave_up);
+            EventKind::SchedulerFailed {
+                reason,
+                gave_up,
+                lacks,
+            } => {
+                return did_not_load(evidence, reason, *gave_up, lacks);
             }
             EventKind::SchedulerAttached { ops, .. } => attached = Some(ops),
             EventKind::SchedulerExited { status, asked: false } => {
@@ -99,7 +103,7 @@ fn was_absent(evidence: &Evidence, ops: &str, absences: &[Absence], end: GuestTi
 }
 
 /// The scheduler never was attached.
-fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool) -> Outcome {
+fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool, lacks: &[String]) -> Outcome {
     if let Some(killed) = machine::out_of_memory(evidence) {
         return Outcome::inconclusive(format!(
             "the guest ran out of memory while the scheduler was loaded; give it more (`--memory MIB`, `memory = MIB`): {killed}"
@@ -112,11 +116,13 @@ fn did_not_load(evidence: &Evidence, reason: &str, gave_up: bool) -> Outcome {
         ));
     }
     let ejected = reason_of_kernel(evidence);
-    let why = ejected.or_else(|| load_error::find(&evidence.scheduler_log));
+    let why = ejected
+        .or_else(|| load_error::find(&evidence.scheduler_log))
+        .or_else(|| lacks.first().cloned());
     let why = why.map_or_else(String::new, |why| format!("{why}; "));
     Outcome::fail(
         format!("the scheduler did not load: {why}{reason}"),
-        last_lines(evidence),
+        [lacks.to_vec(), last_lines(evidence)].concat(),
     )
 }
 
@@ -194,6 +200,7 @@ mod tests {
             ops: "baton".into(),
             pid: 9,
             enable_seq: Some(3),
+            callbacks: None,
         }
     }
 
@@ -284,9 +291,16 @@ mod tests {
         let failed = |gave_up| EventKind::SchedulerFailed {
             reason: "no such file".into(),
             gave_up,
+            lacks: vec!["this kernel has no kfunc `scx_bpf_now`".into()],
         };
         let mut evidence = with(vec![failed(false)], "disabled");
-        assert_eq!(healthy(&evidence).verdict, Verdict::Fail);
+        let outcome = healthy(&evidence);
+        assert_eq!(outcome.verdict, Verdict::Fail);
+        // The loader said nothing; what the kernel lacks is the reason then.
+        assert_eq!(
+            outcome.reason,
+            "the scheduler did not load: this kernel has no kfunc `scx_bpf_now`; no such file"
+        );
         evidence.console = "[    1.0] Out of memory: Killed process 93 (scx_layered) total-vm:9kB\n".into();
         let outcome = healthy(&evidence);
         assert_eq!(outcome.verdict, Verdict::Inconclusive);

@@ -67,6 +67,18 @@ pub fn callbacks(kernel: &GuestKernel<'_>) -> Result<Vec<Callback>, ReadError> {
     Ok(found)
 }
 
+/// The members of `struct sched_ext_ops` that the root scheduler has set; `None` where none is loaded.
+///
+/// # Errors
+/// [`ReadError`] where the structs cannot be read.
+pub fn operations(kernel: &GuestKernel<'_>) -> Result<Option<Vec<String>>, ReadError> {
+    let Some(root) = Scx::of(kernel).root()? else {
+        return Ok(None);
+    };
+    let set = functions(kernel, &root.object().field("ops")?, OPS)?;
+    Ok(Some(set.into_iter().map(|(name, _)| name).collect()))
+}
+
 fn described(name: &str, at: GuestVirt, program: Option<(&Program<'_>, GuestVirt)>) -> Callback {
     let (of, back) = program.unzip();
     let full = of.and_then(|program| program.full_name().ok().flatten());

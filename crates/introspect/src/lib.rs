@@ -44,7 +44,7 @@ pub mod task;
 pub mod testing;
 pub mod workqueue;
 
-pub use callback::{Callback, callbacks};
+pub use callback::{Callback, callbacks, operations};
 pub use debuginfo::{DebugInfo, DebugInfoError};
 pub use error::ReadError;
 pub use function::{Argument, Function, code_at};

@@ -19,8 +19,8 @@ pub use bounded::{BoundedVec, Full, MAX_EVENTS, MAX_PROGRAM_WATCHES, MAX_SNAPSHO
 pub use dump::{LastWords, Waiting, dump, last_words, longest_wait};
 pub use kernel_var::{KernelVar, KernelVarError};
 pub use observer::{
-    AfterHit, Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed,
-    Observer, Phase, RawHit, SnapshotError,
+    AfterHit, Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, Look, LookError, LookFn, NoRoom,
+    Observed, Observer, Phase, RawHit, SnapshotError,
 };
 pub use port::MachinePort;
 pub use snapshot::snapshot;

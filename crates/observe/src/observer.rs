@@ -13,15 +13,15 @@
 mod detector;
 mod hit;
 mod instruments;
+mod looks;
 mod ops;
-mod queries;
 mod snapshots;
 mod view;
 
 use std::sync::Arc;
 
 use guestmem::{GuestVirt, PhysMem};
-use introspect::{DebugInfo, GuestKernel, Query};
+use introspect::{DebugInfo, GuestKernel};
 use machine::{HookId, HookSpec, Instrument, MachineError, WatchId, When};
 use record::{Dump, DumpTrigger, Observation, Series, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
@@ -34,12 +34,13 @@ use crate::{BoundedVec, KernelVar, MAX_EVENTS, MAX_SNAPSHOTS, MachinePort};
 
 pub use hit::{Hit, HitAction, HitFilter, HitFn, HitKind, RawHit};
 pub use instruments::InstrumentError;
+pub use looks::{Look, LookFn};
 pub use snapshots::{NoRoom, Phase};
 pub use view::LookError;
 
 use detector::{FailureDetector, ProbePoint, Stop, Trigger};
 use instruments::{Instruments, Owner, UserInstrument};
-use queries::PendingQueries;
+use looks::PendingLooks;
 use snapshots::SnapshotKeeper;
 use view::View;
 
@@ -73,7 +74,7 @@ pub struct Observer {
     window: Window,
     /// How long the workers had run before the window that is open.
     ran: Nanos,
-    queries: PendingQueries,
+    looks: PendingLooks,
     snapshots: SnapshotKeeper,
     monitor: Option<Monitor>,
     detector: FailureDetector,
@@ -96,7 +97,7 @@ impl Default for Observer {
             view: View::default(),
             window: Window::Closed,
             ran: Nanos::ZERO,
-            queries: PendingQueries::default(),
+            looks: PendingLooks::default(),
             snapshots: SnapshotKeeper::default(),
             monitor: None,
             detector: FailureDetector::default(),
@@ -139,9 +140,9 @@ impl Observer {
         self.monitor.as_ref().map(Monitor::series)
     }
 
-    /// Asks when the workers have run for so long, in all windows together.
-    pub fn query_at(&mut self, when: Nanos, query: Query) {
-        self.queries.add(when, query);
+    /// Has a look when the workers have run for so long, in all windows together.
+    pub fn look_at(&mut self, when: Nanos, look: Look) {
+        self.looks.add(when, look);
     }
 
     /// Takes so many snapshots of the next window.
@@ -176,17 +177,15 @@ impl Observer {
         self.snapshots.phase(phase, at, root);
     }
 
-    /// Asks now.
-    pub fn observe(&mut self, memory: &dyn PhysMem, now: GuestTime, query: &Query) {
+    /// Has a look now.
+    pub fn look(&mut self, memory: &dyn PhysMem, now: GuestTime, look: &Look) {
         let seen = match self.view.kernel(memory) {
-            Ok(kernel) => query.answer(&kernel),
-            Err(error) => Value::missing(&error),
+            Ok(kernel) => look.take(now, &kernel),
+            Err(error) => Some(look.observation(now, Value::missing(&error))),
         };
-        self.note(Observation {
-            at: now,
-            asked: query.to_string(),
-            seen,
-        });
+        if let Some(seen) = seen {
+            self.note(seen);
+        }
     }
 
     /// Carries a kernel op out now.
@@ -318,6 +317,13 @@ impl Observer {
         self.instruments.remove(port, which)
     }
 
+    /// A scheduler's program starts: that it is ended before it is attached is detected from now on.
+    pub fn scheduler_starts(&mut self, port: &mut dyn MachinePort) {
+        self.scheduler_detached(port);
+        self.detector.starting();
+        self.probe(port, FailureDetector::starting_probe_points);
+    }
+
     /// A scheduler is attached: its failures are detected from now on.
     pub fn scheduler_attached(&mut self, port: &mut dyn MachinePort) {
         self.scheduler_detached(port);
@@ -389,7 +395,7 @@ impl Observer {
         let Some(since) = since else { return };
         self.window = Window::Since(since);
         let ran = Nanos(self.ran.0.saturating_add(now.0.0.saturating_sub(since.0.0)));
-        for seen in self.queries.due(ran, now, &kernel) {
+        for seen in self.looks.due(ran, now, &kernel) {
             let _ = self.seen.push(seen);
         }
         self.snapshots.tick(since, now, &kernel);
@@ -460,7 +466,7 @@ impl Observer {
     /// All that was seen, and how much had no room; `console` is the whole console.
     pub fn take(&mut self, now: GuestTime, console: &str) -> Observed {
         let mut observations = self.seen.drain();
-        observations.extend(self.queries.never(self.ran, now));
+        observations.extend(self.looks.never(self.ran, now));
         observations.extend(self.snapshots.missed(now));
         observations.sort_by_key(|observation| observation.at);
         let (snapshots, no_room) = self.snapshots.drain();

@@ -62,6 +62,9 @@ pub enum EventKind {
         /// How often a scheduler was attached since boot, this time included; `None` in kernels that do not count it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         enable_seq: Option<u64>,
+        /// The members of `struct sched_ext_ops` that it has set; `None` where the kernel could not be looked at.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        callbacks: Option<Vec<String>>,
     },
     /// The scheduler's program ended.
     SchedulerExited {
@@ -77,6 +80,9 @@ pub enum EventKind {
         /// The rig gave up on it: its limit ran out while the program was still at work.
         #[serde(default)]
         gave_up: bool,
+        /// What its program's BPF objects need and the kernel's BTF does not have, a sentence each.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        lacks: Vec<String>,
     },
     /// An op was applied that leaves no other evidence.
     Applied {
@@ -118,6 +124,9 @@ pub enum EventKind {
         /// The run was over by then, so every call of the body could only fail.
         #[serde(default)]
         run_over: bool,
+        /// The error is that of an op that the guest or the rig refused to carry out.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
     },
 }
 

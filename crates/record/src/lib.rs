@@ -48,7 +48,9 @@ pub use series::{
     SeriesBuilder, Unread, Waiter, WindowCounts,
 };
 pub use snapshot::{Snapshot, TaskRef, View};
-pub use store::{RecordId, StoreError, abandon, find, load, probe, save};
+pub use store::{
+    About, Listed, ListedFile, RecordId, StoreError, abandon, describe, find, list, load, probe, remove, save,
+};
 pub use tag::{MAX_TAG_BYTES, Tag, TagError, well_known};
 pub use value::{Name, NoSuchValue, Value};
 pub use verdict::{CheckResult, Judgement, Source, Verdict};

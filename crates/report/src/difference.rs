@@ -287,6 +287,7 @@ fn worker_difference(recorded: &[WorkerReport], replayed: &[WorkerReport]) -> Op
         cpus,
         last_cpu,
         class,
+        tasks,
         exit,
     } = was;
     let (field, sides) = first([
@@ -311,6 +312,7 @@ fn worker_difference(recorded: &[WorkerReport], replayed: &[WorkerReport]) -> Op
                 class.map_or("unknown".to_owned(), |class| class.to_string())
             }),
         ),
+        ("tasks", values(tasks, &is.tasks)),
         (
             "exit",
             differing(exit, &is.exit, |exit| {

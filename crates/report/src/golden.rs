@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::{Model, changes, json, samples, text};
 
 fn shown(record: &Record) -> String {
-    text::of(&Model::of(record))
+    let replay = format!("cargo schedrig replay {}", record.hash.short());
+    text::of(&Model::of(record).kept(Some(replay)))
 }
 
 #[test]

@@ -49,8 +49,10 @@ pub struct Summary {
     pub conclusions: Vec<String>,
     /// How the machine ended.
     pub end: EndSummary,
-    /// The command that replays exactly this run; `null` where the record does not hold one.
+    /// The command that replays exactly this run without its record; `null` where the record does not hold one.
     pub replay: Option<String>,
+    /// The shortest command that replays it, from its record; `null` where that is not kept.
+    pub replay_record: Option<String>,
 }
 
 /// A cgroup over all windows.
@@ -62,6 +64,8 @@ pub struct GroupSummary {
     pub work: String,
     /// How many workers.
     pub workers: u64,
+    /// How many tasks these had at the most, with all that descend from programs; 0 where that was not counted.
+    pub tasks: u64,
     /// Its cpuset; empty = all CPUs.
     pub cpuset: CpuSet,
     /// `cpu.weight`.
@@ -78,8 +82,12 @@ pub struct GroupSummary {
     pub migrations: u64,
     /// The longest time that one of its workers wanted to run and did not; `null` where no worker measures it.
     pub longest_gap_seconds: Option<f64>,
-    /// Least and most time on CPUs of its workers.
-    pub worker_on_cpu_seconds: [f64; 2],
+    /// The least time on CPUs of a worker; `workers` has each.
+    pub least_worker_on_cpu_seconds: f64,
+    /// The most.
+    pub most_worker_on_cpu_seconds: f64,
+    /// Their difference, of the mean.
+    pub worker_spread: f64,
     /// CPUs on which its workers ran.
     pub cpus_used: CpuSet,
 }
@@ -97,6 +105,8 @@ pub struct WorkerSummary {
     pub work: String,
     /// Its nice value.
     pub nice: i8,
+    /// How many tasks it had at the most; 0 where that was not counted.
+    pub tasks: u32,
     /// The class that scheduled it last: `fair`, `ext`, `real_time`, `deadline`; `null` where that is not known.
     pub class: Option<SchedClass>,
     /// Work units done.
@@ -224,6 +234,7 @@ pub fn of(model: &Model<'_>) -> Summary {
             text: model.end.to_string(),
         },
         replay: model.replay.map(str::to_owned),
+        replay_record: model.replay_record.clone(),
     }
 }
 
@@ -256,6 +267,7 @@ fn group(row: &GroupRow<'_>) -> GroupSummary {
         name: row.name.to_string(),
         work: row.works.join(" + "),
         workers: row.workers,
+        tasks: row.tasks,
         cpuset: row.cpuset.cloned().unwrap_or_default(),
         weight: row.weight.get(),
         work_units: row.work_units,
@@ -264,7 +276,9 @@ fn group(row: &GroupRow<'_>) -> GroupSummary {
         run_delay_seconds: seconds(row.run_delay),
         migrations: row.migrations,
         longest_gap_seconds: row.longest_gap.map(seconds),
-        worker_on_cpu_seconds: [row.least_on_cpu, row.most_on_cpu].map(seconds),
+        least_worker_on_cpu_seconds: seconds(row.least_on_cpu),
+        most_worker_on_cpu_seconds: seconds(row.most_on_cpu),
+        worker_spread: row.worker_spread().fraction(),
         cpus_used: row.cpus_used.clone(),
     }
 }
@@ -276,6 +290,7 @@ fn worker(row: &WorkerRow<'_>) -> WorkerSummary {
         pid: row.pid,
         work: row.work.to_owned(),
         nice: row.nice,
+        tasks: row.tasks,
         class: row.class,
         work_units: row.work_units,
         on_cpu_seconds: seconds(row.on_cpu),

@@ -33,7 +33,7 @@ pub use wording::count;
 
 use record::Record;
 
-/// The text view of a record.
+/// The text view of a record that is not kept, or whose place does not matter.
 pub fn detail(record: &Record) -> String {
     text::of(&Model::of(record))
 }

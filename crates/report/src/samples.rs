@@ -55,6 +55,12 @@ pub(crate) fn passed() -> Record {
             )
         },
     ]);
+    let workers = record
+        .evidence
+        .windows
+        .iter_mut()
+        .flat_map(|window| &mut window.workers);
+    workers.for_each(|worker| worker.class = Some(SchedClass::Fair));
     record.series = Some(series());
     record.observations.push(Observation {
         at: at(2_000),
@@ -203,6 +209,7 @@ fn evidence() -> Evidence {
         ops: "baton".into(),
         pid: 90,
         enable_seq: Some(1),
+        callbacks: None,
     };
     events.extend(spawned.chain([attached]).map(|what| Event { at: at(900), what }));
     events.push(Event {
@@ -275,6 +282,7 @@ fn worker(group: &str, index: u32, on_cpu: u64) -> WorkerReport {
         cpus: "0-1".parse().unwrap(),
         last_cpu: 0,
         class: Some(SchedClass::Ext),
+        tasks: 1,
         exit: None,
     }
 }

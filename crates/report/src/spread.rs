@@ -70,9 +70,22 @@ impl Unit {
         decimal(halves, u128::from(self.parts()) * 2, digits)
     }
 
-    /// `halves / 2` parts, for scripts.
+    /// `halves / 2` parts, for scripts: a count, seconds, or a part of one.
     fn number(self, halves: u128) -> f64 {
-        halves as f64 / 2.0 / f64::from(self.parts())
+        let parts = match self {
+            Unit::Count => 1.0,
+            Unit::Seconds | Unit::Millis => 1e9,
+            Unit::Percent => 1e6,
+        };
+        halves as f64 / 2.0 / parts
+    }
+
+    /// What scripts find behind a metric's name.
+    fn suffix(self) -> &'static str {
+        match self {
+            Unit::Seconds | Unit::Millis => "_seconds",
+            Unit::Count | Unit::Percent => "",
+        }
     }
 }
 
@@ -161,13 +174,13 @@ pub struct SpreadRow {
     pub max_seed: u64,
 }
 
-/// In units, as fractions. The field names are an interface: scripts read them.
+/// For scripts, in the names and units of [`crate::json::GroupSummary`]: seconds, and parts of one. The field names are an
+/// interface.
 impl Serialize for SpreadRow {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let number = |value: u64| self.unit.number(u128::from(value) * 2);
-        let mut row = serializer.serialize_struct("SpreadRow", 8)?;
-        row.serialize_field("name", &self.name)?;
-        row.serialize_field("unit", self.unit.word())?;
+        let mut row = serializer.serialize_struct("SpreadRow", 7)?;
+        row.serialize_field("name", &format!("{}{}", self.name, self.unit.suffix()))?;
         row.serialize_field("runs", &self.runs)?;
         row.serialize_field("min", &number(self.min))?;
         row.serialize_field("min_seed", &self.min_seed)?;
@@ -382,11 +395,18 @@ mod tests {
     #[test]
     fn rows_keep_their_field_names_for_scripts() {
         let mut spread = Spread::default();
-        spread.add(7, &[metric("a.share", Unit::Percent, 25_000)]);
+        let metrics = [
+            metric("a.share", Unit::Percent, 25_000),
+            metric("a.longest_gap", Unit::Millis, 4_000_000),
+        ];
+        spread.add(7, &metrics);
         let json = serde_json::to_string(&spread.rows()).unwrap();
         assert_eq!(
             json,
-            r#"[{"name":"a.share","unit":"%","runs":1,"min":2.5,"min_seed":7,"median":2.5,"max":2.5,"max_seed":7}]"#
+            concat!(
+                r#"[{"name":"a.share","runs":1,"min":0.025,"min_seed":7,"median":0.025,"max":0.025,"max_seed":7},"#,
+                r#"{"name":"a.longest_gap_seconds","runs":1,"min":0.004,"min_seed":7,"median":0.004,"max":0.004,"max_seed":7}]"#
+            )
         );
     }
 

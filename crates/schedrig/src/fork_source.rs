@@ -18,7 +18,7 @@ use machine::{
 };
 use record::{End, Evidence, Manifest};
 use saves::{Entry, ObtainError, Store};
-use session::{Failed, GuestClock, Limits, Session};
+use session::{Failed, GuestClock, Limits, Session, Start, Status};
 
 use crate::fork_pool::ForkPool;
 use crate::{Progress, RigError};
@@ -167,7 +167,9 @@ impl ForkSource {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let make = |directory: &Path| self.make(directory, limits);
+            let status = Arc::<Status>::default();
+            progress(Progress::Guest(Arc::clone(&status)));
+            let make = |directory: &Path| self.make(directory, limits, &status);
             let mut tell = |step| progress(Progress::Machine(step));
             let entry = match self.store.obtain(&self.manifest, &mut tell, make) {
                 Ok(entry) => entry,
@@ -199,10 +201,16 @@ impl ForkSource {
         }
     }
 
-    fn make(&self, directory: &Path, limits: Limits) -> Result<(), MakeError> {
+    fn make(&self, directory: &Path, limits: Limits, status: &Arc<Status>) -> Result<(), MakeError> {
         let began = Instant::now();
         let machine = self.backend.boot(&self.config)?;
-        let (session, _hello) = Session::start(machine, self.clock, limits).map_err(MakeError::Boot)?;
+        let start = Start {
+            clock: self.clock,
+            limits,
+            status: Arc::clone(status),
+            ..Start::default()
+        };
+        let (session, _hello) = Session::start_with(machine, start).map_err(MakeError::Boot)?;
         session.save(directory)?;
         tracing::debug!(seconds = began.elapsed().as_secs_f64(), "booted and saved");
         Ok(())

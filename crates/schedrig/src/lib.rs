@@ -62,11 +62,11 @@ pub use record::{
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};
-pub use run::{Exactly, Keep, ReplayCommand, RunSpec, TimedQuery, default_records_dir};
+pub use run::{Exactly, Keep, ReplayCommand, RunSpec, TimedLook, default_records_dir};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};
-pub use session::{Hit, HitAction, HitFilter, HitKind, Limits, chain};
-pub use setup::{Finished, Setup, run};
+pub use session::{Doing, Hit, HitAction, HitFilter, HitKind, Limits, Look, LookFn, Status, chain};
+pub use setup::{Finished, Setup, handle, run};
 pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{
     CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, KernelPath, Llc, Nanos, Node, Op,

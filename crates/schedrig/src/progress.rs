@@ -1,5 +1,9 @@
 //! What is being done before a run begins and after it, for whoever draws it.
 
+use std::sync::Arc;
+
+use session::Status;
+
 /// A step.
 #[derive(Debug, Clone)]
 pub enum Progress {
@@ -7,6 +11,8 @@ pub enum Progress {
     Kernel(kstore::Progress),
     /// The machine is booted and saved, or somebody else does that and is waited for.
     Machine(saves::Progress),
+    /// A guest begins to run; this says what it is doing until another does.
+    Guest(Arc<Status>),
     /// The run failed, and is executed again to see what led there.
     Tracing,
 }

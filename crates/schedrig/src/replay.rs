@@ -9,7 +9,7 @@ use report::Difference;
 use session::{Limits, Program, ScriptPlayer, read_program};
 use spec::op::HostProgram;
 
-use crate::run::{RunBody, TimedQuery};
+use crate::run::{RunBody, TimedLook};
 use crate::scheduler::{self, SchedulerSpec};
 use crate::setup::{Finished, Setup};
 use crate::{Outcome, Progress, Rig, RigError, RunSpec, backend};
@@ -27,8 +27,8 @@ pub struct ReplayOptions {
     pub saves: Option<PathBuf>,
     /// The directory in which the record of another execution is kept.
     pub records: Option<PathBuf>,
-    /// What is to be asked of the guest's kernel, and when.
-    pub queries: Vec<TimedQuery>,
+    /// Looks at the guest's kernel, and when each is taken.
+    pub looks: Vec<TimedLook>,
     /// Go on where something is not what it was: then the execution may be another.
     pub anyway: bool,
 }
@@ -170,7 +170,7 @@ fn specify(
         qemu: options.qemu.clone(),
         saves: options.saves.clone(),
         keep: crate::Keep::None,
-        queries: options.queries.clone(),
+        looks: options.looks.clone(),
         replay: std::sync::Arc::new(move |_| replay.clone()),
         records: options
             .records

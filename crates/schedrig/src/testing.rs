@@ -44,7 +44,7 @@ pub fn run_declared(declared: &Declared, body: fn(&mut Rig) -> Outcome) {
     match finished {
         Err(error) => panic!("{}: {}", declared.name, chain(&error)),
         Ok(finished) => {
-            let mut report = report::detail(&finished.record);
+            let mut report = report::text::of(&finished.model("cargo schedrig"));
             if let Some(place) = &finished.place {
                 report += &format!("  record in {}\n", place.display());
             }

@@ -25,6 +25,7 @@ mod port;
 mod programs;
 mod replay;
 mod session;
+mod status;
 mod watchdog;
 
 pub use agent::{InitrdError, KERNEL_ARGUMENTS, KernelConfig, initrd};
@@ -32,8 +33,10 @@ pub use chain::chain;
 pub use closure::{ClosureError, GuestFile, Program};
 pub use exchange::ExchangeError;
 pub use observe::{
-    Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, LookError, NoRoom, Observed, SnapshotError,
+    Hit, HitAction, HitFilter, HitFn, HitKind, InstrumentError, Look, LookError, LookFn, NoRoom, Observed,
+    SnapshotError,
 };
 pub use replay::{ReplayError, ScriptPlayer, read_program};
-pub use session::{Failed, Limits, Session, SessionError};
+pub use session::{Failed, Limits, Session, SessionError, Start};
+pub use status::{Doing, Status};
 pub use watchdog::{GuestClock, WatchdogError};

@@ -22,6 +22,7 @@ use wire::{Answer, Command, Hello};
 use crate::closure::Program;
 use crate::programs::Programs;
 use crate::replay::ReplayError;
+use crate::status::Status;
 use crate::watchdog::{Clock, GuestClock};
 
 /// How long a run may take.
@@ -128,6 +129,8 @@ pub struct Session {
     file: Vec<u8>,
     /// Programs whose contents are at hand for the ops that put them.
     supplies: Vec<Arc<Program>>,
+    /// Programs that were put into the guest.
+    put: Vec<Arc<Program>>,
     calls: u64,
     /// The agent's address space: a call from another one is a program's.
     agent: Option<AddressSpaceId>,
@@ -136,6 +139,20 @@ pub struct Session {
     /// The ops since [`Session::begin_script`].
     script: Option<Vec<Op>>,
     observer: Observer,
+    status: Arc<Status>,
+}
+
+/// What a session has from its machine's first instruction on.
+#[derive(Default)]
+pub struct Start {
+    /// By which a silent guest is found in guest time.
+    pub clock: Option<GuestClock>,
+    /// How long things may take.
+    pub limits: Limits,
+    /// Hooks, each at any instruction's address.
+    pub hooks: Vec<(GuestVirt, HitAction)>,
+    /// Where the session says what it is doing.
+    pub status: Arc<Status>,
 }
 
 /// Where the scheduler's program is in its life.
@@ -153,16 +170,22 @@ impl Session {
         clock: Option<GuestClock>,
         limits: Limits,
     ) -> Result<(Session, Hello), Box<Failed>> {
-        Session::start_with(machine, clock, limits, Vec::new())
+        let start = Start {
+            clock,
+            limits,
+            ..Start::default()
+        };
+        Session::start_with(machine, start)
     }
 
-    /// [`Session::start`] with hooks at these addresses from the first instruction on; an address may be any instruction's.
-    pub fn start_with(
-        machine: Box<dyn Machine>,
-        clock: Option<GuestClock>,
-        limits: Limits,
-        hooks: Vec<(GuestVirt, HitAction)>,
-    ) -> Result<(Session, Hello), Box<Failed>> {
+    /// [`Session::start`] with all that a run can have from its first instruction on.
+    pub fn start_with(machine: Box<dyn Machine>, start: Start) -> Result<(Session, Hello), Box<Failed>> {
+        let Start {
+            clock,
+            limits,
+            hooks,
+            status,
+        } = start;
         let mut session = Session {
             machine,
             evidence: Evidence::default(),
@@ -175,11 +198,13 @@ impl Session {
             scheduler_log: Vec::new(),
             file: Vec::new(),
             supplies: Vec::new(),
+            put: Vec::new(),
             calls: 0,
             agent: None,
             programs: Programs::default(),
             script: None,
             observer: Observer::default(),
+            status,
         };
         let begun = match session.set_hooks(clock, hooks) {
             Ok(()) => session.resume(),

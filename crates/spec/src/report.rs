@@ -58,6 +58,10 @@ pub struct WorkerReport {
     /// did not look, and for a program that has ended.
     #[serde(default)]
     pub class: Option<SchedClass>,
+    /// The most tasks that it was found to have at one time: of a program, with all that descend from it. 0 in records of
+    /// versions that did not count.
+    #[serde(default)]
+    pub tasks: u32,
     /// How it ended, if it did.
     pub exit: Option<ExitStatus>,
 }

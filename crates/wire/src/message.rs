@@ -8,7 +8,7 @@ use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 4;
+pub const PROTOCOL_VERSION: u32 = 5;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +130,17 @@ impl Command {
             Command::Do { op, .. } => op.describe(),
             Command::PowerOff => "the guest powers off".to_owned(),
         }
+    }
+
+    /// Is the guest time that it takes known before?
+    pub fn takes_exactly(&self) -> bool {
+        matches!(
+            self,
+            Command::Do {
+                op: Op::RunFor(_),
+                ..
+            }
+        )
     }
 }
 

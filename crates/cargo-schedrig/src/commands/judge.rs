@@ -8,6 +8,7 @@ use report::Model;
 
 use crate::exit::Exit;
 use crate::records::Records;
+use crate::{page, shell};
 
 /// Judge a recorded run again, with other limits, and report which checks changed. Needs no machine; the record stays as
 /// it is.
@@ -41,7 +42,7 @@ pub(crate) fn execute(arguments: &Judge) -> anyhow::Result<Exit> {
     let judgement = check::judge(Run::from(&record), &record.plan.expectations);
     let recorded = std::mem::replace(&mut record.judgement, judgement);
     let changes = report::changes(&recorded, &record.judgement);
-    let model = Model::of(&record);
+    let model = Model::of(&record).kept(Some(shell::replay(&place, &record)));
     if arguments.json {
         let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["changes"] =
@@ -49,7 +50,7 @@ pub(crate) fn execute(arguments: &Judge) -> anyhow::Result<Exit> {
         summary["record"] = place.display().to_string().into();
         println!("{summary:#}");
     } else {
-        print!("{}", report::text::of(&model));
+        print!("{}", report::text::fit(&model, page::width()));
         print!("{}", report::text::changes(&changes));
         eprintln!("  record in {}", place.display());
     }

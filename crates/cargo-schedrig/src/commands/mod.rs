@@ -4,6 +4,7 @@ pub(crate) mod doctor;
 pub(crate) mod inspect;
 pub(crate) mod judge;
 pub(crate) mod kernel;
+pub(crate) mod records;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;

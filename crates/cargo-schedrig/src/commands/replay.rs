@@ -51,7 +51,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         qemu: arguments.qemu.clone(),
         saves: None,
         records: arguments.records.directory.clone(),
-        queries: Vec::new(),
+        looks: Vec::new(),
         anyway: arguments.anyway,
     };
     let line = Line::new();

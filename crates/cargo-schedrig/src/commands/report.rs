@@ -6,6 +6,7 @@ use report::Model;
 
 use crate::exit::Exit;
 use crate::records::Records;
+use crate::{page, shell};
 
 /// Show the report of a recorded run again. Needs no machine.
 ///
@@ -26,13 +27,13 @@ pub(crate) struct Report {
 
 pub(crate) fn execute(arguments: &Report) -> anyhow::Result<Exit> {
     let (place, record) = arguments.records.load(&arguments.record)?;
-    let model = Model::of(&record);
+    let model = Model::of(&record).kept(Some(shell::replay(&place, &record)));
     if arguments.json {
         let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["record"] = place.display().to_string().into();
         println!("{summary:#}");
     } else {
-        print!("{}", report::text::of(&model));
+        print!("{}", report::text::fit(&model, page::width()));
         eprintln!("  record in {}", place.display());
     }
     Ok(record.verdict().into())

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
+use report::Model;
 use schedrig::op::{Form, MakeCgroup, RunFor};
 use schedrig::{
     Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError, RunSpec,
@@ -15,8 +16,7 @@ use spec::CgroupSpec;
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::{self, GroupArg};
 use crate::progress::Line;
-use crate::query::queries;
-use crate::{seeds, shell};
+use crate::{page, query, seeds, shell};
 
 const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
            --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7";
@@ -54,7 +54,7 @@ pub(crate) struct Run {
 
     /// Ask the guest's kernel something that much guest time after the workers were told to run; changes nothing.
     /// WHAT is as in `cargo schedrig inspect`.
-    #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=6)]
+    #[arg(long = "at", value_name = "TIME inspect WHAT", num_args = 3..=40)]
     queries: Vec<String>,
 
     /// Take that many snapshots of the kernel while the workers run, evenly over the time; they are in the record.
@@ -187,18 +187,18 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
         place,
         not_kept,
     } = finished;
+    let model = Model::of(record).kept(place.as_deref().map(|place| shell::replay(place, record)));
     let place = place.as_ref().map(|place| place.display().to_string());
     if let Some(error) = not_kept {
         eprintln!("warning: the record was not kept: {}", schedrig::chain(error));
     }
     if run.json {
-        let mut summary =
-            serde_json::to_value(report::json::of(&report::Model::of(record))).context("make the summary")?;
+        let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["record"] = place.into();
         println!("{summary:#}");
         return Ok(());
     }
-    print!("{}", report::detail(record));
+    print!("{}", report::text::fit(&model, page::width()));
     let host = &record.host;
     eprintln!(
         "  host time {:.1} s, of it {:.2} s until the agent's first call",
@@ -306,8 +306,8 @@ impl Run {
         spec.shift = self.shift;
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
-        spec.queries = queries(&self.queries)?;
-        for at in spec.queries.iter().filter_map(|query| query.at) {
+        spec.looks = query::timed(&self.queries)?;
+        for at in spec.looks.iter().filter_map(|look| look.at) {
             if at > self.span {
                 let span = self.span;
                 return Err(Usage(format!("--at {at}: the workers run for {span} only (--for)")).into());
@@ -316,7 +316,7 @@ impl Run {
         spec.snapshots = self.snapshots;
         spec.auto_repro = !self.no_auto_repro;
         let words: Vec<String> = std::env::args().skip(1).collect();
-        spec.replay = Arc::new(move |run| shell::exactly("cargo", &words, run));
+        spec.replay = Arc::new(move |run| shell::exactly(&shell::cargo(), &words, run));
         if let Some(records) = &self.records {
             spec.records = records.clone();
         }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use saves::{Listed, Store};
 
 use crate::exit::Exit;
+use crate::size::{age, mib};
 
 /// List and remove saved machines; a run boots and saves what it needs.
 #[derive(Debug, Subcommand)]
@@ -76,9 +77,10 @@ fn shown(save: &Listed) -> String {
         ),
         Some(damage) => format!("damaged: {damage}; a run that needs it boots and saves it again"),
     };
-    format!("{:12.12}  {:>6} MiB  {what}", save.key, mib(save.bytes))
-}
-
-fn mib(bytes: u64) -> u64 {
-    bytes.div_ceil(1 << 20)
+    let used = format!("used {}", age(save.last_used_s));
+    format!(
+        "{:12.12}  {:>6} MiB  {used:>19}  {what}",
+        save.key,
+        mib(save.bytes)
+    )
 }

@@ -73,7 +73,8 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     spec.auto_repro = false;
     spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
     let words = sweep.run.clone();
-    spec.replay = Arc::new(move |run| crate::shell::exactly("cargo schedrig run", &words, run));
+    spec.replay =
+        Arc::new(move |run| crate::shell::exactly(&format!("{} run", crate::shell::program()), &words, run));
 
     let interrupted = Arc::<AtomicBool>::default();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {

@@ -10,6 +10,7 @@ use report::Metric;
 use schedrig::{Outcome, Rig, RigError, Setup, Verdict};
 
 use crate::seeds::Seeds;
+use crate::shell;
 
 /// One seed's run.
 #[derive(Debug)]
@@ -21,8 +22,10 @@ pub(crate) struct Ran {
     pub(crate) metrics: Vec<Metric>,
     pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
-    /// The command that makes it again.
+    /// The command that makes it again without its record.
     pub(crate) replay: String,
+    /// The shortest command that does, where the record is kept.
+    pub(crate) replay_record: Option<String>,
 }
 
 /// Runs in progress. When this is dropped, no more seeds begin.
@@ -83,12 +86,14 @@ fn run(setup: &Setup, seed: u64, scenario: &Scenario) -> Result<Ran, RigError> {
     let record = finished.record;
     let findings = record.findings();
     let reasons = findings.map(|finding| format!("{}: {}", finding.check, finding.reason));
+    let place = finished.place.as_deref();
     Ok(Ran {
         seed,
         verdict: record.verdict(),
         reason: reasons.collect::<Vec<_>>().join("; "),
         metrics: report::metrics(&record),
         record_hash: record.hash.to_string(),
+        replay_record: place.map(|place| shell::replay(place, &record)),
         record: finished.place,
         replay: record.host.replay,
     })

@@ -27,8 +27,10 @@ pub(crate) struct Finding {
     pub(crate) reason: String,
     pub(crate) record_hash: String,
     pub(crate) record: Option<PathBuf>,
-    /// The command that replays this run.
+    /// The command that replays this run without its record.
     pub(crate) replay: String,
+    /// The shortest command that does; `null` where the record is not kept.
+    pub(crate) replay_record: Option<String>,
 }
 
 /// Findings that are kept in full: a scheduler that fails with each seed mostly fails in the same way.
@@ -53,6 +55,7 @@ impl Tally {
             record_hash: ran.record_hash,
             record: ran.record,
             replay: ran.replay,
+            replay_record: ran.replay_record,
         });
     }
 
@@ -109,9 +112,16 @@ impl Tally {
         }
         for finding in self.sorted() {
             text += &format!(
-                "\n  {} seed {}  {}\n      replay exactly this run: {}\n",
-                finding.verdict, finding.seed, finding.reason, finding.replay
+                "\n  {} seed {}  {}\n",
+                finding.verdict, finding.seed, finding.reason
             );
+            text += &match &finding.replay_record {
+                Some(short) => format!(
+                    "      replay exactly this run: {short}\n      without its record: {}\n",
+                    finding.replay
+                ),
+                None => format!("      replay exactly this run: {}\n", finding.replay),
+            };
         }
         if self.more > 0 {
             text += &format!("\n  and {} more that did not pass\n", self.more);
@@ -168,6 +178,7 @@ mod tests {
             record_hash: String::new(),
             record: None,
             replay: format!("run --seed {seed}"),
+            replay_record: (seed == 2).then(|| "replay ab".to_owned()),
         }
     }
 
@@ -188,7 +199,13 @@ mod tests {
         assert_eq!(one.json("0..3", 3), other.json("0..3", 3));
         assert!(text.starts_with("FAIL  spin under scx"), "{text}");
         assert!(text.contains("3 runs, 1 passed, 2 failed"), "{text}");
-        assert!(text.contains("replay exactly this run: run --seed 2"), "{text}");
+        for line in [
+            "exactly this run: run --seed 1",
+            "exactly this run: replay ab",
+            "its record: run --seed 2",
+        ] {
+            assert!(text.contains(line), "{text}");
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod faults;
 mod inspect;
 mod judge;
+mod records;
 mod replay;
 mod report;
 mod run;

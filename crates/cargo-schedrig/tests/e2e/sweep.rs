@@ -42,11 +42,11 @@ fn a_sweep_runs_every_seed_once_and_shows_how_the_numbers_are_spread() {
 
     let metrics = json["metrics"].as_array().unwrap();
     let expected = [
-        "on_cpu",
+        "on_cpu_seconds",
         "share",
-        "run_delay",
+        "run_delay_seconds",
         "migrations",
-        "longest_gap",
+        "longest_gap_seconds",
         "worker_spread",
     ];
     let shown: Vec<&str> = metrics.iter().map(|row| row["name"].as_str().unwrap()).collect();
@@ -114,7 +114,7 @@ fn what_a_sweep_finds_is_found_again_by_the_command_it_prints() {
         "{}",
         text.stdout
     );
-    let (_, command) = text.stdout.split_once("replay exactly this run: ").unwrap();
+    let (_, command) = text.stdout.split_once("without its record: ").unwrap();
     let command = command.lines().next().unwrap();
     assert_eq!(findings[0]["replay"], command);
 

@@ -9,7 +9,7 @@ use super::Violation;
 use super::violation::{Handle, Violations};
 
 /// So many samples in a row that find a busy CPU's clock where it was make it stuck.
-const STUCK_SAMPLES: u32 = 5;
+pub(super) const STUCK_SAMPLES: u32 = 5;
 
 /// The busy CPUs.
 #[derive(Debug, Clone, Default)]

@@ -343,7 +343,7 @@ fn a_series_is_judged_by_whatever_limit() {
     let verdict = |ms| work_conserving(Some(&series), Nanos::from_millis(ms)).verdict;
     assert_eq!(verdict(20), Verdict::Fail);
     assert_eq!(verdict(60), Verdict::Fail);
-    assert_eq!(verdict(61), Verdict::Pass);
+    assert_eq!(verdict(61), Verdict::Skip, "the samples span 60 ms");
     let detected = stream(16, |_, _| {});
     let outcome = work_conserving(Some(&series), crate::IDLE_LIMIT);
     assert_eq!(outcome.details, [detected.violations()[0].to_string()]);
@@ -360,6 +360,18 @@ fn without_a_sample_nothing_is_passed() {
     assert_eq!(verdict(Some(&none)), Verdict::Skip);
     (none.failed, none.failure) = (3, Some("unmapped".to_owned()));
     assert_eq!(verdict(Some(&none)), Verdict::Inconclusive);
+}
+
+/// So few samples that a violation could not be seen in them.
+#[test]
+fn too_few_samples_show_nothing() {
+    let series = series([sample(1000)]);
+    let outcome = work_conserving(Some(&series), Nanos::ZERO);
+    assert_eq!(outcome.verdict, Verdict::Skip);
+    assert_eq!(outcome.reason, "too short: 1 sample in 0s, and the limit is 0s");
+    let outcome = cpus_advance(Some(&series));
+    assert_eq!(outcome.verdict, Verdict::Skip);
+    assert_eq!(outcome.reason, "too short: 1 sample, and 6 show it");
 }
 
 /// A series that is thinned out shows less, and nothing that the whole one does not show.

@@ -18,7 +18,7 @@ mod weight;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use record::{Evidence, Percent, Window};
+use record::{EventKind, Evidence, Percent, Verdict, Window};
 use spec::{CgroupSpec, GroupName, Nanos, WorkerId, WorkerReport};
 
 use crate::{Outcome, machine, task};
@@ -46,9 +46,41 @@ struct Competitor {
 
 /// Groups get on-CPU time in proportion to their `cpu.weight`.
 pub(crate) fn groups(evidence: &Evidence, names: &[GroupName], within: Percent) -> Outcome {
-    competing_groups(evidence, names)
+    let mut outcome = competing_groups(evidence, names)
         .and_then(|competitors| compare(evidence, &competitors, within))
-        .unwrap_or_else(Outcome::inconclusive)
+        .unwrap_or_else(Outcome::inconclusive);
+    if let (Verdict::Fail, Some(why)) = (outcome.verdict, knows_no_weights(evidence)) {
+        outcome.reason += &format!("; {why}");
+    }
+    outcome
+}
+
+/// The callbacks by which a sched_ext scheduler is told a cgroup's weight (`struct sched_ext_ops`).
+const WEIGHT_CALLBACKS: [&str; 2] = ["cgroup_init", "cgroup_set_weight"];
+
+/// Why the scheduler cannot honour weights that differ, if it cannot.
+fn knows_no_weights(evidence: &Evidence) -> Option<String> {
+    let mut weights = evidence.groups.iter().map(|group| group.weight);
+    let first = weights.next()?;
+    if weights.all(|weight| weight == first) {
+        return None;
+    }
+    evidence.events.iter().find_map(|event| match &event.what {
+        EventKind::SchedulerAttached {
+            ops,
+            callbacks: Some(set),
+            ..
+        } if !WEIGHT_CALLBACKS
+            .iter()
+            .any(|name| set.iter().any(|set| set == name)) =>
+        {
+            Some(format!(
+                "`{ops}` has no {} callback, so it is not told that the groups' weights differ",
+                WEIGHT_CALLBACKS.join(" or ")
+            ))
+        }
+        _ => None,
+    })
 }
 
 /// The workers of a group get on-CPU time in proportion to their nice weights.
@@ -281,7 +313,7 @@ fn mode(evidence: &Evidence) -> Result<CgroupMode, String> {
 
 #[cfg(test)]
 mod tests {
-    use record::{Event, EventKind, Verdict};
+    use record::Event;
     use spec::op::Write;
     use spec::{GuestTime, Op};
 
@@ -324,6 +356,34 @@ mod tests {
     fn judged(outcome: &Outcome, verdict: Verdict, part: &str) {
         assert_eq!(outcome.verdict, verdict, "{}", outcome.reason);
         assert!(outcome.reason.contains(part), "{}", outcome.reason);
+    }
+
+    #[test]
+    fn a_scheduler_that_is_not_told_the_weights_is_said_to_be() {
+        let mut evidence = ran(&[("a", 1000, 1000), ("b", 1000, 1000)], 1);
+        evidence.groups[0].weight = 300.try_into().unwrap();
+        judged(&share(&evidence), Verdict::Fail, "allowed are ±10 %");
+        let mut attach = |callbacks: &[&str]| {
+            let what = EventKind::SchedulerAttached {
+                ops: "plain".into(),
+                pid: 9,
+                enable_seq: None,
+                callbacks: Some(callbacks.iter().map(|name| (*name).to_owned()).collect()),
+            };
+            let at = GuestTime::default();
+            evidence
+                .events
+                .retain(|event| !matches!(event.what, EventKind::SchedulerAttached { .. }));
+            evidence.events.push(Event { at, what });
+            share(&evidence)
+        };
+        judged(
+            &attach(&["enqueue"]),
+            Verdict::Fail,
+            "`plain` has no cgroup_init or cgroup_set_weight callback",
+        );
+        let told = attach(&["enqueue", "cgroup_set_weight"]);
+        assert!(!told.reason.contains("callback"), "{}", told.reason);
     }
 
     fn share(evidence: &Evidence) -> Outcome {

@@ -23,6 +23,8 @@ pub(crate) struct Marks {
     pub(crate) migrations: u64,
     /// The class that schedules the worker's own task; `None` where that is gone.
     pub(crate) class: Option<SchedClass>,
+    /// The most tasks that it had at one look.
+    pub(crate) tasks: u32,
 }
 
 /// Where the numbers of a worker come from.

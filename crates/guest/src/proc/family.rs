@@ -196,6 +196,8 @@ impl Family {
         if !tasks.is_empty() {
             self.marks.cpus = tasks.values().map(|task| task.processor).collect();
         }
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        self.marks.tasks = self.marks.tasks.max(count);
         self.tasks = tasks;
     }
 

@@ -47,6 +47,7 @@ impl ProcessFiles {
             cpus: CpuSet::from_iter([stat.processor]),
             migrations: sched.migrations,
             class: Some(sched.class),
+            tasks: 1,
         })
     }
 

@@ -109,6 +109,7 @@ impl Worker {
             },
             last_cpu,
             class: self.marks.class,
+            tasks: self.marks.tasks,
             exit: self.exit,
         }
     }

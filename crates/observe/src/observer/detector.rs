@@ -103,6 +103,13 @@ impl FailureDetector {
             .collect()
     }
 
+    /// The probes while a scheduler's program starts: what it does until it is attached can end it already.
+    pub(super) fn starting_probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
+        let ending = ENDING.into_iter().find_map(|name| kernel.symbol(name).ok());
+        let ending = ending.map(|at| (Trigger::Ending, ProbePoint::Hook(at)));
+        ending.into_iter().collect()
+    }
+
     /// The probes while a scheduler is attached, for every scheduler that is loaded.
     pub(super) fn scheduler_probe_points(kernel: &GuestKernel<'_>) -> Vec<(Trigger, ProbePoint)> {
         let scheds = Scx::of(kernel).scheds().unwrap_or_default();
@@ -113,15 +120,19 @@ impl FailureDetector {
             let now = place.read(kernel).ok()?;
             Some((Trigger::ExitKind, ProbePoint::Watch(place, now)))
         });
-        let mut probe_points: Vec<_> = kinds.collect();
-        let ending = ENDING.into_iter().find_map(|name| kernel.symbol(name).ok());
-        probe_points.extend(ending.map(|at| (Trigger::Ending, ProbePoint::Hook(at))));
-        probe_points
+        kinds
+            .chain(FailureDetector::starting_probe_points(kernel))
+            .collect()
     }
 
     /// The exit kinds that are errors.
     pub(super) fn when() -> machine::When {
         machine::When::AtLeast(EXIT_ERROR)
+    }
+
+    /// A scheduler's program starts.
+    pub(super) fn starting(&mut self) {
+        self.done.exit = false;
     }
 
     /// A scheduler is attached: its failures are dumped anew.
@@ -149,6 +160,12 @@ impl FailureDetector {
                 self.catch("exit", trigger, stop, false);
             }
             Trigger::Ending if self.done.exit => self.last_words(stop.kernel),
+            // It was not attached yet, so its exit kind was not watched.
+            Trigger::Ending if ends_with_error(stop.kernel) => {
+                self.done.exit = true;
+                self.catch("exit", DumpTrigger::SchedulerError {}, stop, false);
+                self.last_words(stop.kernel);
+            }
             Trigger::ExitKind | Trigger::Ending => {}
             Trigger::Printk => self.message(stop, arguments),
         }
@@ -304,6 +321,15 @@ impl Caught {
         self.dump.log = lines[last..].iter().map(|line| (*line).to_owned()).collect();
         self.dump
     }
+}
+
+/// Does one of the schedulers that are loaded end with an error?
+fn ends_with_error(kernel: &GuestKernel<'_>) -> bool {
+    let scheds = Scx::of(kernel).scheds().unwrap_or_default();
+    let mut kinds = scheds
+        .iter()
+        .filter_map(|sched| sched.object().u64("exit_kind.counter").ok());
+    kinds.any(|kind| kind >= EXIT_ERROR)
 }
 
 /// The shortest timeout of the schedulers that are loaded.

@@ -69,13 +69,18 @@ pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
             && (hash.starts_with(which) || (which.len() > hash.len() && which.starts_with(hash)))
     };
     let exactly: Vec<&String> = names.iter().filter(|name| *name == which).collect();
-    let found = if exactly.is_empty() {
+    let mut found = if exactly.is_empty() {
         names.iter().filter(hash_begins).collect()
     } else {
         exactly
     };
+    found.sort();
+    let hash_of = |name: &str| name.rsplit('-').next().map(str::to_owned);
     match found.as_slice() {
-        [name] => Ok(dir.join(name)),
+        // Records of one hash are the same execution: either will do.
+        [first, others @ ..] if others.iter().all(|other| hash_of(other) == hash_of(first)) => {
+            Ok(dir.join(first))
+        }
         [] => Err(StoreError::NoRecord {
             which: which.to_owned(),
             dir: dir.to_owned(),

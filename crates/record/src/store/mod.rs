@@ -25,12 +25,14 @@
 mod error;
 mod find;
 mod index;
+mod list;
 mod read;
 mod v1;
 mod write;
 
 pub use error::StoreError;
 pub use find::{RecordId, find};
+pub use list::{About, Listed, ListedFile, describe, list, remove};
 pub use read::load;
 pub use write::{abandon, probe, save};
 

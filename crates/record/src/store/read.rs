@@ -1,7 +1,7 @@
 //! Reading a record.
 
 use std::fs;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::error::{StoreError, parsing};
 use super::index::{EvidenceFile, FileEntry, INDEX, Index, Part};
+use super::list::About;
 use super::v1;
 use crate::hash::hex;
 use crate::{FORMAT, Format, Record};
@@ -18,24 +19,56 @@ use crate::{FORMAT, Format, Record};
 /// # Errors
 /// [`StoreError`], with the path of the file.
 pub fn load(place: &Path) -> Result<Record, StoreError> {
+    let (path, index) = read_file(place)?;
+    match format(&path, &index)? {
+        v1::MAJOR => v1::upgrade(&index).map_err(parsing(&path)),
+        _ => read_parts(place, serde_json::from_slice(&index).map_err(parsing(&path))?),
+    }
+}
+
+/// What the index in the directory `place` says of the record; its files are not read.
+pub(super) fn read_index(place: &Path) -> Result<About, StoreError> {
+    let (path, bytes) = read_file(place)?;
+    if format(&path, &bytes)? == v1::MAJOR {
+        let record = v1::upgrade(&bytes).map_err(parsing(&path))?;
+        return Ok(About {
+            verdict: record.verdict(),
+            hash: record.hash,
+            plan: record.plan,
+            replay: record.host.replay,
+        });
+    }
+    let index: Index<'_> = serde_json::from_slice(&bytes).map_err(parsing(&path))?;
+    Ok(About {
+        hash: index.hash.into_owned(),
+        verdict: index.judgement.verdict(),
+        plan: index.plan.into_owned(),
+        replay: index.host.into_owned().replay,
+    })
+}
+
+fn read_file(place: &Path) -> Result<(PathBuf, Vec<u8>), StoreError> {
+    let path = place.join(INDEX);
+    match fs::read(&path) {
+        Ok(bytes) => Ok((path, bytes)),
+        Err(source) => Err(StoreError::Index { path, source }),
+    }
+}
+
+/// The major number of an index's format, if this version reads it.
+fn format(path: &Path, index: &[u8]) -> Result<u32, StoreError> {
     #[derive(Deserialize)]
     struct Head {
         format: Format,
     }
-    let path = place.join(INDEX);
-    let index = fs::read(&path).map_err(|source| StoreError::Index {
-        path: path.clone(),
-        source,
-    })?;
-    let Head { format } = serde_json::from_slice(&index).map_err(parsing(&path))?;
-    match format.major {
-        v1::MAJOR => v1::upgrade(&index).map_err(parsing(&path)),
-        major if major == FORMAT.major => {
-            let index = serde_json::from_slice(&index).map_err(parsing(&path))?;
-            read_parts(place, index)
-        }
-        _ => Err(StoreError::Format { path, found: format }),
+    let Head { format } = serde_json::from_slice(index).map_err(parsing(path))?;
+    if format.major == v1::MAJOR || format.major == FORMAT.major {
+        return Ok(format.major);
     }
+    Err(StoreError::Format {
+        path: path.to_owned(),
+        found: format,
+    })
 }
 
 fn read_parts(place: &Path, index: Index<'_>) -> Result<Record, StoreError> {

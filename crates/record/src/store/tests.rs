@@ -356,6 +356,53 @@ fn a_record_is_found_by_path_name_and_hash() {
     assert!(error("").contains("no record"), "an empty name is no record's");
 }
 
+/// The same execution under two names: whichever is replayed, it is the same.
+#[test]
+fn of_two_records_of_one_hash_either_will_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = record("first", "boot");
+    let place = save(&one, dir.path()).unwrap();
+    let second = record("second", "boot");
+    assert_eq!(second.hash, one.hash);
+    save(&second, dir.path()).unwrap();
+    assert_eq!(find(one.hash.short(), dir.path()).unwrap(), place);
+}
+
+#[test]
+fn records_are_listed_with_what_they_are_and_removed_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(list(&dir.path().join("none")).unwrap().is_empty());
+    let one = record("one", "boot");
+    let place = save(&one, dir.path()).unwrap();
+    save(&record("two", "other"), dir.path()).unwrap();
+    fs::create_dir(dir.path().join("no record")).unwrap();
+    fs::create_dir(dir.path().join("damaged")).unwrap();
+    fs::write(dir.path().join("damaged/record.json"), "{").unwrap();
+    let listed = list(dir.path()).unwrap();
+    let names: Vec<_> = listed
+        .iter()
+        .map(|record| record.name.split('-').next().unwrap())
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    let found = listed.iter().find(|record| record.place == place).unwrap();
+    let about = found.about.as_ref().unwrap();
+    assert_eq!((about.plan.seed, &about.hash), (7, &one.hash));
+    assert!(found.bytes > 500 && found.damage.is_none() && found.written_s > 0);
+    let damaged = listed.iter().find(|record| record.name == "damaged").unwrap();
+    assert!(damaged.damage.as_ref().unwrap().contains("record.json"));
+
+    let error = |which: &str| remove(which, dir.path()).unwrap_err().to_string();
+    assert!(error("three").contains("no record `three`"));
+    // What is elsewhere is not removed, whatever it is.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = save(&one, elsewhere.path()).unwrap();
+    assert!(error(other.to_str().unwrap()).contains("no record"));
+    assert!(other.is_dir());
+    assert_eq!(remove(one.hash.short(), dir.path()).unwrap().name, found.name);
+    assert_eq!(remove("damaged", dir.path()).unwrap().name, "damaged");
+    assert_eq!(list(dir.path()).unwrap().len(), 1);
+}
+
 #[test]
 fn the_same_execution_twice_is_one_directory_and_nothing_is_left_aside() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! What the workers of each cgroup did, over all windows of a run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use record::{EventKind, Evidence};
-use spec::{CpuSet, GroupName, Nanos, Weight, WorkerReport};
+use spec::{CpuSet, GroupName, Nanos, SchedClass, Weight, WorkerReport};
 
 /// A cgroup and the sums over its workers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,12 @@ pub struct GroupRow<'r> {
     pub works: Vec<&'r str>,
     /// How many workers reported.
     pub workers: u64,
+    /// How many tasks they had at the most; 0 where that was not counted.
+    pub tasks: u64,
+    /// Their nice values.
+    pub nices: BTreeSet<i8>,
+    /// The classes that scheduled them at the ends of the windows.
+    pub classes: BTreeSet<SchedClass>,
     /// The cpuset; `None` = all CPUs.
     pub cpuset: Option<&'r CpuSet>,
     /// `cpu.weight`.
@@ -78,15 +84,20 @@ pub(super) fn rows(evidence: &Evidence) -> Vec<GroupRow<'_>> {
         .map(|group| {
             let own: Vec<&WorkerReport> = reports().filter(|report| report.id.group == group.name).collect();
             let sum = |of: fn(&WorkerReport) -> u64| own.iter().map(|report| of(report)).sum::<u64>();
-            let mut each = BTreeMap::<u32, Nanos>::new();
+            let (mut each, mut tasks) = (BTreeMap::<u32, Nanos>::new(), BTreeMap::<u32, u32>::new());
             for report in &own {
                 each.entry(report.id.index).or_default().0 += report.on_cpu.0;
+                let most = tasks.entry(report.id.index).or_default();
+                *most = report.tasks.max(*most);
             }
             let on_cpu = Nanos(sum(|report| report.on_cpu.0));
             GroupRow {
                 name: &group.name,
                 works: works(evidence, &group.name),
                 workers: each.len() as u64,
+                tasks: tasks.values().copied().map(u64::from).sum(),
+                nices: nices(evidence, &group.name),
+                classes: own.iter().filter_map(|report| report.class).collect(),
                 cpuset: group.cpus.as_ref(),
                 weight: group.weight,
                 work_units: sum(|report| report.work_units),
@@ -121,6 +132,14 @@ fn works<'r>(evidence: &'r Evidence, group: &GroupName) -> Vec<&'r str> {
         }
     }
     works
+}
+
+fn nices(evidence: &Evidence, group: &GroupName) -> BTreeSet<i8> {
+    let nice = evidence.events.iter().filter_map(|event| match &event.what {
+        EventKind::Spawned { id, nice, .. } if id.group == *group => Some(*nice),
+        _ => None,
+    });
+    nice.collect()
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ pub struct Model<'r> {
     pub host: &'r HostFacts,
     /// The command that replays this run; `None` where the record does not hold one.
     pub replay: Option<&'r str>,
+    /// The shortest command that does, from the record; `None` where that is not kept.
+    pub replay_record: Option<String>,
 }
 
 /// What the first line of a report says.
@@ -134,6 +136,16 @@ impl<'r> Model<'r> {
             ended_at: window.or_else(event).unwrap_or_default(),
             host: &record.host,
             replay: Some(record.host.replay.as_str()).filter(|command| !command.is_empty()),
+            replay_record: None,
+        }
+    }
+
+    /// The same of a record that is kept where this command finds it.
+    #[must_use]
+    pub fn kept(self, replay_record: Option<String>) -> Model<'r> {
+        Model {
+            replay_record,
+            ..self
         }
     }
 

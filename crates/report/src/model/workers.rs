@@ -18,6 +18,8 @@ pub struct WorkerRow<'r> {
     pub nice: i8,
     /// The class that scheduled it at the end of the last window; `None` where that is not known.
     pub class: Option<SchedClass>,
+    /// How many tasks it had at the most; 0 where that was not counted.
+    pub tasks: u32,
     /// Work units done.
     pub work_units: u64,
     /// Time on CPUs.
@@ -53,6 +55,7 @@ pub(super) fn rows(evidence: &Evidence) -> Vec<WorkerRow<'_>> {
             work,
             nice,
             class: None,
+            tasks: 0,
             work_units: 0,
             on_cpu: Nanos::ZERO,
             run_delay: Nanos::ZERO,
@@ -69,6 +72,7 @@ pub(super) fn rows(evidence: &Evidence) -> Vec<WorkerRow<'_>> {
 impl WorkerRow<'_> {
     fn add(&mut self, report: &WorkerReport) {
         self.class = report.class;
+        self.tasks = self.tasks.max(report.tasks);
         self.work_units += report.work_units;
         self.on_cpu.0 += report.on_cpu.0;
         self.run_delay.0 += report.run_delay.0;

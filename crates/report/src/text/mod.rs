@@ -5,6 +5,7 @@ mod history;
 mod tables;
 
 use record::{Observation, Verdict};
+use spec::SchedClass;
 
 use crate::wording::{count, scheduler, visible};
 use crate::{Change, Headline, Model, Sampled};
@@ -23,39 +24,48 @@ pub fn headline(model: &Model<'_>) -> String {
     format!("{verdict}  {name}  ({scheduler} on {release}, {topology}, seed {seed})")
 }
 
-/// The whole report.
+/// The widest line of a report, in characters, where nobody says how wide the page is.
+pub const WIDTH: usize = 100;
+
+/// The whole report, on a page of [`WIDTH`].
 pub fn of(model: &Model<'_>) -> String {
+    fit(model, WIDTH)
+}
+
+/// The whole report, its tables on a page that is `width` characters wide, and at most [`WIDTH`]: what is least asked for is
+/// left out.
+pub fn fit(model: &Model<'_>, width: usize) -> String {
+    let width = width.min(WIDTH);
     let mut text = headline(model) + "\n";
     for finding in model.findings() {
         text += &format!("\n  {}: {}\n", finding.check, visible(&finding.reason));
-        text += &evidence(&finding.details);
+        text += &evidence(&finding.details, &finding.reason);
     }
     for dump in model.dumps {
-        text += &format!(
-            "\n  caught at {}: {}\n",
-            dump.snapshot.at,
-            visible(&dump.trigger.to_string())
-        );
-        text += &evidence(&dump.headline);
+        let trigger = dump.trigger.to_string();
+        text += &format!("\n  caught at {}: {}\n", dump.snapshot.at, visible(&trigger));
+        text += &evidence(&dump.headline, &trigger);
     }
     text += &history::text(&model.history, model.hash);
     if !model.groups.is_empty() {
-        text += &format!("\n{}\n", tables::groups(&model.groups));
+        let class = model
+            .headline
+            .scheduler
+            .map_or(SchedClass::Fair, |_| SchedClass::Ext);
+        text += &format!("\n{}\n", tables::groups(&model.groups, class, width));
     }
     if !model.cgroup_modes.is_empty() {
         text += &format!("  sched/cgroup_mode: {}\n", model.cgroup_modes.join(", then "));
     }
-    text += &format!("\n{}\n", tables::checks(model.checks));
+    text += &format!("\n{}\n", tables::checks(model.checks, width));
     text += &model.sampled.as_ref().map_or_else(String::new, samples);
     text += &format!(
         "\n  guest time {}   record {}\n",
         model.ended_at.0,
         model.hash.short()
     );
-    if let (true, Some(command)) = (model.headline.verdict != Verdict::Pass, model.replay) {
-        let hash = model.hash.short();
-        text += &format!("  replay exactly this run: cargo schedrig replay {hash}\n");
-        text += &format!("  without its record: {command}\n");
+    if model.headline.verdict != Verdict::Pass {
+        text += &replay(model);
     }
     for answer in model.observations {
         text += &observation(answer);
@@ -81,9 +91,21 @@ pub fn observation(observation: &Observation) -> String {
     format!("\n{asked} at {at}\n{}\n", seen.to_text())
 }
 
+fn replay(model: &Model<'_>) -> String {
+    match (model.replay_record.as_deref(), model.replay) {
+        (Some(short), Some(command)) => {
+            format!("  replay exactly this run: {short}\n  without its record: {command}\n")
+        }
+        (Some(command), None) | (None, Some(command)) => format!("  replay exactly this run: {command}\n"),
+        (None, None) => String::new(),
+    }
+}
+
 fn samples(sampled: &Sampled) -> String {
     let taken = count(sampled.taken, "sample");
-    let imbalance = sampled.numbers.imbalance.map_or_else(String::new, |imbalance| {
+    let imbalance = sampled.numbers.imbalance;
+    let imbalance = imbalance.filter(|imbalance| imbalance.most > imbalance.least);
+    let imbalance = imbalance.map_or_else(String::new, |imbalance| {
         let (most, at) = (count(imbalance.most, "task"), imbalance.at);
         format!(
             "; greatest imbalance: {most} on a CPU, {} on another, at {at}",
@@ -93,9 +115,11 @@ fn samples(sampled: &Sampled) -> String {
     format!("\n  monitor: {taken}{imbalance}\n")
 }
 
-fn evidence(lines: &[String]) -> String {
+/// The lines under a sentence, but for one that only says the sentence again.
+fn evidence(lines: &[String], sentence: &str) -> String {
     lines
         .iter()
+        .filter(|line| *line != sentence)
         .map(|line| format!("      {}\n", visible(line)))
         .collect()
 }

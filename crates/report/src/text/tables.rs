@@ -2,15 +2,16 @@
 
 use comfy_table::{ContentArrangement, Table};
 use record::CheckResult;
-use spec::{Nanos, Weight};
+use spec::{Nanos, SchedClass, Weight};
 
 use crate::table::{INDENT, align_right, indented, plain};
+use crate::text::WIDTH;
 use crate::wording::{decimal, visible};
 use crate::{Change, GroupRow, Ratio};
 
 /// A row for each cgroup: what says the same of all of them is left out, and what is least asked for where the table would
-/// be too wide.
-pub(super) fn groups(rows: &[GroupRow<'_>]) -> String {
+/// be wider than `width`. `class` is the one that is to schedule the workers.
+pub(super) fn groups(rows: &[GroupRow<'_>], class: SchedClass, width: usize) -> String {
     let column = |head, keep, cell: &dyn Fn(&GroupRow<'_>) -> String| Column {
         head,
         keep,
@@ -21,13 +22,25 @@ pub(super) fn groups(rows: &[GroupRow<'_>]) -> String {
         right: false,
         ..column
     };
-    let any = |says: fn(&GroupRow<'_>) -> bool, keep| if rows.iter().any(says) { keep } else { Keep::Never };
-    let cpusets = any(|row| row.cpuset.is_some(), Keep::Always);
-    let weights = any(|row| row.weight != Weight::DEFAULT, Keep::Always);
+    let any = |says: &dyn Fn(&GroupRow<'_>) -> bool| {
+        if rows.iter().any(says) {
+            Keep::Always
+        } else {
+            Keep::Never
+        }
+    };
+    let cpusets = any(&|row| row.cpuset.is_some());
+    let weights = any(&|row| row.weight != Weight::DEFAULT);
+    let tasks = any(&|row| row.tasks > row.workers);
+    let nices = any(&|row| row.nices.iter().any(|nice| *nice != 0));
+    let classes = any(&|row| row.classes.iter().any(|of| *of != class));
     let columns = [
         left(column("group", Keep::Always, &|row| row.name.to_string())),
-        left(column("work", Keep::Always, &|row| row.works.join(" + "))),
-        column("workers", Keep::Always, &|row| row.workers.to_string()),
+        left(column("work", Keep::IfRoom(9), &|row| row.works.join(" + "))),
+        column("workers", Keep::IfRoom(8), &|row| row.workers.to_string()),
+        column("tasks", tasks, &|row| row.tasks.to_string()),
+        column("nice", nices, &|row| listed(&row.nices)),
+        left(column("class", classes, &|row| listed(&row.classes))),
         left(column("cpuset", cpusets, &|row| {
             row.cpuset.map_or_else(|| "all".to_owned(), ToString::to_string)
         })),
@@ -35,19 +48,25 @@ pub(super) fn groups(rows: &[GroupRow<'_>]) -> String {
         column("work units", Keep::IfRoom(1), &|row| row.work_units.to_string()),
         column("on-CPU s", Keep::Always, &|row| seconds(row.on_cpu)),
         column("share", Keep::Always, &|row| percent(row.share)),
-        column("per worker s", Keep::Always, &|row| {
+        column("per worker s", Keep::IfRoom(5), &|row| {
             format!("{}–{}", seconds(row.least_on_cpu), seconds(row.most_on_cpu))
         }),
-        column("run delay s", Keep::Always, &|row| seconds(row.run_delay)),
+        column("run delay s", Keep::IfRoom(7), &|row| seconds(row.run_delay)),
         column("migrations", Keep::IfRoom(2), &|row| row.migrations.to_string()),
-        column("gap ms", Keep::Always, &|row| {
+        column("gap ms", Keep::IfRoom(6), &|row| {
             row.longest_gap.map_or_else(|| "-".to_owned(), millis)
         }),
         left(column("CPUs used", Keep::IfRoom(3), &|row| {
             row.cpus_used.to_string()
         })),
     ];
-    fitted(columns.into())
+    fitted(columns.into(), width)
+}
+
+/// A few values, as in `-5,0`.
+fn listed<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
+    let values: Vec<String> = values.into_iter().map(|value| value.to_string()).collect();
+    values.join(",")
 }
 
 /// A column of a table.
@@ -67,11 +86,8 @@ enum Keep {
     Never,
 }
 
-/// The widest line of a report, in characters.
-const WIDTH: usize = 100;
-
 /// The table of those columns that fit.
-fn fitted(mut columns: Vec<Column>) -> String {
+fn fitted(mut columns: Vec<Column>, most: usize) -> String {
     columns.retain(|column| column.keep != Keep::Never);
     loop {
         let text = table(&columns);
@@ -86,7 +102,7 @@ fn fitted(mut columns: Vec<Column>) -> String {
         };
         let first = columns.iter().filter_map(|column| rank(&column)).min();
         match first {
-            Some(first) if width > WIDTH => columns.retain(|column| column.keep != Keep::IfRoom(first)),
+            Some(first) if width > most => columns.retain(|column| column.keep != Keep::IfRoom(first)),
             _ => return text,
         }
     }
@@ -104,23 +120,29 @@ fn table(columns: &[Column]) -> String {
 }
 
 /// A row for each check.
-pub(super) fn checks(checks: &[CheckResult]) -> String {
-    let mut table = wrapped();
-    table.set_header(["check", "verdict", "from", "reason"]);
+pub(super) fn checks(checks: &[CheckResult], width: usize) -> String {
+    let mut table = wrapped(width);
+    let sources = width >= WIDTH;
+    let row = |check: &str, verdict: &str, source: &str, reason: &str| {
+        let cells = [
+            Some(check),
+            Some(verdict),
+            sources.then_some(source),
+            Some(reason),
+        ];
+        cells.into_iter().flatten().map(str::to_owned).collect::<Vec<_>>()
+    };
+    table.set_header(row("check", "verdict", "from", "reason"));
     for check in checks {
-        table.add_row([
-            check.check.clone(),
-            check.verdict.to_string(),
-            check.source.to_string(),
-            visible(&check.reason),
-        ]);
+        let (verdict, source) = (check.verdict.to_string(), check.source.to_string());
+        table.add_row(row(&check.check, &verdict, &source, &visible(&check.reason)));
     }
     indented(&table)
 }
 
 /// A row for each check that changed.
 pub(super) fn changes(changes: &[Change<'_>]) -> String {
-    let mut table = wrapped();
+    let mut table = wrapped(WIDTH);
     table.set_header(["check", "recorded", "judged", "reason"]);
     for change in changes {
         let [recorded, judged] = change
@@ -135,9 +157,9 @@ pub(super) fn changes(changes: &[Change<'_>]) -> String {
 }
 
 /// A table whose last column is broken into lines.
-fn wrapped() -> Table {
+fn wrapped(width: usize) -> Table {
     let mut table = plain();
-    let width = u16::try_from(WIDTH - INDENT).unwrap_or(u16::MAX);
+    let width = u16::try_from(width.saturating_sub(INDENT)).unwrap_or(u16::MAX);
     table
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_width(width);

@@ -4,14 +4,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use record::{DumpTrigger, Evidence, Expectation, Verdict};
-use session::{Observed, ScriptPlayer, Session, chain};
-use spec::Op;
+use session::{Observed, ScriptPlayer, Session, SessionError, chain};
 use spec::op::{BodyFailed, PutProgram, StartScheduler, StopScheduler};
+use spec::{Op, OpError};
 
-use super::RunSpec;
+use super::{RunSpec, TimedLook};
+use crate::error::BodyError;
 use crate::kernel::PreparedKernel;
 use crate::scheduler::PreparedScheduler;
-use crate::{Outcome, Rig};
+use crate::{Outcome, Rig, RigError};
 
 /// What decides the steps of a run.
 pub(crate) enum RunBody<'r, F> {
@@ -64,9 +65,9 @@ where
         Err(error) => tracing::debug!(%error, "no debug info"),
     }
     let ready = prepare_guest(&mut session, seed, scheduler);
-    for query in &spec.queries {
-        if let Some(at) = query.at {
-            session.query_at(at, query.query.clone());
+    for TimedLook { at, look } in &spec.looks {
+        if let Some(at) = at {
+            session.look_at(*at, look.clone());
         }
     }
     if let Err(error) = session.snapshots(spec.snapshots) {
@@ -82,8 +83,8 @@ where
         }
     };
     let script = session.take_script();
-    for query in spec.queries.iter().filter(|query| query.at.is_none()) {
-        session.observe(&query.query);
+    for TimedLook { look, .. } in spec.looks.iter().filter(|look| look.at.is_none()) {
+        session.look(look);
     }
     dump_failure(&mut session, &expectations);
     if session.scheduler_runs() {
@@ -124,7 +125,7 @@ fn execute_test(
     session: Session,
     spec: &RunSpec,
     kernel: &Arc<PreparedKernel>,
-    ready: Result<(), session::SessionError>,
+    ready: Result<(), SessionError>,
     body: impl FnOnce(&mut Rig) -> Outcome,
 ) -> (Session, Vec<Expectation>) {
     let mut rig = Rig::new(session, spec.topology, Arc::clone(kernel));
@@ -135,19 +136,35 @@ fn execute_test(
     };
     let (mut session, overrides) = rig.into_parts();
     if let Err(error) = outcome {
-        let reason = chain(error.as_ref());
-        if let Err(error) = session.apply(&BodyFailed { reason }.into()) {
+        let failed = BodyFailed {
+            reason: chain(error.as_ref()),
+            refused: was_refused(&error),
+        };
+        if let Err(error) = session.apply(&failed.into()) {
             tracing::debug!(%error, "the body's error");
         }
     }
     (session, overrides.expectations())
 }
 
+/// Is it the error of an op that was refused?
+fn was_refused(error: &BodyError) -> bool {
+    let refusal = match error.downcast_ref::<RigError>() {
+        Some(RigError::Op(refusal) | RigError::Session(SessionError::Op(refusal))) => Some(refusal),
+        Some(_) => None,
+        None => match error.downcast_ref::<SessionError>() {
+            Some(SessionError::Op(refusal)) => Some(refusal),
+            _ => error.downcast_ref::<OpError>(),
+        },
+    };
+    refusal.is_some_and(OpError::is_refusal)
+}
+
 fn prepare_guest(
     session: &mut Session,
     seed: u64,
     scheduler: Option<&PreparedScheduler>,
-) -> Result<(), session::SessionError> {
+) -> Result<(), SessionError> {
     session.seed(seed)?;
     let Some(PreparedScheduler { program, plan }) = scheduler else {
         return Ok(());

@@ -4,4 +4,4 @@ mod execute;
 mod spec;
 
 pub(crate) use execute::{Executed, RunBody, execute};
-pub use spec::{Exactly, Keep, ReplayCommand, RunSpec, TimedQuery, default_records_dir};
+pub use spec::{Exactly, Keep, ReplayCommand, RunSpec, TimedLook, default_records_dir};

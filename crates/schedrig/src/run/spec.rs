@@ -4,9 +4,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
-use introspect::Query;
 use machine::{Ability, Requirement};
-use session::Limits;
+use session::{Limits, Look};
 use spec::{Nanos, Topology};
 
 use crate::kernel::DEFAULT_KERNEL;
@@ -45,8 +44,8 @@ pub struct RunSpec {
     /// From the second run of a machine in this process on, makes the next fork of the same seed while this run goes on.
     /// Changes no result.
     pub warm: bool,
-    /// Queries to the guest's kernel, and when each is answered.
-    pub queries: Vec<TimedQuery>,
+    /// Looks at the guest's kernel, and when each is taken.
+    pub looks: Vec<TimedLook>,
     /// Snapshots that are taken while the workers run for the first time, evenly over that time.
     pub snapshots: usize,
     /// Samples the runqueues, and judges the samples by [`record::Expectation::WorkConserving`] and
@@ -72,13 +71,13 @@ pub struct Exactly<'r> {
     pub scheduler: &'r SchedulerSpec,
 }
 
-/// A query to the guest's kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TimedQuery {
+/// A look at the guest's kernel.
+#[derive(Debug, Clone)]
+pub struct TimedLook {
     /// How long the workers have run then, in all windows together; `None` = when the test's body is done.
     pub at: Option<Nanos>,
-    /// The query.
-    pub query: Query,
+    /// A query, or a call.
+    pub look: Look,
 }
 
 /// Which records are kept.
@@ -115,7 +114,7 @@ impl RunSpec {
             keep: Keep::All,
             saves: None,
             warm: false,
-            queries: Vec::new(),
+            looks: Vec::new(),
             snapshots: 0,
             monitor: true,
             auto_repro: true,

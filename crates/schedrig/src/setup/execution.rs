@@ -1,11 +1,12 @@
 //! One execution of a setup: fork, session, body, and the record of it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use guestmem::GuestVirt;
 use observe::call_history::Sites;
 use record::{HostFacts, KernelFacts, Plan, Record, ReplayInputs};
-use session::{GuestClock, HitAction, Session};
+use session::{GuestClock, HitAction, Session, Start, Status};
 
 use super::Setup;
 use crate::fork_source::Forked;
@@ -39,7 +40,15 @@ impl Setup {
                 started.elapsed().as_secs_f64(),
             ),
             Forked::Machine(machine) => {
-                let begun = Session::start_with(machine, self.clock(), self.spec.limits, hooks);
+                let status = Arc::<Status>::default();
+                progress(Progress::Guest(Arc::clone(&status)));
+                let start = Start {
+                    clock: self.clock(),
+                    limits: self.spec.limits,
+                    hooks,
+                    status,
+                };
+                let begun = Session::start_with(machine, start);
                 let boot_seconds = started.elapsed().as_secs_f64();
                 let executed = match begun {
                     Err(failed) => Executed::without_a_body(failed.evidence),
@@ -66,7 +75,7 @@ impl Setup {
     /// The guest's clock, read as often as the run needs.
     fn clock(&self) -> Option<GuestClock> {
         let clock = self.kernel.clock;
-        if self.spec.queries.iter().any(|query| query.at.is_some()) {
+        if self.spec.looks.iter().any(|look| look.at.is_some()) {
             clock.map(GuestClock::finely)
         } else if self.spec.monitor {
             clock.map(|clock| clock.every(TICKS_PER_SAMPLE))

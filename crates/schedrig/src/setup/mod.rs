@@ -5,7 +5,7 @@
 mod execution;
 mod manifest;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine::{Ability, Backend, Identity, MachineConfig, Requirement};
@@ -14,7 +14,7 @@ use session::Program;
 
 use crate::fork_source::{BOOT_SEED, ForkSource};
 use crate::kernel::PreparedKernel;
-use crate::run::{Keep, RunBody, RunSpec};
+use crate::run::{Keep, RunBody, RunSpec, default_records_dir};
 use crate::scheduler::PreparedScheduler;
 use crate::{Outcome, Progress, Rig, RigError, backend};
 
@@ -39,6 +39,25 @@ pub struct Finished {
     pub place: Option<PathBuf>,
     /// Why the record could not be kept, if it was to be.
     pub not_kept: Option<record::StoreError>,
+}
+
+impl Finished {
+    /// The report's model. `program` is how the command is called: `cargo schedrig`.
+    pub fn model(&self, program: &str) -> report::Model<'_> {
+        let handle = self.place.as_ref().map(|place| handle(place, &self.record));
+        report::Model::of(&self.record).kept(handle.map(|handle| format!("{program} replay {handle}")))
+    }
+}
+
+/// By what a command finds the record in this directory: the beginning of its hash where records are looked for by default,
+/// else the directory.
+pub fn handle(place: &Path, record: &Record) -> String {
+    let default = default_records_dir().ok();
+    if default.is_some() && place.parent() == default.as_deref() {
+        return record.hash.short().to_owned();
+    }
+    let absolute = std::path::absolute(place).unwrap_or_else(|_| place.to_owned());
+    absolute.display().to_string()
 }
 
 impl Setup {

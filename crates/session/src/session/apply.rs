@@ -46,7 +46,12 @@ impl Session {
             Op::BodyFailed(op) => {
                 let reason = op.reason.clone();
                 let run_over = self.pending.is_none();
-                Ok(self.done(EventKind::BodyFailed { reason, run_over }))
+                let refused = op.refused;
+                Ok(self.done(EventKind::BodyFailed {
+                    reason,
+                    run_over,
+                    refused,
+                }))
             }
             Op::Exec(op) => self.exec(op),
             op => {
@@ -73,11 +78,25 @@ impl Session {
     }
 
     /// Puts into the evidence that the scheduler could not be brought up.
-    fn scheduler_failed(&mut self, error: &SessionError) {
+    fn scheduler_failed(&mut self, op: &StartScheduler, error: &SessionError) {
         self.happened(EventKind::SchedulerFailed {
             reason: error.to_string(),
             gave_up: matches!(error, SessionError::Op(OpError::TimedOut { .. })),
+            lacks: self.lacks(op),
         });
+    }
+
+    /// What the kernel lacks of what the BPF objects of the scheduler's program need.
+    fn lacks(&self, op: &StartScheduler) -> Vec<String> {
+        let path = op.argv.first();
+        let files = self.put.iter().flat_map(|program| &program.files);
+        let program = files.rev().find(|file| Some(&file.path) == path);
+        let (Some(program), Some(info)) = (program, self.observer.info()) else {
+            return Vec::new();
+        };
+        let objects = bpfobj::embedded(&program.bytes);
+        let lacks = objects.iter().flat_map(|object| bpfobj::lacks(object, &info.btf));
+        lacks.map(|lack| lack.to_string()).collect()
     }
 
     /// Is a scheduler's program attached, as far as its exit notices say?
@@ -119,6 +138,7 @@ impl Session {
         for file in &program.files {
             self.write_file(&file.path, file.mode, &file.bytes)?;
         }
+        self.put.push(program);
         Ok(OpOutcome::Done)
     }
 
@@ -205,9 +225,10 @@ impl Session {
 
     /// A failure is evidence too.
     fn start_scheduler(&mut self, op: &StartScheduler) -> Result<OpOutcome, SessionError> {
+        self.watch_start_of_scheduler();
         let outcome = self
             .send(op.clone())
-            .inspect_err(|error| self.scheduler_failed(error))?;
+            .inspect_err(|error| self.scheduler_failed(op, error))?;
         let OpOutcome::Attached {
             pid,
             ops,
@@ -219,10 +240,13 @@ impl Session {
         };
         self.advance_clock(*at);
         self.scheduler = SchedulerLife::Attached;
+        let callbacks = self.kernel().ok();
+        let callbacks = callbacks.and_then(|kernel| introspect::operations(&kernel).ok()?);
         self.happened(EventKind::SchedulerAttached {
             ops: ops.clone(),
             pid: *pid,
             enable_seq: *enable_seq,
+            callbacks,
         });
         self.watch_scheduler();
         Ok(outcome)

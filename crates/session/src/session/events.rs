@@ -19,6 +19,7 @@ const MAX_FILE: usize = 128 << 20;
 impl Session {
     pub(super) fn hello(&mut self) -> Result<Hello, SessionError> {
         let boot = self.limits.boot;
+        self.status.begin("the kernel boots", self.now, None);
         match self.wait("the kernel boots", boot)? {
             Request::Hello(hello) if hello.protocol == PROTOCOL_VERSION => {
                 self.agent = self
@@ -44,6 +45,8 @@ impl Session {
     /// command itself is meant to take.
     pub(super) fn command(&mut self, command: Command, takes: Nanos) -> Result<OpOutcome, SessionError> {
         let doing = command.describe();
+        let known = command.takes_exactly();
+        self.status.begin(&doing, self.now, Some(takes).filter(|_| known));
         self.answer(&Answer::Command(command))?;
         let patience = Nanos(takes.0.saturating_add(self.limits.silence.0));
         match self.wait(&doing, patience)? {
@@ -91,6 +94,7 @@ impl Session {
                 MachineEvent::Hook(hit) if self.is_tick(&hit) => {
                     let now = self.time_of(&hit);
                     if let Some(now) = now {
+                        self.status.advance(now);
                         self.ticked(now);
                     }
                     if now.is_some_and(|now| now > limit) {

@@ -1,10 +1,13 @@
 //! Looking at the guest's kernel: `observe` decides, and reaches the machine by a port.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use introspect::{DebugInfo, GuestKernel, Query};
+use introspect::{DebugInfo, GuestKernel};
 use machine::{Ability, HookHit, HookId, Instrument, MachineError, Requirement, WatchId, When};
-use observe::{AfterHit, HitAction, HitFilter, InstrumentError, LookError, Observer, RawHit, SnapshotError};
+use observe::{
+    AfterHit, HitAction, HitFilter, InstrumentError, Look, LookError, Observer, RawHit, SnapshotError,
+};
 use record::{DumpTrigger, End, Series, Snapshot, Tag};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
@@ -38,15 +41,17 @@ impl Session {
         self.observer.series()
     }
 
-    /// Asks when the workers have run for that much guest time, in all windows together; to the tick, if the clock is a
+    /// Has a look when the workers have run for that much guest time, in all windows together; to the tick, if the clock is a
     /// fine one ([`crate::GuestClock::finely`]).
-    pub fn query_at(&mut self, when: Nanos, query: Query) {
-        self.observer.query_at(when, query);
+    pub fn look_at(&mut self, when: Nanos, look: Look) {
+        self.observer.look_at(when, look);
     }
 
-    /// Asks now.
-    pub fn observe(&mut self, query: &Query) {
-        self.observer.observe(self.machine.memory(), self.now, query);
+    /// Has a look now.
+    pub fn look(&mut self, look: &Look) {
+        let began = Instant::now();
+        self.observer.look(self.machine.memory(), self.now, look);
+        self.host_deadline += began.elapsed();
     }
 
     /// Reads or writes the guest's kernel as it stands now, and adds what was done to the observations. A write of a test is
@@ -151,6 +156,12 @@ impl Session {
         (&mut self.observer, port)
     }
 
+    /// The scheduler's program that starts may fail before it is attached.
+    pub(super) fn watch_start_of_scheduler(&mut self) {
+        let (observer, mut port) = self.observer();
+        observer.scheduler_starts(&mut port);
+    }
+
     /// The scheduler that is attached may fail from now on.
     pub(super) fn watch_scheduler(&mut self) {
         let (observer, mut port) = self.observer();
@@ -165,8 +176,11 @@ impl Session {
 
     /// The clock has ticked.
     pub(super) fn ticked(&mut self, now: GuestTime) {
+        let began = Instant::now();
         let (observer, port) = self.observer();
         observer.tick(&port, now);
+        // The limit is for the guest. Who looks at it, a person for example, may take longer.
+        self.host_deadline += began.elapsed();
     }
 
     /// A hook or a watch that is not the clock's was hit.

@@ -358,7 +358,11 @@ fn everything() -> (Vec<Op>, Vec<Step>) {
         op("exec 1s /bin/true"),
         op("run 2s"),
         op("note key value"),
-        BodyFailed { reason }.into(),
+        BodyFailed {
+            reason,
+            refused: false,
+        }
+        .into(),
     ];
     let id = spec::WorkerId {
         group: "a".parse().unwrap(),

@@ -11,6 +11,9 @@ use super::Operation;
 pub struct BodyFailed {
     /// The error, with its causes.
     pub reason: String,
+    /// The error is that of an op that was refused ([`super::OpError::is_refusal`]).
+    #[serde(default)]
+    pub refused: bool,
 }
 
 impl fmt::Display for BodyFailed {

@@ -76,6 +76,18 @@ impl OpError {
         }
     }
 
+    /// Was it refused, so that the guest is as it was? Nothing follows from that for whoever schedules its tasks.
+    pub fn is_refusal(&self) -> bool {
+        match self {
+            OpError::System { .. }
+            | OpError::State(_)
+            | OpError::NotUnderstood(_)
+            | OpError::ByHost { .. } => true,
+            OpError::NoSuchCpus { .. } | OpError::Invalid(_) => true,
+            OpError::EndedEarly { .. } | OpError::TimedOut { .. } => false,
+        }
+    }
+
     /// The same error with what to do about it, where it is a system call's.
     #[must_use]
     pub fn advise(self, next: &str) -> OpError {

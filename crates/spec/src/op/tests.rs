@@ -153,7 +153,11 @@ fn a_script_of_an_older_version_reads_back() {
     let reason = "tired".to_owned();
     assert_eq!(
         serde_json::from_str::<Op>(older).unwrap(),
-        BodyFailed { reason }.into()
+        BodyFailed {
+            reason,
+            refused: false
+        }
+        .into()
     );
 }
 

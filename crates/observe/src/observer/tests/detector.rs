@@ -48,6 +48,26 @@ fn an_end_that_somebody_asked_for_is_not_dumped() {
     assert_eq!(world.dumps(), []);
 }
 
+/// It is loaded, and ends itself before its program has it attached: its exit kind was not watched yet.
+#[test]
+fn a_scheduler_that_ends_while_it_is_started_is_dumped_with_its_reason() {
+    let mut world = World::new();
+    world.observer.scheduler_starts(&mut world.machine);
+    assert_eq!(world.hooked(), ["vprintk_emit", "scx_disable_workfn"]);
+    world.enter("scx_disable_workfn", 0, [0; 4]);
+    assert_eq!(world.dumps(), [], "an end that somebody asked for");
+    world.set(EXIT_KIND, 1024);
+    world.enter("scx_disable_workfn", 0, [0; 4]);
+    world.enter("scx_disable_workfn", 0, [0; 4]);
+    let observed = world.observed();
+    assert_eq!(observed.dumps.len(), 1);
+    assert_eq!(
+        observed.dumps[0].headline[0],
+        "by_hand ends with SCX_EXIT_ERROR: disabled"
+    );
+    assert!(observed.sites.is_some(), "calls that lead to it can be traced");
+}
+
 #[test]
 fn a_second_store_of_an_exit_kind_is_the_same_failure() {
     let mut world = World::attached();

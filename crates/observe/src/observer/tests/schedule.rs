@@ -18,8 +18,8 @@ fn expected(times: &[u64]) -> Vec<(String, GuestTime)> {
 
 impl World {
     fn query_at(&mut self, ms: u64, words: &str) {
-        let query = words.parse().unwrap();
-        self.observer.query_at(Nanos::from_millis(ms), query);
+        let query: introspect::Query = words.parse().unwrap();
+        self.observer.look_at(Nanos::from_millis(ms), query.into());
     }
 
     fn answered(&mut self) -> Vec<(GuestTime, String)> {
@@ -202,6 +202,26 @@ fn a_query_whose_time_did_not_come_is_recorded_with_the_reason() {
     assert_eq!(why, "the workers ran for 1s in all, not for 1.5s");
 }
 
+/// A call has the kernel as it stands, at its time, and leaves no observation.
+#[test]
+fn a_call_is_made_when_its_time_has_come() {
+    let mut world = World::new();
+    let calls = Arc::<std::sync::Mutex<Vec<GuestTime>>>::default();
+    let made = Arc::clone(&calls);
+    let call = Look::Call(Arc::new(move |_: &GuestKernel<'_>, at| {
+        made.lock().unwrap().push(at)
+    }));
+    world.observer.look_at(Nanos::from_millis(500), call.clone());
+    world.observer.look_at(Nanos::from_millis(5_000), call);
+    world.open(1000);
+    for ms in [100_000, 100_400, 100_504, 101_000] {
+        world.tick(ms);
+    }
+    assert_eq!(*calls.lock().unwrap(), [at(100_504)]);
+    // The other's time did not come, and that is told.
+    assert_eq!(world.answered().len(), 1);
+}
+
 #[test]
 fn outside_of_a_window_nothing_is_due() {
     let mut world = World::new();
@@ -220,10 +240,10 @@ fn before_the_kernel_is_known_nothing_can_be_looked_at_and_nothing_breaks() {
     world.attach();
     world.open(1000);
     world.observer.tick(&world.machine, at(2000));
-    let rq = "rq".parse().unwrap();
+    let rq: introspect::Query = "rq".parse().unwrap();
     world
         .observer
-        .observe(world.machine.whole.memory(), at(2000), &rq);
+        .look(world.machine.whole.memory(), at(2000), &rq.into());
     let tag = Tag::new("a").unwrap();
     let taken = world
         .observer

@@ -1,0 +1,144 @@
+//! Listing the records of a directory, and removing them by hand.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use super::error::{StoreError, wrote};
+use super::find::find;
+use super::index::INDEX;
+use super::read::read_index;
+use crate::{Plan, RecordHash, Verdict};
+
+/// A record below the directory of records.
+#[derive(Debug, Clone, Serialize)]
+pub struct Listed {
+    /// Its directory's name.
+    pub name: String,
+    /// Its directory.
+    pub place: PathBuf,
+    /// When it was written, in seconds since 1970.
+    pub written_s: u64,
+    /// The size of its files, in bytes.
+    pub bytes: u64,
+    /// Its files, as they are.
+    pub files: Vec<ListedFile>,
+    /// What its index says; `None` where that cannot be read.
+    pub about: Option<About>,
+    /// Why the index cannot be read.
+    pub damage: Option<String>,
+}
+
+/// A file of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ListedFile {
+    /// Below the record's directory.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What the index of a record says of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    /// The record's hash.
+    pub hash: RecordHash,
+    /// Its verdict.
+    pub verdict: Verdict,
+    /// What was asked of the run.
+    pub plan: Plan,
+    /// The command that makes the run again.
+    pub replay: String,
+}
+
+/// The records below `dir`, the newest first; none where there is no such directory.
+///
+/// # Errors
+/// [`StoreError::Index`] where the directory cannot be read.
+pub fn list(dir: &Path) -> Result<Vec<Listed>, StoreError> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(|source| StoreError::Index {
+            path: dir.to_owned(),
+            source,
+        })?,
+    };
+    let names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    let mut listed: Vec<Listed> = names
+        .filter(|name| !name.starts_with('.') && dir.join(name).join(INDEX).is_file())
+        .filter_map(|name| describe(&dir.join(name)).ok())
+        .collect();
+    listed.sort_by(|one, other| (other.written_s, &one.name).cmp(&(one.written_s, &other.name)));
+    Ok(listed)
+}
+
+/// Removes the record that goes by its name below `dir`, or by the beginning of its hash.
+///
+/// # Errors
+/// [`StoreError::NoRecord`], [`StoreError::Ambiguous`]; [`StoreError::Write`] where it cannot be removed. A path is no name:
+/// what is not below `dir` stays.
+pub fn remove(which: &str, dir: &Path) -> Result<Listed, StoreError> {
+    let place = find(which, dir)?;
+    if place.file_name().is_none_or(|name| place != dir.join(name)) {
+        return Err(StoreError::NoRecord {
+            which: which.to_owned(),
+            dir: dir.to_owned(),
+        });
+    }
+    let listed = describe(&place)?;
+    fs::remove_dir_all(&place).map_err(wrote("remove", &place))?;
+    Ok(listed)
+}
+
+/// What there is in the directory of a record.
+///
+/// # Errors
+/// [`StoreError::Index`] where there is no such directory.
+pub fn describe(place: &Path) -> Result<Listed, StoreError> {
+    let unreadable = |source| StoreError::Index {
+        path: place.to_owned(),
+        source,
+    };
+    let written = fs::metadata(place.join(INDEX)).and_then(|index| index.modified());
+    let written = written
+        .ok()
+        .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let name = place.file_name().map(|name| name.to_string_lossy().into_owned());
+    let about = read_index(place);
+    let mut files = Vec::new();
+    add_files(place, "", &mut files).map_err(unreadable)?;
+    files.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(Listed {
+        name: name.unwrap_or_default(),
+        written_s: written.map_or(0, |since| since.as_secs()),
+        bytes: files.iter().map(|file| file.bytes).sum(),
+        files,
+        damage: about.as_ref().err().map(ToString::to_string),
+        about: about.ok(),
+        place: place.to_owned(),
+    })
+}
+
+/// Adds a directory's files, and those of its folders; what is removed meanwhile is left out.
+fn add_files(directory: &Path, below: &str, files: &mut Vec<ListedFile>) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.flatten() {
+        let path = format!("{below}{}", entry.file_name().to_string_lossy());
+        match entry.metadata() {
+            Ok(kind) if kind.is_dir() => {
+                // One that is gone by now has no files.
+                let _ = add_files(&entry.path(), &format!("{path}/"), files);
+            }
+            Ok(file) => files.push(ListedFile {
+                path,
+                bytes: file.len(),
+            }),
+            Err(_) => {}
+        }
+    }
+    Ok(())
+}
