@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::commands::{doctor, inspect, judge, kernel, records, replay, report, run, saves, sweep};
 use crate::exit::Exit;
+use crate::page::{self, note};
 
 /// As cargo calls it: `cargo-schedrig schedrig …`.
 #[derive(Debug, Parser)]
@@ -67,11 +68,18 @@ pub(crate) fn main() -> ExitCode {
         Command::Saves(saves) => saves::execute(saves),
         Command::Doctor(doctor) => doctor::execute(doctor),
     };
-    match result {
-        Ok(exit) => exit.into(),
+    let exit = match result {
+        Ok(exit) => exit,
         Err(error) => {
-            eprintln!("error: {error:#}");
-            Exit::of(&error).into()
+            note!("error: {error:#}");
+            Exit::of(&error)
+        }
+    };
+    match page::failed() {
+        None => exit.into(),
+        Some(error) => {
+            note!("error: write to standard output: {error}");
+            Exit::Software.into()
         }
     }
 }

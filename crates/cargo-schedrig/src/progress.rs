@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use schedrig::{Doing, Progress, Status};
 
+use crate::page::note;
+
 /// A line that shows the current step and how far the guest is. Where standard error is no terminal, a line now and then.
 pub(crate) struct Line {
     bar: ProgressBar,
@@ -180,7 +182,7 @@ impl Plain {
                     Err(RecvTimeoutError::Timeout) if quiet.load(Ordering::Relaxed) => {}
                     Err(RecvTimeoutError::Timeout) => {
                         let guest = doing(&guest).map_or_else(String::new, |doing| format!(": {doing}"));
-                        eprintln!("{step} ({} s){guest}", since.elapsed().as_secs());
+                        note!("{step} ({} s){guest}", since.elapsed().as_secs());
                     }
                 }
             }

@@ -5,17 +5,18 @@ use rustyline::history::MemHistory;
 use rustyline::{Config, Editor};
 use schedrig::Query;
 
+use crate::page::note;
 use crate::query;
 
 const HELP: &str = "An empty line or Ctrl-D goes on.";
 
 /// Reads queries until the input ends or a line is empty, and has each answered.
 pub(crate) fn serve(place: &str, mut answer: impl FnMut(&Query)) {
-    eprintln!("{place}. Queries: {}. {HELP}", Query::HELP);
+    note!("{place}. Queries: {}. {HELP}", Query::HELP);
     let mut editor = match Editor::<(), MemHistory>::with_history(Config::default(), MemHistory::new()) {
         Ok(editor) => editor,
         Err(error) => {
-            eprintln!("error: the terminal cannot be used: {error}");
+            note!("error: the terminal cannot be used: {error}");
             return;
         }
     };
@@ -24,7 +25,7 @@ pub(crate) fn serve(place: &str, mut answer: impl FnMut(&Query)) {
             Ok(line) if !line.trim().is_empty() => line,
             Ok(_) | Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
             Err(error) => {
-                eprintln!("error: read a query: {error}");
+                note!("error: read a query: {error}");
                 return;
             }
         };
@@ -32,7 +33,7 @@ pub(crate) fn serve(place: &str, mut answer: impl FnMut(&Query)) {
         let _ = editor.add_history_entry(&line);
         match query::parse(&[line]) {
             Ok(queries) => queries.iter().for_each(&mut answer),
-            Err(error) => eprintln!("error: {error}"),
+            Err(error) => note!("error: {error}"),
         }
     }
 }

@@ -8,6 +8,7 @@ use schedrig::Backend;
 use serde::Serialize;
 
 use crate::exit::Exit;
+use crate::page::outln;
 
 /// Check what this host can do, and print the fix for what it cannot.
 ///
@@ -40,7 +41,7 @@ pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
         .collect();
     findings.extend([clang(), kernels(), apt(), kvm()]);
     if doctor.json {
-        println!("{}", serde_json::to_string_pretty(&findings)?);
+        outln!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
         for finding in &findings {
             let mark = if finding.ok {
@@ -50,9 +51,9 @@ pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
             } else {
                 "-  "
             };
-            println!("{mark} {:10} {}", finding.what, finding.found);
+            outln!("{mark} {:10} {}", finding.what, finding.found);
             if let Some(fix) = &finding.fix {
-                println!("    {:10} → {fix}", "");
+                outln!("    {:10} → {fix}", "");
             }
         }
     }

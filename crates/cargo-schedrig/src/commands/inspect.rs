@@ -7,6 +7,7 @@ use record::{Observation, Record, Value};
 use schedrig::{Look, Nanos, Query, Replay, ReplayOptions, TimedLook};
 
 use crate::exit::{Exit, Usage};
+use crate::page::{note, out, outln};
 use crate::progress::Line;
 use crate::records::Records;
 use crate::{prompt, query};
@@ -67,7 +68,7 @@ fn running(inspect: &Inspect, pid: Option<u32>, queries: &[Query]) -> anyhow::Re
     if queries.is_empty() {
         prompt::serve(&inspect.which, |query| match ask(query) {
             Ok(seen) => show_live(query, &seen, inspect.json),
-            Err(error) => eprintln!("error: {error:#}"),
+            Err(error) => note!("error: {error:#}"),
         });
         return Ok(Exit::Pass);
     }
@@ -77,7 +78,7 @@ fn running(inspect: &Inspect, pid: Option<u32>, queries: &[Query]) -> anyhow::Re
             .iter()
             .zip(&seen)
             .map(|(query, seen)| live_json(query, seen));
-        println!("{:#}", serde_json::Value::from_iter(answers));
+        outln!("{:#}", serde_json::Value::from_iter(answers));
     }
     let mut exit = Exit::Pass;
     for (query, seen) in queries.iter().zip(&seen) {
@@ -91,9 +92,9 @@ fn running(inspect: &Inspect, pid: Option<u32>, queries: &[Query]) -> anyhow::Re
 
 fn show_live(query: &Query, seen: &Value, json: bool) {
     if json {
-        println!("{}", live_json(query, seen));
+        outln!("{}", live_json(query, seen));
     } else {
-        println!("\n{query}\n{}", seen.to_text());
+        outln!("\n{query}\n{}", seen.to_text());
     }
 }
 
@@ -126,17 +127,17 @@ fn recorded(inspect: &Inspect, queries: Vec<Query>) -> anyhow::Result<Exit> {
     let replayed = replayed?;
     let observations = &replayed.finished.record.observations;
     if inspect.json && !inspect.queries.is_empty() {
-        println!("{}", serde_json::to_string_pretty(observations)?);
+        outln!("{}", serde_json::to_string_pretty(observations)?);
     }
     let mut exit = Exit::Pass;
     for observation in observations {
         if !inspect.json && !matches!(observation.seen, Value::Missing(_)) {
-            print!("{}", report::text::observation(observation));
+            out!("{}", report::text::observation(observation));
         }
         exit = exit.max(answered(&observation.seen));
     }
     if replayed.difference.is_some() {
-        eprintln!("error: the replay differs from the recorded run: the answers are those of the replay");
+        note!("error: the replay differs from the recorded run: the answers are those of the replay");
         exit = Exit::Fail;
     }
     Ok(exit)
@@ -172,13 +173,13 @@ fn interview(line: &Line, json: bool) -> Look {
                 let seen = query.answer(kernel);
                 if json {
                     let asked = query.to_string();
-                    println!(
+                    outln!(
                         "{}",
                         serde_json::json!({ "at": at, "asked": asked, "seen": seen })
                     );
                 } else {
                     let asked = query.to_string();
-                    print!("{}", report::text::observation(&Observation { at, asked, seen }));
+                    out!("{}", report::text::observation(&Observation { at, asked, seen }));
                 }
             });
         });
@@ -189,7 +190,7 @@ fn interview(line: &Line, json: bool) -> Look {
 fn answered(seen: &Value) -> Exit {
     match seen {
         Value::Missing(why) => {
-            eprintln!("error: {why}");
+            note!("error: {why}");
             Exit::Unavailable
         }
         _ => Exit::Pass,

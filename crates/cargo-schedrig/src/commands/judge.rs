@@ -7,6 +7,7 @@ use record::Expectation;
 use report::Model;
 
 use crate::exit::Exit;
+use crate::page::{note, out, outln};
 use crate::records::Records;
 use crate::{page, shell};
 
@@ -48,11 +49,11 @@ pub(crate) fn execute(arguments: &Judge) -> anyhow::Result<Exit> {
         summary["changes"] =
             serde_json::to_value(report::json::changes(&changes)).context("list the changes")?;
         summary["record"] = place.display().to_string().into();
-        println!("{summary:#}");
+        outln!("{summary:#}");
     } else {
-        print!("{}", report::text::fit(&model, page::width()));
-        print!("{}", report::text::changes(&changes));
-        eprintln!("  record in {}", place.display());
+        out!("{}", report::text::fit(&model, page::width()));
+        out!("{}", report::text::changes(&changes));
+        note!("  record in {}", place.display());
     }
     Ok(record.verdict().into())
 }

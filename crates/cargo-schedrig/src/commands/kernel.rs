@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use kstore::{KernelRequest, Store};
 
 use crate::exit::Exit;
+use crate::page::outln;
 use crate::progress::Line;
 
 /// Fetch, list and remove kernels.
@@ -50,7 +51,7 @@ pub(crate) fn execute(kernel: &Kernel) -> anyhow::Result<Exit> {
         Kernel::List(arguments) => list(&store, arguments),
         Kernel::Rm(arguments) => {
             let entry = store.remove(&arguments.which)?;
-            println!("removed {}", entry.release);
+            outln!("removed {}", entry.release);
             Ok(Exit::Pass)
         }
     }
@@ -76,11 +77,11 @@ fn fetch(store: &Store, arguments: &Fetch) -> anyhow::Result<Exit> {
             "vmlinux": kernel.vmlinux,
             "config": config,
         });
-        println!("{files:#}");
+        outln!("{files:#}");
     } else {
-        println!("{}  build id {}", kernel.release, kernel.build_id);
-        println!("  image   {}", kernel.image.display());
-        println!("  vmlinux {}", kernel.vmlinux.display());
+        outln!("{}  build id {}", kernel.release, kernel.build_id);
+        outln!("  image   {}", kernel.image.display());
+        outln!("  vmlinux {}", kernel.vmlinux.display());
     }
     Ok(Exit::Pass)
 }
@@ -88,18 +89,18 @@ fn fetch(store: &Store, arguments: &Fetch) -> anyhow::Result<Exit> {
 fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
     let entries = store.list()?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&entries)?);
+        outln!("{}", serde_json::to_string_pretty(&entries)?);
     } else if entries.is_empty() {
-        println!(
+        outln!(
             "no kernels are stored; `cargo schedrig kernel fetch` fetches {}",
             schedrig::DEFAULT_KERNEL
         );
     } else {
         for entry in &entries {
             let requests = entry.requests.join(", ");
-            println!("{:40} {:12.12}  {requests}", entry.release, entry.build_id);
+            outln!("{:40} {:12.12}  {requests}", entry.release, entry.build_id);
             if let Some(damage) = &entry.damage {
-                println!("    damaged: {damage}; a run that needs it fetches it again");
+                outln!("    damaged: {damage}; a run that needs it fetches it again");
             }
         }
     }

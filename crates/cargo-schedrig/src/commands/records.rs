@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use record::Listed;
 
 use crate::exit::Exit;
+use crate::page::{out, outln};
 use crate::records::Records;
 use crate::size::{age, mib};
 
@@ -68,15 +69,15 @@ fn list(arguments: &List) -> anyhow::Result<Exit> {
     let dir = arguments.records.directory()?;
     let listed = record::list(&dir)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&listed)?);
+        outln!("{}", serde_json::to_string_pretty(&listed)?);
     } else if listed.is_empty() {
-        println!("no records are in {}", dir.display());
+        outln!("no records are in {}", dir.display());
     } else {
         for record in &listed {
-            println!("{}", line(record));
+            outln!("{}", line(record));
         }
         let bytes: u64 = listed.iter().map(|record| record.bytes).sum();
-        println!(
+        outln!(
             "{}, {} MiB, in {}",
             report::count(listed.len() as u64, "record"),
             mib(bytes),
@@ -90,9 +91,9 @@ fn show(arguments: &Show) -> anyhow::Result<Exit> {
     let place = arguments.records.find(&arguments.record)?;
     let record = record::describe(&place)?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&record)?);
+        outln!("{}", serde_json::to_string_pretty(&record)?);
     } else {
-        print!("{}", details(&record));
+        out!("{}", details(&record));
     }
     Ok(if record.damage.is_none() {
         Exit::Pass
@@ -112,7 +113,7 @@ fn remove(arguments: &Rm) -> anyhow::Result<Exit> {
         arguments.which.clone()
     };
     for which in &which {
-        println!("removed {}", line(&record::remove(which, &dir)?));
+        outln!("removed {}", line(&record::remove(which, &dir)?));
     }
     Ok(Exit::Pass)
 }

@@ -6,6 +6,7 @@ use clap::Args;
 use schedrig::{KernelRequest, Replay, ReplayOptions};
 
 use crate::exit::Exit;
+use crate::page::{note, outln};
 use crate::progress::Line;
 use crate::records::Records;
 
@@ -71,28 +72,28 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
             "difference": replayed.difference,
             "record": replayed.finished.place,
         });
-        println!("{json:#}");
+        outln!("{json:#}");
     } else {
         match &replayed.difference {
-            None => println!("identical: the same execution, record {}", hash.short()),
-            Some(difference) if record.hash == hash => println!(
+            None => outln!("identical: the same execution, record {}", hash.short()),
+            Some(difference) if record.hash == hash => outln!(
                 "DIFFERENT: the record was changed after it was made; the execution still has its hash {}\n  \
                  first difference: {difference}",
                 hash.short()
             ),
-            Some(difference) => println!(
+            Some(difference) => outln!(
                 "DIFFERENT: recorded {}, replayed {}\n  first difference: {difference}",
                 hash.short(),
                 record.hash.short()
             ),
         }
-        println!("  {}", report::text::headline(&report::Model::of(record)));
-        eprintln!("  host time {:.1} s", record.host.seconds);
+        outln!("  {}", report::text::headline(&report::Model::of(record)));
+        note!("  host time {:.1} s", record.host.seconds);
         if let Some(error) = &replayed.finished.not_kept {
-            eprintln!("warning: the record was not kept: {}", schedrig::chain(error));
+            note!("warning: the record was not kept: {}", schedrig::chain(error));
         }
         if let Some(place) = &replayed.finished.place {
-            eprintln!("  record in {}", place.display());
+            note!("  record in {}", place.display());
         }
     }
     Ok(if replayed.difference.is_none() {

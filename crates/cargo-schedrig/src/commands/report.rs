@@ -5,6 +5,7 @@ use clap::Args;
 use report::Model;
 
 use crate::exit::Exit;
+use crate::page::{note, out, outln};
 use crate::records::Records;
 use crate::{page, shell};
 
@@ -31,10 +32,10 @@ pub(crate) fn execute(arguments: &Report) -> anyhow::Result<Exit> {
     if arguments.json {
         let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["record"] = place.display().to_string().into();
-        println!("{summary:#}");
+        outln!("{summary:#}");
     } else {
-        print!("{}", report::text::fit(&model, page::width()));
-        eprintln!("  record in {}", place.display());
+        out!("{}", report::text::fit(&model, page::width()));
+        note!("  record in {}", place.display());
     }
     Ok(record.verdict().into())
 }

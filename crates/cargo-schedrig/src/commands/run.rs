@@ -15,6 +15,7 @@ use spec::CgroupSpec;
 
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::{self, GroupArg};
+use crate::page::{note, out, outln};
 use crate::progress::Line;
 use crate::{page, query, seeds, shell};
 
@@ -151,8 +152,8 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
     print(run, &finished)?;
     match other {
         Some((nth, difference)) => {
-            eprintln!("error: run {nth} of the same seed is a different execution: {difference}");
-            eprintln!("please report this: it is a defect of schedrig, or of its QEMU");
+            note!("error: run {nth} of the same seed is a different execution: {difference}");
+            note!("please report this: it is a defect of schedrig, or of its QEMU");
             Ok(Exit::Software)
         }
         None => Ok(run.policy.exit(finished.record.verdict())),
@@ -190,25 +191,26 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     let model = Model::of(record).kept(place.as_deref().map(|place| shell::replay(place, record)));
     let place = place.as_ref().map(|place| place.display().to_string());
     if let Some(error) = not_kept {
-        eprintln!("warning: the record was not kept: {}", schedrig::chain(error));
+        note!("warning: the record was not kept: {}", schedrig::chain(error));
     }
     if run.json {
         let mut summary = serde_json::to_value(report::json::of(&model)).context("make the summary")?;
         summary["record"] = place.into();
-        println!("{summary:#}");
+        outln!("{summary:#}");
         return Ok(());
     }
-    print!("{}", report::text::fit(&model, page::width()));
+    out!("{}", report::text::fit(&model, page::width()));
     let host = &record.host;
-    eprintln!(
+    note!(
         "  host time {:.1} s, of it {:.2} s until the agent's first call",
-        host.seconds, host.boot_seconds
+        host.seconds,
+        host.boot_seconds
     );
     if let Some(times) = run.repeat {
-        eprintln!("  {times} runs, one execution");
+        note!("  {times} runs, one execution");
     }
     if let Some(place) = place {
-        eprintln!("  record in {place}");
+        note!("  record in {place}");
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use saves::{Listed, Store};
 
 use crate::exit::Exit;
+use crate::page::outln;
 use crate::size::{age, mib};
 
 /// List and remove saved machines; a run boots and saves what it needs.
@@ -43,7 +44,7 @@ pub(crate) fn execute(saves: &Saves) -> anyhow::Result<Exit> {
                 None => store.clear()?,
             };
             for save in &removed {
-                println!("removed {}", shown(save));
+                outln!("removed {}", shown(save));
             }
             Ok(Exit::Pass)
         }
@@ -53,15 +54,15 @@ pub(crate) fn execute(saves: &Saves) -> anyhow::Result<Exit> {
 fn list(store: &Store, arguments: &List) -> anyhow::Result<Exit> {
     let saves = store.list()?;
     if arguments.json {
-        println!("{}", serde_json::to_string_pretty(&saves)?);
+        outln!("{}", serde_json::to_string_pretty(&saves)?);
     } else if saves.is_empty() {
-        println!("no saved machines are in {}", store.directory().display());
+        outln!("no saved machines are in {}", store.directory().display());
     } else {
         for save in &saves {
-            println!("{}", shown(save));
+            outln!("{}", shown(save));
         }
         let bytes: u64 = saves.iter().map(|save| save.bytes).sum();
-        println!("{} MiB in {}", mib(bytes), store.directory().display());
+        outln!("{} MiB in {}", mib(bytes), store.directory().display());
     }
     Ok(Exit::Pass)
 }

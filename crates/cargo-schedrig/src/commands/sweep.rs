@@ -13,6 +13,7 @@ use schedrig::{Keep, Rig, RigError, Setup, Verdict};
 
 use crate::commands::run::{Run, Scenario};
 use crate::exit::{Exit, Usage};
+use crate::page::{note, out, outln};
 use crate::progress::{Bar, Line};
 use crate::seeds::Seeds;
 use crate::sweep::{InOrder, Jobs, Tally};
@@ -113,10 +114,10 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         json["jobs"] = count.into();
         json["host_seconds"] = seconds.into();
         json["runs_per_minute"] = per_minute.into();
-        println!("{json:#}");
+        outln!("{json:#}");
     } else {
-        print!("{}", tally.text(&title, &seeds, planned));
-        eprintln!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs per minute");
+        out!("{}", tally.text(&title, &seeds, planned));
+        note!("  host time {seconds:.1} s, {count} at a time, {per_minute:.0} runs per minute");
     }
     // The process ends with runs in progress, which may be writing.
     record::abandon(&records).context("remove unfinished records")?;
