@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, demo, process, setup, test, tidy};
+use crate::{bench, campaign, demo, process, setup, test, tidy};
 
 /// The project's own commands; CI runs `cargo xtask test` and nothing else.
 #[derive(Debug, Parser)]
@@ -21,6 +21,7 @@ enum Task {
     Test(test::Args),
     Tidy(tidy::Args),
     Bench(bench::Args),
+    Campaign(campaign::Args),
 }
 
 /// Parses the command line, runs the command and reports its error with the causes.
@@ -30,6 +31,7 @@ pub(crate) fn run() -> ExitCode {
         Task::Setup(args) => setup::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Demo(args) => demo::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::exec(&args),
+        Task::Campaign(args) => campaign::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Bench(args) => bench::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Tidy(args) => tidy::exec(&args).map(|()| ExitCode::SUCCESS),
     });

@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod campaign;
 mod cli;
 mod demo;
 mod process;
+mod published;
 mod schedrig;
 mod setup;
 mod test;

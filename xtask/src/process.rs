@@ -84,16 +84,21 @@ pub(crate) fn run_lines(
 /// Runs a command and returns its standard output; its standard error becomes part of the error when it fails.
 pub(crate) fn output(command: &mut Command, deadline: Duration) -> Result<String> {
     command.stderr(Stdio::piped());
-    read(command, deadline)
+    read(command, deadline, &[0])
 }
 
 /// Runs a command and returns its standard output; its standard error is inherited.
 pub(crate) fn answer(command: &mut Command, deadline: Duration) -> Result<String> {
-    command.stderr(Stdio::inherit());
-    read(command, deadline)
+    answer_of(command, deadline, &[0])
 }
 
-fn read(command: &mut Command, deadline: Duration) -> Result<String> {
+/// The same of a command whose exit codes mean something: those that are no failure are given.
+pub(crate) fn answer_of(command: &mut Command, deadline: Duration, codes: &[i32]) -> Result<String> {
+    command.stderr(Stdio::inherit());
+    read(command, deadline, codes)
+}
+
+fn read(command: &mut Command, deadline: Duration, codes: &[i32]) -> Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = spawn(command)?;
     let stdout = child.stdout.take().map(read_all);
@@ -104,6 +109,9 @@ fn read(command: &mut Command, deadline: Duration) -> Result<String> {
             .unwrap_or_default()
     };
     let (stdout, stderr) = (text(stdout), text(stderr));
+    if status.code().is_some_and(|code| codes.contains(&code)) {
+        return Ok(stdout);
+    }
     match expect_success(command, status) {
         Ok(()) => Ok(stdout),
         Err(error) if stderr.trim().is_empty() => Err(error),

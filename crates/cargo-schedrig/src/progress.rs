@@ -79,6 +79,11 @@ impl Line {
                     lock.display()
                 ));
             }
+            Progress::Unsaved { why } => {
+                let warning = "warning: the booted machine is not kept for later runs";
+                self.bar
+                    .suspend(|| note!("{warning}: {why}; SCHEDRIG_SAVES names another directory"));
+            }
             Progress::Guest(status) => {
                 *self.guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
             }

@@ -60,6 +60,17 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Can a file be made in this directory? Leaves nothing behind.
+///
+/// # Errors
+/// The reason, if not.
+pub fn probe(directory: &Path) -> io::Result<()> {
+    tempfile::Builder::new()
+        .prefix(ASIDE)
+        .tempfile_in(directory)
+        .map(drop)
+}
+
 /// Replaces a file atomically: readers see the old or the new one, whole.
 ///
 /// # Errors

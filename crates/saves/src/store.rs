@@ -94,6 +94,19 @@ impl Store {
         Ok(Self::open(directory)?.with_bound(bound_bytes))
     }
 
+    /// Can a save be made here?
+    ///
+    /// # Errors
+    /// [`StoreError::File`] with the reason, if not.
+    pub fn probe(&self) -> Result<(), StoreError> {
+        files::probe(&self.directory).map_err(StoreError::file("writing to", &self.directory))
+    }
+
+    /// Has somebody chosen the directory of [`Store::open_default`]?
+    pub fn is_chosen() -> bool {
+        std::env::var_os(DIRECTORY_VARIABLE).is_some_and(|value| !value.is_empty())
+    }
+
     /// Opens the store in a directory, which is created if missing. Its bound is 10 GiB.
     ///
     /// # Errors

@@ -17,17 +17,57 @@ use machine::{
     Backend, BootError, ForkError, Machine, MachineConfig, MachineError, OpenError, SavedMachine, Source,
 };
 use record::{End, Evidence, Manifest};
-use saves::{Entry, ObtainError, Store};
-use session::{Failed, GuestClock, Limits, Session, Start, Status};
+use saves::{Entry, ObtainError, Store, StoreError};
+use session::{Failed, GuestClock, Limits, Session, Start, Status, chain};
+use tempfile::TempDir;
 
 use crate::fork_pool::ForkPool;
-use crate::{Progress, RigError};
+use crate::{Progress, RigError, RunSpec};
 
 /// The seed of every boot.
 pub(crate) const BOOT_SEED: u64 = 1;
 
 /// How often a damaged save is made anew before the run fails.
 const ATTEMPTS: u32 = 3;
+
+/// Where saved machines are.
+pub(crate) struct Place {
+    store: Store,
+    /// The store's directory, where it is this process's alone.
+    temporary: Option<TempDir>,
+}
+
+impl Place {
+    /// Where a run wants them; where nobody has chosen a place, and the user's cache cannot be written to, a temporary one.
+    pub(crate) fn of(spec: &RunSpec, progress: &mut dyn FnMut(Progress)) -> Result<Place, RigError> {
+        let store = match &spec.saves {
+            Some(directory) => Store::open(directory),
+            None => Store::open_default(),
+        };
+        let writable = store.and_then(|store| store.probe().map(|()| store));
+        let why = match writable {
+            Ok(store) => {
+                return Ok(Place {
+                    store,
+                    temporary: None,
+                });
+            }
+            Err(why @ (StoreError::File { .. } | StoreError::NoCacheDir)) => why,
+            Err(error) => return Err(error.into()),
+        };
+        if spec.saves.is_some() || Store::is_chosen() {
+            return Err(why.into());
+        }
+        let Ok(temporary) = TempDir::with_prefix("schedrig-saves-") else {
+            return Err(why.into());
+        };
+        progress(Progress::Unsaved { why: chain(&why) });
+        Ok(Place {
+            store: Store::open(temporary.path())?,
+            temporary: Some(temporary),
+        })
+    }
+}
 
 /// A machine at its agent's first call.
 pub(crate) struct ForkSource {
@@ -40,6 +80,8 @@ pub(crate) struct ForkSource {
     fork_pool: ForkPool,
     /// Forks that were requested.
     forks: AtomicU64,
+    /// Removed with this.
+    _temporary: Option<TempDir>,
 }
 
 /// What is known of it in this process.
@@ -82,14 +124,15 @@ impl ForkSource {
         config: MachineConfig,
         clock: Option<GuestClock>,
         manifest: Manifest,
-        store: Store,
+        place: Place,
     ) -> Result<Arc<ForkSource>, RigError> {
         /// By the store's directory and the key in it.
         type ForkSources = HashMap<(PathBuf, String), Arc<ForkSource>>;
         static FORK_SOURCES: OnceLock<Mutex<ForkSources>> = OnceLock::new();
+        let Place { store, temporary } = place;
         let key = (store.directory().to_owned(), saves::key_of(&manifest)?);
-        let mut fork_sources = lock(FORK_SOURCES.get_or_init(Mutex::default));
-        let fork_source = fork_sources.entry(key).or_insert_with(|| {
+        let is_temporary = temporary.is_some();
+        let make = || {
             Arc::new(ForkSource {
                 backend: Arc::clone(backend),
                 config: MachineConfig {
@@ -102,9 +145,15 @@ impl ForkSource {
                 state: Mutex::default(),
                 fork_pool: ForkPool::default(),
                 forks: AtomicU64::new(0),
+                _temporary: temporary,
             })
-        });
-        Ok(Arc::clone(fork_source))
+        };
+        // What is kept for the whole process is never dropped, and would leave the directory behind.
+        if is_temporary {
+            return Ok(make());
+        }
+        let mut fork_sources = lock(FORK_SOURCES.get_or_init(Mutex::default));
+        Ok(Arc::clone(fork_sources.entry(key).or_insert_with(make)))
     }
 
     /// A new machine at the agent's first call.

@@ -11,6 +11,11 @@ pub enum Progress {
     Kernel(kstore::Progress),
     /// The machine is booted and saved, or somebody else does that and is waited for.
     Machine(saves::Progress),
+    /// The machine cannot be saved where saved machines are kept; it is saved for this process alone.
+    Unsaved {
+        /// Why.
+        why: String,
+    },
     /// A guest begins to run; this says what it is doing until another does.
     Guest(Arc<Status>),
     /// The run failed, and is executed again to see what led there.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
+use crate::published::Published;
 use crate::workspace::cargo;
 use crate::{setup, tidy};
 
@@ -129,8 +130,11 @@ const fn minutes(n: u64) -> Duration {
     Duration::from_secs(60 * n)
 }
 
-/// A published scheduler, with its version pinned, since the project does not control its behaviour.
-const PUBLISHED: (&str, &str) = ("scx_bpfland", "1.1.4");
+/// The published scheduler of the end-to-end tests.
+const PUBLISHED: Published = Published {
+    name: "scx_bpfland",
+    version: "1.1.4",
+};
 
 fn fmt(lane: &mut Lane) -> Result<()> {
     lane.run(&mut cargo("fmt --all --check"), minutes(2))?;
@@ -170,13 +174,7 @@ fn unit(lane: &mut Lane) -> Result<()> {
 
 /// Builds the scheduler in a kept directory, since cargo would otherwise build from scratch in a temporary one.
 fn schedulers(lane: &mut Lane) -> Result<()> {
-    let (name, version) = PUBLISHED;
-    let root = lane.schedulers();
-    let mut command = cargo(&format!("install {name} --version {version} --locked --root"));
-    command.arg(&root).env("CARGO_TARGET_DIR", root.join("build"));
-    if let Some((clang, _)) = setup::clang() {
-        command.env("BPF_CLANG", clang);
-    }
+    let mut command = PUBLISHED.install(&lane.schedulers());
     lane.run(&mut command, minutes(20))
 }
 
@@ -185,7 +183,7 @@ fn e2e(lane: &mut Lane) -> Result<()> {
     let kernel = lane.kernel()?;
     let mut command = cargo("test --workspace --test * --no-fail-fast -- --test-threads 2");
     command.env("SCHEDRIG_TEST_KERNEL", kernel);
-    let published = lane.schedulers().join("bin").join(PUBLISHED.0);
+    let published = PUBLISHED.program(&lane.schedulers());
     if published.is_file() {
         command.env("SCHEDRIG_TEST_BPFLAND", published);
     }

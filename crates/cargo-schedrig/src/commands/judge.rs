@@ -3,10 +3,11 @@
 use anyhow::Context as _;
 use check::Run;
 use clap::Args;
-use record::Expectation;
+use record::{Expectation, Record};
 use report::Model;
+use spec::GroupName;
 
-use crate::exit::Exit;
+use crate::exit::{Exit, Usage};
 use crate::page::{note, out, outln};
 use crate::records::Records;
 use crate::{page, shell};
@@ -35,9 +36,33 @@ pub(crate) struct Judge {
     json: bool,
 }
 
+/// A check of groups that the run does not have can only be meant otherwise.
+fn groups_exist(check: &Expectation, record: &Record) -> Result<(), Usage> {
+    let named: &[GroupName] = match check {
+        Expectation::GroupShare { groups, .. } => groups,
+        Expectation::WorkerShare { group, .. } => std::slice::from_ref(group),
+        _ => &[],
+    };
+    let groups = &record.evidence.groups;
+    match named
+        .iter()
+        .find(|name| !groups.iter().any(|group| group.name == **name))
+    {
+        None => Ok(()),
+        Some(name) => {
+            let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+            Err(Usage(format!(
+                "--check: the run has no group `{name}`; groups: {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
 pub(crate) fn execute(arguments: &Judge) -> anyhow::Result<Exit> {
     let (place, mut record) = arguments.records.load(&arguments.record)?;
     for check in &arguments.checks {
+        groups_exist(check, &record)?;
         check::relimit(&mut record.plan.expectations, check.clone());
     }
     let judgement = check::judge(Run::from(&record), &record.plan.expectations);

@@ -44,8 +44,11 @@ fn a_record_is_judged_as_it_was_or_by_another_limit_and_what_changed_is_named() 
     let (ended, summary) = stage.json(&["judge", which, "--json", "--check", "starvation=1ms"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(summary["verdict"], "fail");
-    let expect = json!([{"check": "starvation", "recorded": "pass", "judged": "fail"}]);
+    let expect = json!([{"check": "starvation", "recorded": "skip", "judged": "fail"}]);
     assert_eq!(summary["changes"], expect);
+    let ended = stage.run(&["judge", which, "--check", "share:a,nosuch"]);
+    assert_eq!(ended.code, Some(64), "{ended:?}");
+    assert!(ended.stderr.contains("no group `nosuch`; groups: a"), "{ended:?}");
     assert_eq!(read(&record), before, "the record was changed");
     stage.assert_nothing_is_left();
 }

@@ -12,7 +12,7 @@ use machine::{Ability, Backend, Identity, MachineConfig, Requirement};
 use record::{Manifest, Record, Verdict};
 use session::Program;
 
-use crate::fork_source::{BOOT_SEED, ForkSource};
+use crate::fork_source::{BOOT_SEED, ForkSource, Place};
 use crate::kernel::PreparedKernel;
 use crate::run::{Keep, RunBody, RunSpec, default_records_dir};
 use crate::scheduler::PreparedScheduler;
@@ -99,11 +99,8 @@ impl Setup {
         };
         let identity = backend.identity(&config)?;
         let manifest = manifest::of(&identity, &config, &kernel);
-        let store = match &spec.saves {
-            Some(directory) => saves::Store::open(directory)?,
-            None => saves::Store::open_default()?,
-        };
-        let fork_source = ForkSource::of(&backend, config, kernel.clock, manifest.clone(), store)?;
+        let place = Place::of(&spec, progress)?;
+        let fork_source = ForkSource::of(&backend, config, kernel.clock, manifest.clone(), place)?;
         Ok(Setup {
             spec,
             backend,
