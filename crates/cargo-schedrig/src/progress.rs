@@ -15,6 +15,9 @@ use crate::page::note;
 /// A line that shows the current step and how far the guest is. Where standard error is no terminal, a line now and then.
 pub(crate) struct Line {
     bar: ProgressBar,
+    /// What all of it is for.
+    title: Mutex<String>,
+    booting: AtomicBool,
     guest: Arc<Mutex<Option<Arc<Status>>>>,
     plain: Option<Plain>,
 }
@@ -29,11 +32,27 @@ impl Line {
         bar.enable_steady_tick(Duration::from_millis(120));
         let guest = Arc::<Mutex<Option<Arc<Status>>>>::default();
         let plain = (!std::io::stderr().is_terminal()).then(|| Plain::new(Arc::clone(&guest)));
-        Line { bar, guest, plain }
+        Line {
+            bar,
+            title: Mutex::default(),
+            booting: AtomicBool::new(false),
+            guest,
+            plain,
+        }
+    }
+
+    /// Shows what all of it is for, until a step has words of its own.
+    pub(crate) fn title(&self, title: impl Into<String>) {
+        let title = title.into();
+        self.title
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone_from(&title);
+        self.say(title);
     }
 
     /// Shows a step in words.
-    pub(crate) fn say(&self, doing: impl Into<String>) {
+    fn say(&self, doing: impl Into<String>) {
         let doing = doing.into();
         if let Some(plain) = &self.plain {
             plain.say(&doing);
@@ -71,6 +90,7 @@ impl Line {
         match step {
             Progress::Kernel(step) => self.kernel(step),
             Progress::Machine(saves::Progress::Making) => {
+                self.booting.store(true, Ordering::Relaxed);
                 self.say("booting this machine once; later runs fork it");
             }
             Progress::Machine(saves::Progress::Waiting { lock }) => {
@@ -86,6 +106,11 @@ impl Line {
             }
             Progress::Guest(status) => {
                 *self.guest.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+                // The boot is over.
+                if self.booting.swap(false, Ordering::Relaxed) {
+                    let title = self.title.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                    self.say(title);
+                }
             }
             Progress::Tracing => {
                 self.say("the run failed: executing it again to trace the calls that led there");

@@ -120,7 +120,7 @@ fn recorded(inspect: &Inspect, queries: Vec<Query>) -> anyhow::Result<Exit> {
         looks: timed(&inspect.at, &looks),
         ..ReplayOptions::default()
     };
-    line.say(format!("replaying {}", place.display()));
+    line.title(format!("replaying {}", place.display()));
     let replayed = Replay::new(record, &options, &mut |step| line.step(step))
         .and_then(|replay| replay.run(&mut |step| line.step(step)));
     line.done();

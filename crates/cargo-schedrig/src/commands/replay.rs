@@ -56,7 +56,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         anyway: arguments.anyway,
     };
     let line = Line::new();
-    line.say(format!("replaying {}", place.display()));
+    line.title(format!("replaying {}", place.display()));
     let hash = recorded.hash.clone();
     let replayed = Replay::new(recorded, &options, &mut |step| line.step(step))
         .and_then(|replay| replay.run(&mut |step| line.step(step)));

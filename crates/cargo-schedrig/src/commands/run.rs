@@ -138,7 +138,7 @@ pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
     let spec = run.specify()?;
     let seed = spec.seed;
     let line = Line::new();
-    line.say(format!("{} under {}", run.topology, run.scheduler));
+    line.title(format!("{} under {}", run.topology, run.scheduler));
     let setup = Setup::new(spec, &mut |step| line.step(step));
     let finished = setup.and_then(|setup| {
         if run.repeat.is_some() {
@@ -170,7 +170,7 @@ fn repeat(
 ) -> Result<Option<(u64, report::Difference)>, RigError> {
     let (seed, times) = (first.plan.seed, run.repeat.unwrap_or(1));
     for nth in 2..=times {
-        line.say(format!("run {nth} of {times}"));
+        line.title(format!("run {nth} of {times}"));
         if nth < times {
             setup.prepare(seed);
         }

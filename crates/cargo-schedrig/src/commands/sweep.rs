@@ -83,7 +83,7 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     }
     let records = spec.records.clone();
     let line = Line::new();
-    line.say(format!("{} under {}", spec.topology, spec.scheduler));
+    line.title(format!("{} under {}", spec.topology, spec.scheduler));
     let setup = Setup::new(spec, &mut |step| line.step(step)).and_then(|setup| {
         setup.ready(&mut |step| line.step(step))?;
         Ok(setup)

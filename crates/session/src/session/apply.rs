@@ -188,7 +188,25 @@ impl Session {
         }
     }
 
+    /// A second time with the same settings, it is there already.
     fn make_cgroup(&mut self, op: &MakeCgroup) -> Result<OpOutcome, SessionError> {
+        let mut groups = self.evidence.groups.iter();
+        match groups.find(|group| group.name == op.group.name) {
+            None => {}
+            Some(there) if *there == op.group => return Ok(OpOutcome::Done),
+            Some(there) => {
+                let cpus = there
+                    .cpus
+                    .as_ref()
+                    .map_or("all CPUs".to_owned(), |cpus| format!("CPUs {cpus}"));
+                return Err(OpError::Invalid(format!(
+                    "the cgroup {} is there already, with {cpus} and weight {}; give it the same ones, or another name",
+                    there.name,
+                    there.weight.get()
+                ))
+                .into());
+            }
+        }
         let outcome = self.send(op.clone())?;
         self.evidence.groups.push(op.group.clone());
         Ok(outcome)

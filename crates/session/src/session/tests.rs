@@ -111,6 +111,21 @@ fn a_run_is_commands_and_windows_and_ends_powered_off() {
     assert_eq!(commands(&answers), expected);
 }
 
+/// As on the command line: one name is one group, and twice with other settings is a mistake.
+#[test]
+fn a_cgroup_that_is_there_is_not_made_again() {
+    let (mut session, answers) = start(vec![hello(), replies(OpOutcome::Done)]);
+    session.apply(&op("cgroup a weight=200")).unwrap();
+    session.apply(&op("cgroup a weight=200")).unwrap();
+    let error = session.apply(&op("cgroup a weight=300")).unwrap_err().to_string();
+    assert!(
+        error.contains("cgroup a is there already, with all CPUs and weight 200"),
+        "{error}"
+    );
+    assert_eq!(session.finish().groups.len(), 1);
+    assert_eq!(commands(&answers).len(), 2, "one cgroup, and power off");
+}
+
 #[test]
 fn notices_become_evidence_in_order() {
     let log = |bytes: &[u8]| {
