@@ -141,6 +141,14 @@ pub enum AptError {
         /// The packages that were searched.
         packages: String,
     },
+    /// apt said that it has downloaded a package, and it is not there.
+    #[error("apt-get downloaded {package}, and it is not in {}; set XDG_CACHE_HOME to another directory", directory.display())]
+    NotDownloaded {
+        /// The package, as `name=version`.
+        package: String,
+        /// The working directory that apt was given.
+        directory: PathBuf,
+    },
     /// The suite has no such package.
     #[error("the suite `{suite}` has no package `{package}`")]
     NoPackage {

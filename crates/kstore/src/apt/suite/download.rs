@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::slice;
+
+use tempfile::TempDir;
 
 use super::choose::{self, Candidate};
 use super::status::on_percent;
@@ -31,17 +33,16 @@ impl Suite<'_> {
             if image.is_some() && config.is_some() {
                 break;
             }
-            for (package, file) in self.download(&choose::packages_of(self, kernel, &batch)?, progress)? {
+            for downloaded in self.download(&choose::packages_of(self, kernel, &batch)?, progress)? {
                 progress(Progress::Unpacking {
-                    what: package.name.clone(),
+                    what: downloaded.package.name.clone(),
                 });
-                let mut found = read_package(&file, &paths)?;
+                let mut found = downloaded.members(&paths)?;
                 image = image.or_else(|| images.iter().find_map(|path| found.remove(path)));
                 config = config.or_else(|| configs.iter().find_map(|path| found.remove(path)));
-                used.push(package.to_string());
+                used.push(downloaded.package.to_string());
             }
         }
-        self.clear_downloads()?;
         match image {
             Some(image) => Ok(Fetched {
                 image,
@@ -67,21 +68,18 @@ impl Suite<'_> {
             member: member.to_owned(),
         };
         let found = self.download(slice::from_ref(package), progress)?;
-        let (_, file) = found.first().ok_or_else(no_member)?;
-        let mut members = read_package(file, &[member])?;
-        self.clear_downloads()?;
+        let mut members = found.first().ok_or_else(no_member)?.members(&[member])?;
         members.remove(member).ok_or_else(no_member)
     }
 
-    /// Downloads packages; the files in the order of `wanted`.
+    /// Downloads packages, in the order of `wanted`. Nothing is left on disk.
     fn download(
         &self,
         wanted: &[Package],
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Vec<(Package, PathBuf)>, AptError> {
-        self.clear_downloads()?;
-        let directory = self.downloads();
-        fs::create_dir_all(&directory).map_err(AptError::file("creating", &directory))?;
+    ) -> Result<Vec<Downloaded>, AptError> {
+        let directory = self.empty_downloads()?;
+        let directory = directory.path();
         let mut args: Vec<OsString> = ["-qq", "download"].map(Into::into).to_vec();
         args.extend(wanted.iter().map(|package| package.to_string().into()));
         let total_bytes: u64 = wanted.iter().map(|package| package.size).sum();
@@ -93,7 +91,7 @@ impl Suite<'_> {
             reason = "an estimate to show"
         )]
         let bytes_at = |percent: f32| (f64::from(percent) / 100.0 * total_bytes as f64) as u64;
-        let run = self.run(&self.programs.apt_get, args, &directory);
+        let run = self.run(&self.programs.apt_get, args, directory);
         run.lines(&mut on_percent(|percent| {
             progress(Progress::Downloading {
                 package: title.clone(),
@@ -101,8 +99,8 @@ impl Suite<'_> {
                 total_bytes,
             });
         }))?;
-        let files: Vec<_> = fs::read_dir(&directory)
-            .map_err(AptError::file("listing", &directory))?
+        let files: Vec<_> = fs::read_dir(directory)
+            .map_err(AptError::file("listing", directory))?
             .flatten()
             .map(|entry| entry.path())
             .collect();
@@ -114,32 +112,57 @@ impl Suite<'_> {
                     .is_some_and(|name| name.to_string_lossy().starts_with(&prefix))
             })
         };
-        Ok(wanted
-            .iter()
-            .filter_map(|package| Some((package.clone(), of(package)?.clone())))
-            .collect())
+        let downloaded = wanted.iter().map(|package| {
+            let file = of(package).ok_or_else(|| AptError::NotDownloaded {
+                package: package.to_string(),
+                directory: directory.to_owned(),
+            })?;
+            let bytes = fs::read(file).map_err(AptError::file("reading", file))?;
+            Ok(Downloaded {
+                package: package.clone(),
+                file: file.clone(),
+                bytes,
+            })
+        });
+        downloaded.collect()
     }
 
-    fn downloads(&self) -> PathBuf {
-        self.state.join("packages")
-    }
-
-    fn clear_downloads(&self) -> Result<(), AptError> {
-        let path = self.downloads();
-        match fs::remove_dir_all(&path) {
+    /// An empty directory for packages, which is removed when it is dropped: below the suite's, where others look after what a
+    /// killed process leaves, unless that is [too long](MAX_DIRECTORY).
+    fn empty_downloads(&self) -> Result<TempDir, AptError> {
+        let of_suite = self.state.join("packages");
+        match fs::remove_dir_all(&of_suite) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(AptError::file("removing", &path)(source))
+                return Err(AptError::file("removing", &of_suite)(source));
             }
-            _ => Ok(()),
+            _ => {}
         }
+        let fits = of_suite.as_os_str().len() <= MAX_DIRECTORY;
+        let directory = if fits { of_suite } else { std::env::temp_dir() };
+        fs::create_dir_all(&directory).map_err(AptError::file("creating", &directory))?;
+        TempDir::with_prefix_in("schedrig-apt-", &directory)
+            .map_err(AptError::file("creating a directory in", &directory))
     }
 }
 
-/// The wanted members of a downloaded package.
-fn read_package(file: &Path, wanted: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, AptError> {
-    let bytes = fs::read(file).map_err(AptError::file("reading", file))?;
-    deb::read_members(&bytes, wanted).map_err(|source| AptError::Package {
-        package: file.to_owned(),
-        source,
-    })
+/// The longest working directory for `apt-get download`, in bytes, less the name that is made in it: apt 2.6 takes `/` for a
+/// working directory of 300 bytes and more, and puts the packages there (`SafeGetCWD`, apt-pkg/contrib/fileutl.cc).
+const MAX_DIRECTORY: usize = 250;
+
+/// A package that was downloaded.
+struct Downloaded {
+    package: Package,
+    /// Where it was.
+    file: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Downloaded {
+    /// The wanted members of it.
+    fn members(&self, wanted: &[&str]) -> Result<BTreeMap<String, Vec<u8>>, AptError> {
+        deb::read_members(&self.bytes, wanted).map_err(|source| AptError::Package {
+            package: self.file.clone(),
+            source,
+        })
+    }
 }
