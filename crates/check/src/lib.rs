@@ -64,13 +64,13 @@ impl<'r> From<&'r Record> for Run<'r> {
     }
 }
 
-/// Judges a run by each expectation, in their order, and by how it ended.
+/// Judges a run by how it ended, which explains what else is missing, and by each expectation, in their order.
 pub fn judge(run: Run<'_>, expectations: &[Expectation]) -> Judgement {
     let checks = expectations.iter().map(|expectation| {
         let kind = kind(expectation);
         table::outcome(run, expectation).of(kind.name, kind.source)
     });
-    Judgement::of(checks.chain(ending::judge(run.evidence)).collect())
+    Judgement::of(ending::judge(run.evidence).into_iter().chain(checks).collect())
 }
 
 /// `1 group`, `2 groups`: for nouns whose plural ends in an s.

@@ -16,7 +16,7 @@ pub(crate) fn none_lost(evidence: &Evidence) -> Outcome {
         return Outcome::skip("no workers were made");
     }
     let Some(window) = evidence.windows.last() else {
-        return Outcome::inconclusive("the workers never ran");
+        return Outcome::skip("the workers never ran");
     };
     let lost: Vec<String> = window
         .workers
@@ -30,6 +30,7 @@ pub(crate) fn none_lost(evidence: &Evidence) -> Outcome {
         })
         .collect();
     match lost.first() {
+        None if spawned == 1 => Outcome::pass("the worker lived until the end"),
         None => Outcome::pass(format!("all {spawned} workers lived until the end")),
         Some(first) => Outcome::fail(
             format!("{} of {spawned} workers were lost: {first}", lost.len()),

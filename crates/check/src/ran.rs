@@ -17,6 +17,16 @@ pub(crate) fn something(evidence: &Evidence) -> Outcome {
     if workers().any(wanted_to_run) || programs > 0 {
         return Outcome::pass("something ran");
     }
+    if evidence.windows.is_empty() {
+        let reason = evidence.events.iter().find_map(|event| match event.what {
+            EventKind::SchedulerFailed { .. } => Some("the scheduler did not load (see `scheduler`)"),
+            EventKind::BodyFailed { .. } => Some("the test ended before the workers ran (see `body`)"),
+            _ => None,
+        });
+        if let Some(reason) = reason {
+            return Outcome::skip(reason);
+        }
+    }
     Outcome::inconclusive(if evidence.windows.is_empty() {
         "the workers never ran: the test let no guest time pass, and executed no program"
     } else if workers().next().is_none() {
@@ -37,6 +47,20 @@ mod tests {
 
     use super::*;
     use crate::fixtures::{run, worker};
+
+    #[test]
+    fn without_its_scheduler_nothing_was_to_run() {
+        let mut evidence = Evidence::default();
+        evidence.events.push(Event {
+            at: GuestTime::default(),
+            what: EventKind::SchedulerFailed {
+                reason: "no such file".into(),
+                gave_up: false,
+                lacks: Vec::new(),
+            },
+        });
+        assert_eq!(something(&evidence).verdict, Verdict::Skip);
+    }
 
     #[test]
     fn a_run_in_which_nothing_wanted_to_run_is_inconclusive() {

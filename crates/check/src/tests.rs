@@ -6,7 +6,7 @@ use crate::fixtures::{run, worker};
 use crate::{Run, defaults, judge, kind};
 
 #[test]
-fn every_expectation_is_one_check_in_their_order_and_the_end_comes_last() {
+fn every_expectation_is_one_check_in_their_order_and_the_end_comes_first() {
     let mut evidence = run(vec![worker("a", 0), worker("a", 1)]);
     evidence.end = End::GuestExited {
         during: "while waiting".into(),
@@ -26,8 +26,8 @@ fn every_expectation_is_one_check_in_their_order_and_the_end_comes_last() {
         .iter()
         .map(|expectation| kind(expectation).name)
         .collect();
-    assert_eq!(names, [expect, vec!["end"]].concat());
-    for (check, expectation) in judgement.checks.iter().zip(&expectations) {
+    assert_eq!(names, [vec!["end"], expect].concat());
+    for (check, expectation) in judgement.checks[1..].iter().zip(&expectations) {
         assert_eq!(check.source, kind(expectation).source, "{}", check.check);
     }
     assert_eq!(judgement.verdict(), Verdict::Fail);

@@ -68,7 +68,7 @@ impl fmt::Display for Nanos {
 /// A text that is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{text}` is not a span of time; write a number and a unit, as in `1m30s`, `5s`, `2.5ms`, `40us`, `7ns`"
+    "`{text}` is not a span of time; write a number and a unit, as in `1m30s`, `5s`, `2.5ms`, `40us`, `7ns`; five million hours are the most"
 )]
 pub struct NanosError {
     text: String,

@@ -47,6 +47,10 @@ pub(crate) struct Args {
     /// Misbehave: report an error to the kernel this long after attach, as soon as a task that is not exempt runs
     #[arg(long, value_name = "MS", help_heading = "Misbehaviour", value_parser = clap::value_parser!(u64).range(1..=MAX_DELAY_MS))]
     error_after: Option<u64>,
+
+    /// Misbehave: report an error to the kernel while the scheduler is started
+    #[arg(long, help_heading = "Misbehaviour")]
+    error_at_init: bool,
 }
 
 /// A day: far beyond any test, and without overflow in nanoseconds.
@@ -60,6 +64,7 @@ pub(crate) struct Knobs {
     pub(crate) starve_nth: u32,
     pub(crate) stall_after_ns: u64,
     pub(crate) error_after_ns: u64,
+    pub(crate) error_at_init: bool,
     pub(crate) ops_flags: u64,
     pub(crate) ops_timeout_ms: u32,
 }
@@ -74,6 +79,7 @@ impl Args {
             starve_nth: self.starve_nth.unwrap_or(0),
             stall_after_ns: ms_to_ns(self.stall_after),
             error_after_ns: ms_to_ns(self.error_after),
+            error_at_init: self.error_at_init,
             ops_flags: if withholds { SCX_OPS_ENQ_LAST } else { 0 },
             ops_timeout_ms: self.timeout_ms,
         }
@@ -114,6 +120,7 @@ mod tests {
                 starve_nth: 0,
                 stall_after_ns: 0,
                 error_after_ns: 0,
+                error_at_init: false,
                 ops_flags: 0,
                 ops_timeout_ms: 5_000,
             }

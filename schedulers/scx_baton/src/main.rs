@@ -134,6 +134,7 @@ fn load<'obj>(object: &'obj mut MaybeUninit<OpenObject>, knobs: &Knobs) -> Resul
     rodata.starve_nth = knobs.starve_nth;
     rodata.stall_after_ns = knobs.stall_after_ns;
     rodata.error_after_ns = knobs.error_after_ns;
+    rodata.error_at_init = knobs.error_at_init;
     rodata.nr_cpus = i32::try_from(libbpf_rs::num_possible_cpus().context("count the CPUs")?)?;
     rodata.own_tgid = std::process::id().cast_signed();
 

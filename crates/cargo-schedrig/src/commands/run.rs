@@ -50,7 +50,12 @@ pub(crate) struct Run {
     ops: Vec<Op>,
 
     /// How long the workers run, in guest time.
-    #[arg(long = "for", value_name = "TIME", default_value = "2s")]
+    #[arg(
+        long = "for",
+        value_name = "TIME",
+        default_value = "2s",
+        allow_hyphen_values = true
+    )]
     span: Nanos,
 
     /// Ask the guest's kernel something that much guest time after the workers were told to run; changes nothing.
@@ -67,7 +72,7 @@ pub(crate) struct Run {
     no_auto_repro: bool,
 
     /// The seed: the same one gives the same execution [default: 1].
-    #[arg(long, value_name = "N", value_parser = seed)]
+    #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
     seed: Option<u64>,
 
     /// Make the run that often, and fail unless all are the same execution.
@@ -128,7 +133,7 @@ pub(crate) struct Run {
 }
 
 fn seed(text: &str) -> Result<u64, String> {
-    seeds::seed(text).ok_or_else(|| "a seed is a number, as in `7` or `0x10`".to_owned())
+    seeds::seed(text).ok_or_else(|| format!("a seed is a number from 0 to {}, as in `7` or `0x10`", u64::MAX))
 }
 
 /// Makes the run and prints its report.
@@ -248,6 +253,7 @@ impl Scenario {
             ops.extend(workers);
         }
         ops.extend(run.ops.iter().cloned());
+        spawns_into_groups(&ops)?;
         for op in &ops {
             let option = if run.ops.contains(op) { "--op" } else { "--group" };
             op.check(&run.topology)
@@ -282,6 +288,23 @@ impl Scenario {
             rig.apply(op.clone())?;
         }
         rig.finish()
+    }
+}
+
+/// Workers can only be made in groups that are there.
+fn spawns_into_groups(ops: &[Op]) -> Result<(), Usage> {
+    let made = |name: &GroupName| {
+        ops.iter()
+            .any(|op| matches!(op, Op::MakeCgroup(made) if made.group.name == *name))
+    };
+    let missing = ops
+        .iter()
+        .find(|op| matches!(op, Op::Spawn(spawn) if !made(&spawn.group)));
+    match missing {
+        None => Ok(()),
+        Some(op) => Err(Usage(format!(
+            "--op '{op}': no such group; make it with `--group` or `--op 'cgroup NAME'`"
+        ))),
     }
 }
 

@@ -31,6 +31,29 @@ fn listed(stage: &Stage) -> Vec<Value> {
     list.as_array().unwrap().clone()
 }
 
+/// As in a home that is read-only: the run is made all the same, from a machine that is booted for it alone.
+#[test]
+fn a_cache_that_cannot_be_written_to_costs_a_boot_and_no_verdict() {
+    let stage = Stage::new();
+    let cache = tempfile::tempdir().unwrap();
+    let own = cache.path().join("schedrig");
+    fs::create_dir(&own).unwrap();
+    fs::write(own.join("saves"), "no directory").unwrap();
+    let users = match std::env::var_os("XDG_CACHE_HOME") {
+        Some(directory) => directory.into(),
+        None => Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
+    };
+    std::os::unix::fs::symlink(users.join("schedrig/kernels"), own.join("kernels")).unwrap();
+    let mut run = stage.command(&TINY);
+    run.env("XDG_CACHE_HOME", cache.path())
+        .env_remove("SCHEDRIG_SAVES");
+    let ended = ended(&run.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let warning = "warning: the booted machine is not kept for later runs: ";
+    assert!(ended.stderr.contains(warning), "{ended:?}");
+    stage.assert_nothing_is_left();
+}
+
 #[test]
 fn a_machine_is_saved_once_listed_and_removed_by_the_beginning_of_its_key() {
     let stage = Stage::with_own_saves();

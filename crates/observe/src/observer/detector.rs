@@ -163,8 +163,12 @@ impl FailureDetector {
             // It was not attached yet, so its exit kind was not watched.
             Trigger::Ending if ends_with_error(stop.kernel) => {
                 self.done.exit = true;
-                self.catch("exit", DumpTrigger::SchedulerError {}, stop, false);
-                self.last_words(stop.kernel);
+                let caught = self.catch("exit", DumpTrigger::SchedulerError {}, stop, false);
+                // Its reason is written down already.
+                let backtrace = caught.map(|caught| caught.dump.backtrace.clone());
+                if let (Some(sites), Some(backtrace)) = (&mut self.sites, backtrace) {
+                    sites.add(stop.kernel, &backtrace);
+                }
             }
             Trigger::ExitKind | Trigger::Ending => {}
             Trigger::Printk => self.message(stop, arguments),

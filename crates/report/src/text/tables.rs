@@ -6,7 +6,7 @@ use spec::{Nanos, SchedClass, Weight};
 
 use crate::table::{INDENT, align_right, indented, plain};
 use crate::text::WIDTH;
-use crate::wording::{decimal, visible};
+use crate::wording::{decimal, visible, visible_line};
 use crate::{Change, GroupRow, Ratio};
 
 /// A row for each cgroup: what says the same of all of them is left out, and what is least asked for where the table would
@@ -36,7 +36,9 @@ pub(super) fn groups(rows: &[GroupRow<'_>], class: SchedClass, width: usize) -> 
     let classes = any(&|row| row.classes.iter().any(|of| *of != class));
     let columns = [
         left(column("group", Keep::Always, &|row| row.name.to_string())),
-        left(column("work", Keep::IfRoom(9), &|row| row.works.join(" + "))),
+        left(column("work", Keep::IfRoom(9), &|row| {
+            short(&row.works.join(" + "))
+        })),
         column("workers", Keep::IfRoom(8), &|row| row.workers.to_string()),
         column("tasks", tasks, &|row| row.tasks.to_string()),
         column("nice", nices, &|row| listed(&row.nices)),
@@ -61,6 +63,17 @@ pub(super) fn groups(rows: &[GroupRow<'_>], class: SchedClass, width: usize) -> 
         })),
     ];
     fitted(columns.into(), width)
+}
+
+/// Characters of a work that the table shows: a program's arguments can be a whole script.
+const MAX_WORK: usize = 24;
+
+fn short(work: &str) -> String {
+    let work = visible_line(work);
+    if work.chars().count() <= MAX_WORK {
+        return work;
+    }
+    work.chars().take(MAX_WORK - 1).chain(['…']).collect()
 }
 
 /// A few values, as in `-5,0`.

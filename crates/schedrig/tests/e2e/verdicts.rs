@@ -1,10 +1,11 @@
 //! Verdicts that were wrong once: each case with the right one.
 
+use record::Repro;
 use schedrig::op::Write;
 use schedrig::prelude::*;
-use schedrig::{CheckResult, Expectation, Percent, Record, RigError, Verdict};
+use schedrig::{CheckResult, Expectation, Percent, PreparedKernel, Record, RigError, Verdict};
 
-use crate::stage::{NEWEST, STANDARD, check, judged, pass, spec};
+use crate::stage::{LONGTERM, NEWEST, STANDARD, check, fail, judged, pass, spec};
 
 /// A group as the command line writes it: name, work, count, CPUs.
 type Group<'g> = (&'g str, &'g str, u32, Option<&'g str>);
@@ -233,4 +234,95 @@ fn a_programs_children_are_the_groups() {
         "eight tasks on four CPUs: {worker:?}"
     );
     assert_eq!(worker.cpus.len(), 4, "{worker:?}");
+    assert_eq!(worker.tasks, 9, "the shell and its eight children: {worker:?}");
+    let report = report::detail(&record);
+    assert!(report.contains("workers  tasks"), "{report}");
+}
+
+/// What the kernel does not have is known from the program's BPF object and the kernel's BTF, whatever a loader prints.
+#[test]
+fn what_a_kernel_lacks_of_a_published_scheduler_is_known_from_its_object() {
+    let Ok(program) = std::env::var("SCHEDRIG_TEST_BPFLAND") else {
+        println!("skipped: SCHEDRIG_TEST_BPFLAND names no scx_bpfland; `cargo xtask test` installs one");
+        return;
+    };
+    let program = std::fs::read(program).unwrap();
+    let objects = bpfobj::embedded(&program);
+    assert_eq!(objects.len(), 1);
+    let lacks = |request: &str| -> Vec<String> {
+        let kernel = PreparedKernel::resolve(&request.parse().unwrap(), &mut |_| {}).unwrap();
+        let info = kernel.debug_info().unwrap();
+        let lacks = bpfobj::lacks(&objects[0], &info.btf);
+        lacks.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(lacks(STANDARD), [""; 0], "it runs there");
+    assert_eq!(lacks(NEWEST), [""; 0], "it runs there");
+    let without = lacks(LONGTERM);
+    for missing in ["no struct_ops `sched_ext_ops`", "no kfunc `scx_bpf_kick_cpu`"] {
+        assert!(
+            without.iter().any(|lack| lack.contains(missing)),
+            "{missing}: {without:?}"
+        );
+    }
+}
+
+/// A scheduler that ends itself before it is attached is dumped like any other error, and that is the reason.
+#[test]
+fn a_scheduler_that_ends_itself_while_it_starts_is_dumped_and_says_why() {
+    let spec = spec("ejects", "1n1l2c1t", STANDARD, "scx_baton --error-at-init");
+    let record = fail(&spec, |rig| {
+        groups(rig, &[("a", "spin", 2, None)])?;
+        rig.run_for(secs(1))?;
+        rig.finish()
+    });
+    let found = check(&record, "scheduler");
+    for word in ["did not load", "deliberate error while starting"] {
+        assert!(found.reason.contains(word), "{word}: {}", found.reason);
+    }
+    let [dump] = &record.dumps[..] else {
+        panic!("{}", report::detail(&record));
+    };
+    assert_eq!(dump.snapshot.tag.as_str(), "exit");
+    assert!(
+        dump.headline[0].contains("deliberate error while starting"),
+        "{:?}",
+        dump.headline
+    );
+    assert!(
+        dump.backtrace.iter().any(|frame| frame.contains("baton_init")),
+        "{:?}",
+        dump.backtrace
+    );
+    assert!(
+        matches!(record.repro, Some(Repro::Traced(_))),
+        "{:?}",
+        record.repro
+    );
+}
+
+/// Without callbacks for cgroups a scheduler cannot know `cpu.weight`, and the report says so.
+#[test]
+fn a_scheduler_that_is_not_told_weights_fails_with_that_reason() {
+    let record = fail(&spec("weights", "1n1l2c1t", STANDARD, "scx_baton"), |rig| {
+        let a = rig.cgroup("a").weight(300).spawn(Spin.workers(4))?;
+        let b = rig.cgroup("b").spawn(Spin.workers(4))?;
+        rig.run_for(secs(1))?;
+        rig.check(share(&[&a, &b]).within(percent(10)))?;
+        rig.finish()
+    });
+    let reason = &check(&record, "share").reason;
+    let expect = "`baton` has no cgroup_init or cgroup_set_weight callback";
+    assert!(reason.contains(expect), "{reason}");
+}
+
+/// An op that the guest refuses is no fault of the scheduler.
+#[test]
+fn an_op_that_is_refused_leaves_the_run_unjudged() {
+    let spec = spec("refused", "1n1l2c1t", STANDARD, "eevdf");
+    let record = judged(Verdict::Inconclusive, &spec, |rig| {
+        rig.apply(Write::new("/proc/sys/kernel/no_such_setting", 1))?;
+        rig.finish()
+    });
+    let body = check(&record, "body");
+    assert!(body.reason.contains("no_such_setting"), "{}", body.reason);
 }

@@ -53,6 +53,7 @@ const volatile bool ignore_weight;
 const volatile u32 starve_nth;
 const volatile u64 stall_after_ns;
 const volatile u64 error_after_ns;
+const volatile bool error_at_init;
 const volatile s32 own_tgid;
 const volatile s32 nr_cpus = 1;
 
@@ -323,6 +324,12 @@ s32 OPS_SLEEPABLE(baton_init)
 		err = scx_bpf_create_dsq(LIMBO, -1);
 	if (!err && may_withhold())
 		err = scx_bpf_create_dsq(LIFELINE, -1);
+	if (error_at_init) {
+		static char fmt[] = "deliberate error while starting";
+		unsigned long long none = 0;
+
+		scx_bpf_error_bstr(fmt, &none, 0);
+	}
 	return err;
 }
 
