@@ -35,6 +35,7 @@ mod scheduler;
 mod share;
 mod table;
 mod text;
+mod user_space;
 
 pub use kernel::is_complaint;
 pub use limits::relimit;

@@ -19,7 +19,8 @@ use std::collections::BTreeMap;
 use record::{Evidence, Percent, Window};
 use spec::{CpuSet, Nanos, WorkerReport};
 
-use crate::{Outcome, machine, task};
+use crate::user_space::UserSpace;
+use crate::{Outcome, Run, machine, task};
 
 /// A loss below this is what a balancer needs to spread workers that have just begun.
 const SMALL: Nanos = Nanos::from_millis(250);
@@ -39,7 +40,8 @@ struct Loss<'r> {
 }
 
 /// Workers that wait while CPUs idle that they may use lose no more than that part of the time in which they want to run.
-pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
+pub(crate) fn bounded(run: Run<'_>, limit: Percent) -> Outcome {
+    let evidence = run.evidence;
     if evidence.windows.iter().all(|window| window.idle.is_none()) {
         return Outcome::skip("it is not known how long CPUs idled");
     }
@@ -84,6 +86,9 @@ pub(crate) fn bounded(evidence: &Evidence, limit: Percent) -> Outcome {
     }
     if loss.lost < SMALL.0 {
         return Outcome::pass(format!("lost: {said}; losses below {SMALL} are not judged"));
+    }
+    if let Some(program) = UserSpace::of(run).filter(UserSpace::decides) {
+        return Outcome::inconclusive(format!("lost: {said}; the limit is {limit}; {}", program.words()));
     }
     let most = loss.most.map_or_else(String::new, |worker| {
         format!("; the most waited {}: {}", task(worker), machine::waited(worker))
@@ -186,10 +191,15 @@ mod tests {
         evidence
     }
 
+    fn judged(evidence: &Evidence) -> Outcome {
+        let series = None;
+        bounded(Run { evidence, series }, LIMIT)
+    }
+
     #[test]
     fn four_spinners_that_wait_beside_idle_cpus_fail() {
         let half = evidence(&[(1080, 915); 4], &[920; 4]);
-        let outcome = bounded(&half, LIMIT);
+        let outcome = judged(&half);
         assert_eq!(outcome.verdict, Verdict::Fail, "{}", outcome.reason);
         for word in ["3.66s of 7.98s (45.9 %)", "CPUs of 0-3", "10 %", "a/"] {
             assert!(outcome.reason.contains(word), "{word} in {}", outcome.reason);
@@ -199,7 +209,7 @@ mod tests {
     #[test]
     fn who_waits_for_cpus_that_are_busy_loses_nothing() {
         let check = |workers: &[(u64, u64)], idle: &[u64]| {
-            let outcome = bounded(&evidence(workers, idle), LIMIT);
+            let outcome = judged(&evidence(workers, idle));
             assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
         };
         check(&[(1000, 1000); 4], &[0, 0]);
@@ -213,7 +223,7 @@ mod tests {
     #[test]
     fn without_idle_times_or_workers_nothing_is_known() {
         let check = |evidence: &Evidence, part: &str| {
-            let outcome = bounded(evidence, LIMIT);
+            let outcome = judged(evidence);
             assert_eq!(outcome.verdict, Verdict::Skip, "{}", outcome.reason);
             assert!(outcome.reason.contains(part), "{}", outcome.reason);
         };

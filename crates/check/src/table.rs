@@ -121,12 +121,12 @@ table! {
     LOST_TIME "lost-time", Evidence, default: true,
     Form::Percent(LOST_TIME_LIMIT, |limit| Expectation::NoLostTime { limit }),
     "workers that wait while CPUs idle that they may use lose at most PERCENT of the time in which they want to run",
-    |run, Expectation::NoLostTime { limit }| lost_time::bounded(run.evidence, *limit);
+    |run, Expectation::NoLostTime { limit }| lost_time::bounded(run, *limit);
 
     WORK_CONSERVATION "work-conservation", Samples, default: true,
     Form::Limit(IDLE_LIMIT, |limit| Expectation::WorkConserving { limit }),
     "no CPU idles for as long as LIMIT while a task waits that may run on it",
-    |run, Expectation::WorkConserving { limit }| samples::work_conserving(run.series, *limit);
+    |run, Expectation::WorkConserving { limit }| samples::work_conserving(run, *limit);
 
     STUCK_CPU "stuck-cpu", Samples, default: true, Form::Bare(Expectation::CpusAdvance),
     "no busy CPU's runqueue clock stands still",

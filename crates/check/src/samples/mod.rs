@@ -13,10 +13,11 @@ mod idle;
 mod stuck;
 mod violation;
 
-use record::{Sample, Series};
+use record::{Sample, Series, Verdict};
 use spec::Nanos;
 
-use crate::Outcome;
+use crate::user_space::UserSpace;
+use crate::{Outcome, Run};
 
 pub use detector::Detector;
 pub use violation::Violation;
@@ -29,7 +30,7 @@ use violation::Violations;
 const MAX_SHOWN: usize = 8;
 
 /// No CPU idled while a task waited for it.
-pub(crate) fn work_conserving(series: Option<&Series>, limit: Nanos) -> Outcome {
+pub(crate) fn work_conserving(run: Run<'_>, limit: Nanos) -> Outcome {
     let kept = format!("no CPU idled for {limit} while a task waited for it");
     let too_few = |series: &Series| {
         let span = span(series);
@@ -40,7 +41,17 @@ pub(crate) fn work_conserving(series: Option<&Series>, limit: Nanos) -> Outcome 
     };
     let mut idle = Idle::default();
     let take = |sample: &Sample, violations: &mut Violations| idle.take(sample, limit, violations);
-    judge(series, &kept, too_few, take)
+    let mut outcome = judge(run.series, &kept, too_few, take);
+    if let (Verdict::Fail, Some(program)) = (outcome.outcome.verdict, UserSpace::of(run))
+        && outcome.violations.all().iter().all(|violation| {
+            let (from, lasted) = violation.when();
+            program.was_deciding(from, lasted)
+        })
+    {
+        outcome.outcome.verdict = Verdict::Inconclusive;
+        outcome.outcome.reason += &format!("; {}", program.words());
+    }
+    outcome.outcome
 }
 
 /// No busy CPU's clock stood.
@@ -56,7 +67,13 @@ pub(crate) fn cpus_advance(series: Option<&Series>) -> Outcome {
     };
     let mut stuck = Stuck::default();
     let take = |sample: &Sample, violations: &mut Violations| stuck.take(sample, violations);
-    judge(series, "every busy CPU made progress", too_few, take)
+    judge(series, "every busy CPU made progress", too_few, take).outcome
+}
+
+/// An outcome, and what it is based on.
+struct Judged {
+    outcome: Outcome,
+    violations: Violations,
 }
 
 fn judge(
@@ -64,36 +81,42 @@ fn judge(
     kept: &str,
     too_few: impl Fn(&Series) -> Option<String>,
     mut take: impl FnMut(&Sample, &mut Violations),
-) -> Outcome {
-    let Some(series) = series else {
-        return Outcome::skip("no samples: the run had no monitor");
-    };
+) -> Judged {
     let mut violations = Violations::default();
-    series
-        .samples
-        .iter()
-        .for_each(|sample| take(sample, &mut violations));
-    let Some(first) = violations.all().first() else {
-        return match &series.failure {
-            Some(why) if series.samples.is_empty() => {
-                Outcome::inconclusive(format!("the runqueues could not be read: {why}"))
-            }
-            None if series.samples.is_empty() => {
-                Outcome::skip("no samples: no worker ran while the monitor was active")
-            }
-            _ => match too_few(series) {
-                Some(why) => Outcome::skip(why),
-                None => Outcome::pass(format!("{kept}, in {}", counted(series))),
-            },
-        };
+    if let Some(series) = series {
+        series
+            .samples
+            .iter()
+            .for_each(|sample| take(sample, &mut violations));
+    }
+    let outcome = match (violations.all(), series) {
+        (_, None) => Outcome::skip("no samples: the run had no monitor"),
+        ([], Some(series)) => without_violations(series, kept, too_few),
+        ([first, ..], Some(_)) => {
+            let shown = violations.all().iter().take(MAX_SHOWN);
+            let more = match violations.count() - 1 {
+                0 => String::new(),
+                more => format!("; {more} more"),
+            };
+            Outcome::fail(format!("{first}{more}"), shown.map(ToString::to_string).collect())
+        }
     };
-    let shown = violations.all().iter().take(MAX_SHOWN);
-    let details = shown.map(ToString::to_string).collect();
-    let more = match violations.count() - 1 {
-        0 => String::new(),
-        more => format!("; {more} more"),
-    };
-    Outcome::fail(format!("{first}{more}"), details)
+    Judged { outcome, violations }
+}
+
+fn without_violations(series: &Series, kept: &str, too_few: impl Fn(&Series) -> Option<String>) -> Outcome {
+    match &series.failure {
+        Some(why) if series.samples.is_empty() => {
+            Outcome::inconclusive(format!("the runqueues could not be read: {why}"))
+        }
+        None if series.samples.is_empty() => {
+            Outcome::skip("no samples: no worker ran while the monitor was active")
+        }
+        _ => match too_few(series) {
+            Some(why) => Outcome::skip(why),
+            None => Outcome::pass(format!("{kept}, in {}", counted(series))),
+        },
+    }
 }
 
 /// From the first sample to the last.

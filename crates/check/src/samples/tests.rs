@@ -77,6 +77,51 @@ fn take_all(detector: &mut Detector, samples: impl IntoIterator<Item = Sample>) 
     }
 }
 
+/// Judged without anything but samples.
+fn judged(series: Option<&Series>, limit: Nanos) -> Outcome {
+    let evidence = record::Evidence::default();
+    let evidence = &evidence;
+    work_conserving(Run { evidence, series }, limit)
+}
+
+/// While the scheduler's own program decides, nobody else can be dispatched; how long that takes is the machine's speed.
+#[test]
+fn what_waits_for_a_scheduler_in_user_space_is_not_judged() {
+    let attached = |pid| record::Evidence {
+        events: vec![record::Event {
+            at: at(900),
+            what: record::EventKind::SchedulerAttached {
+                ops: "rustland".into(),
+                pid,
+                enable_seq: None,
+                callbacks: None,
+            },
+        }],
+        ..record::Evidence::default()
+    };
+    let series = series((0..30).map(|number| sample(1000 + 4 * number)));
+    let judged = |evidence: &record::Evidence, series: &Series| {
+        let series = Some(series);
+        work_conserving(Run { evidence, series }, crate::IDLE_LIMIT)
+    };
+    // The task on CPU 0 all the time.
+    let outcome = judged(&attached(100), &series);
+    assert_eq!(outcome.verdict, Verdict::Inconclusive, "{}", outcome.reason);
+    assert!(
+        outcome.reason.contains("own program (pid 100)"),
+        "{}",
+        outcome.reason
+    );
+    assert_eq!(judged(&attached(7), &series).verdict, Verdict::Fail);
+    let mut once = series.clone();
+    once.samples[7].cpus[0].curr = 99;
+    assert_eq!(
+        judged(&attached(100), &once).verdict,
+        Verdict::Fail,
+        "it slept in between"
+    );
+}
+
 fn cpus(list: &str) -> CpuSet {
     list.parse().unwrap()
 }
@@ -265,7 +310,7 @@ fn violations_beyond_the_most_are_counted_once_each() {
         sample.waiting[0].since = Some(number / 20);
         sample
     });
-    let outcome = work_conserving(Some(&series(samples)), Nanos::from_millis(50));
+    let outcome = judged(Some(&series(samples)), Nanos::from_millis(50));
     assert!(outcome.reason.ends_with("; 99 more"), "{}", outcome.reason);
     assert_eq!(outcome.details.len(), MAX_SHOWN);
 }
@@ -340,12 +385,12 @@ fn samples_of_one_instant_make_no_cpu_stuck() {
 fn a_series_is_judged_by_whatever_limit() {
     // The wait lasts for 60 ms.
     let series = series((0..16).map(|number| sample(1000 + 4 * number)));
-    let verdict = |ms| work_conserving(Some(&series), Nanos::from_millis(ms)).verdict;
+    let verdict = |ms| judged(Some(&series), Nanos::from_millis(ms)).verdict;
     assert_eq!(verdict(20), Verdict::Fail);
     assert_eq!(verdict(60), Verdict::Fail);
     assert_eq!(verdict(61), Verdict::Skip, "the samples span 60 ms");
     let detected = stream(16, |_, _| {});
-    let outcome = work_conserving(Some(&series), crate::IDLE_LIMIT);
+    let outcome = judged(Some(&series), crate::IDLE_LIMIT);
     assert_eq!(outcome.details, [detected.violations()[0].to_string()]);
     let outcome = cpus_advance(Some(&series));
     assert_eq!(outcome.verdict, Verdict::Pass);
@@ -366,7 +411,7 @@ fn without_a_sample_nothing_is_passed() {
 #[test]
 fn too_few_samples_show_nothing() {
     let series = series([sample(1000)]);
-    let outcome = work_conserving(Some(&series), Nanos::ZERO);
+    let outcome = judged(Some(&series), Nanos::ZERO);
     assert_eq!(outcome.verdict, Verdict::Skip);
     assert_eq!(outcome.reason, "too short: 1 sample in 0s, and the limit is 0s");
     let outcome = cpus_advance(Some(&series));
@@ -396,7 +441,7 @@ fn a_series_that_is_thinned_out_raises_no_false_alarm() {
         }
     }
     for series in [builder.series(), &thinned] {
-        let outcome = work_conserving(Some(series), crate::IDLE_LIMIT);
+        let outcome = judged(Some(series), crate::IDLE_LIMIT);
         assert_eq!(outcome.verdict, Verdict::Pass, "{}", outcome.reason);
     }
 }

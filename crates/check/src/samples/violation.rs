@@ -71,6 +71,15 @@ impl Violation {
         }
     }
 
+    /// Since when, and for how long.
+    pub fn when(&self) -> (GuestTime, Nanos) {
+        match self {
+            Violation::IdleWhileWaiting { from, lasted, .. }
+            | Violation::PassedOver { from, lasted, .. }
+            | Violation::Stuck { from, lasted, .. } => (*from, *lasted),
+        }
+    }
+
     /// The CPUs concerned.
     pub fn cpus(&self) -> CpuSet {
         match self {

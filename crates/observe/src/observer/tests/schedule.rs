@@ -209,7 +209,7 @@ fn a_call_is_made_when_its_time_has_come() {
     let calls = Arc::<std::sync::Mutex<Vec<GuestTime>>>::default();
     let made = Arc::clone(&calls);
     let call = Look::Call(Arc::new(move |_: &GuestKernel<'_>, at| {
-        made.lock().unwrap().push(at)
+        made.lock().unwrap().push(at);
     }));
     world.observer.look_at(Nanos::from_millis(500), call.clone());
     world.observer.look_at(Nanos::from_millis(5_000), call);
