@@ -1,7 +1,5 @@
 //! What the guest did.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use spec::{CgroupSpec, ExitStatus, GuestTime, IdleTimes, Op, WorkerId, WorkerReport};
 
@@ -128,38 +126,6 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
     },
-}
-
-impl fmt::Display for EventKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            EventKind::Booted { release, cpus } => write!(f, "booted {release} on {cpus} CPUs"),
-            EventKind::Spawned { id, pid, work, nice } => {
-                write!(f, "spawned {id} (pid {pid}), nice {nice}: {work}")
-            }
-            EventKind::SchedulerAttached { ops, pid, .. } => {
-                write!(f, "scheduler {ops} (pid {pid}) attached")
-            }
-            EventKind::SchedulerExited { status, asked } => {
-                let asked = if *asked { "as asked" } else { "unasked" };
-                write!(f, "scheduler exited {asked}: {status}")
-            }
-            EventKind::SchedulerFailed { reason, .. } => write!(f, "scheduler failed: {reason}"),
-            EventKind::Applied { op } => write!(f, "applied {op}"),
-            EventKind::Executed { program, status } => write!(f, "executed {program}: {status}"),
-            EventKind::Note { key, value } => write!(f, "note {key} = {value}"),
-            EventKind::Sent {
-                frame,
-                payload,
-                intact,
-            } => {
-                let damaged = if *intact { "" } else { " (damaged)" };
-                write!(f, "sent {frame}{damaged}: {payload}")
-            }
-            EventKind::Refused { reason } => write!(f, "refused: {reason}"),
-            EventKind::BodyFailed { reason, .. } => write!(f, "the test's body failed: {reason}"),
-        }
-    }
 }
 
 /// A span in which the workers ran.

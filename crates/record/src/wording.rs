@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{DumpTrigger, End};
+use crate::{DumpTrigger, End, EventKind};
 
 /// As in `the guest kernel panicked: Fatal exception`.
 impl fmt::Display for End {
@@ -36,6 +36,39 @@ impl fmt::Display for DumpTrigger {
             }
             DumpTrigger::Stopped { asked } => write!(f, "stopped as asked: {asked} was hit"),
             DumpTrigger::Sentence(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+/// As in `spawned a/0 (pid 110), nice 0: spin`.
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventKind::Booted { release, cpus } => write!(f, "booted {release} on {cpus} CPUs"),
+            EventKind::Spawned { id, pid, work, nice } => {
+                write!(f, "spawned {id} (pid {pid}), nice {nice}: {work}")
+            }
+            EventKind::SchedulerAttached { ops, pid, .. } => {
+                write!(f, "scheduler {ops} (pid {pid}) attached")
+            }
+            EventKind::SchedulerExited { status, asked } => {
+                let asked = if *asked { "as asked" } else { "unasked" };
+                write!(f, "scheduler exited {asked}: {status}")
+            }
+            EventKind::SchedulerFailed { reason, .. } => write!(f, "scheduler failed: {reason}"),
+            EventKind::Applied { op } => write!(f, "applied {op}"),
+            EventKind::Executed { program, status } => write!(f, "executed {program}: {status}"),
+            EventKind::Note { key, value } => write!(f, "note {key} = {value}"),
+            EventKind::Sent {
+                frame,
+                payload,
+                intact,
+            } => {
+                let damaged = if *intact { "" } else { " (damaged)" };
+                write!(f, "sent {frame}{damaged}: {payload}")
+            }
+            EventKind::Refused { reason } => write!(f, "refused: {reason}"),
+            EventKind::BodyFailed { reason, .. } => write!(f, "the test's body failed: {reason}"),
         }
     }
 }

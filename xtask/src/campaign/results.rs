@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::table::{Entry, Scenario};
+use super::table::{Entry, Scenario, scenarios};
 
 /// What came out of a run.
 #[derive(Debug)]
@@ -108,6 +108,10 @@ impl Results {
                 outcome.verdict,
                 findings.join(", ")
             );
+        }
+        page += "\n| scenario | arguments of `cargo schedrig run` |\n|---|---|\n";
+        for scenario in scenarios() {
+            let _ = writeln!(page, "| {} | `{}` |", scenario.name, scenario.arguments);
         }
         page
     }

@@ -74,6 +74,11 @@ const DOMAIN: &[Scenario] = &[Scenario {
     arguments: "--for 2s --topology 1n1l8c1t --group a:spin:4@4-7",
 }];
 
+/// All scenarios.
+pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    LOADS.iter().chain(DOMAIN)
+}
+
 const fn eevdf(kernel: &'static str) -> Entry {
     Entry {
         scheduler: Scheduler::Eevdf,
