@@ -60,9 +60,29 @@ pub(crate) fn state(directory: &Path) -> io::Result<Option<SchedulerState>> {
     }))
 }
 
+/// What a descriptor of a BPF program leads to (`bpf_prog_new_fd` in kernel/bpf/syscall.c).
+const PROGRAM: &str = "anon_inode:bpf-prog";
+
+/// How many BPF programs a process has loaded: a loader keeps a descriptor of each. 0 where the process is gone.
+pub(crate) fn loaded_programs(pid: u32) -> u32 {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    let programs = links.filter(|link| link.as_os_str() == PROGRAM).count();
+    u32::try_from(programs).unwrap_or(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_without_bpf_programs_has_loaded_none() {
+        assert_eq!(loaded_programs(std::process::id()), 0);
+        assert_eq!(loaded_programs(u32::MAX), 0);
+    }
 
     #[test]
     fn the_kernels_word_is_read_with_and_without_a_scheduler() {

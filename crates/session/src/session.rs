@@ -34,7 +34,7 @@ pub struct Limits {
     pub silence: Nanos,
     /// Host time for the whole run: the last resort.
     pub host: Duration,
-    /// Guest time within which a scheduler must attach, and end when it is asked to.
+    /// Guest time within which a scheduler must attach or load one more BPF program, and end when it is asked to.
     pub scheduler: Nanos,
 }
 

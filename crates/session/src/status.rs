@@ -18,6 +18,8 @@ pub struct Doing {
     pub elapsed: Nanos,
     /// How much guest time it takes in all; `None` where that is not known.
     pub takes: Option<Nanos>,
+    /// How far it is, in words; empty where nothing is known.
+    pub detail: String,
     since: GuestTime,
 }
 
@@ -33,8 +35,14 @@ impl Status {
             what: what.to_owned(),
             elapsed: Nanos::ZERO,
             takes,
+            detail: String::new(),
             since: at,
         };
+    }
+
+    /// How far it is, in words.
+    pub(crate) fn detail(&self, detail: String) {
+        self.doing().detail = detail;
     }
 
     /// The guest's time, while it is being done.
@@ -52,7 +60,11 @@ impl Status {
 impl fmt::Display for Doing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tenths = |span: Nanos| Nanos::from_millis(span.0 / 100_000_000 * 100);
-        write!(f, "{}, guest {}", self.what, tenths(self.elapsed))?;
+        write!(f, "{}, ", self.what)?;
+        if !self.detail.is_empty() {
+            write!(f, "{}, ", self.detail)?;
+        }
+        write!(f, "guest {}", tenths(self.elapsed))?;
         match self.takes {
             Some(takes) => write!(f, " of {takes}"),
             None => Ok(()),
@@ -75,6 +87,9 @@ mod tests {
         assert_eq!(status.now().to_string(), "the workers run, guest 0s of 20s");
         status.advance(at(7_999));
         assert_eq!(status.now().to_string(), "the workers run, guest 5.9s of 20s");
+        status.detail("7 BPF programs loaded".into());
+        let doing = status.now().to_string();
+        assert_eq!(doing, "the workers run, 7 BPF programs loaded, guest 5.9s of 20s");
         // A clock that is read to the tick can be behind.
         status.advance(at(1_900));
         assert_eq!(status.now().elapsed, Nanos::ZERO);

@@ -65,6 +65,13 @@ pub enum Notice {
         /// The piece.
         bytes: Vec<u8>,
     },
+    /// The scheduler's process has loaded a BPF program, or several, and is not attached yet.
+    SchedulerLoads {
+        /// When the agent saw it.
+        at: GuestTime,
+        /// How many it has by now.
+        programs: u32,
+    },
 }
 
 /// Where a program wrote something.

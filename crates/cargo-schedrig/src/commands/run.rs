@@ -79,7 +79,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
 
-    /// How long the scheduler may take to attach, in guest time.
+    /// How long the scheduler may take to attach, or to load one more BPF program, in guest time [default: 300s].
     #[arg(long, value_name = "TIME")]
     attach_within: Option<Nanos>,
 

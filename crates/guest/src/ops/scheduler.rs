@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::process::Signal;
 use spec::op::{SchedulerState, StartScheduler};
 use spec::{ExitStatus, GuestTime, Nanos, OpError, OpOutcome};
+use wire::Notice;
 
 use crate::context::Context;
 use crate::error::{Failure, system};
@@ -20,9 +21,13 @@ const DISABLED: &str = "disabled";
 /// How often the kernel is asked: it has no file that could be waited for.
 const LOOK: Nanos = Nanos::from_millis(10);
 
-/// Starts the program and waits until the kernel has enabled its scheduler.
+/// How often the programs are counted that it has loaded.
+const COUNT: Nanos = Nanos::from_millis(500);
+
+/// Starts the program and waits until the kernel has enabled its scheduler. `within` is how long it may take from one BPF program
+/// to the next: large ones take long to verify, and there can be many.
 pub(super) fn start(op: &StartScheduler, within: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
-    let until = ostime::after(ostime::now(), within);
+    let mut until = ostime::after(ostime::now(), within);
     let directory = context.places.sched_ext.clone();
     check_free(&context.event_loop, &directory)?;
     let process = context.event_loop.launch(&op.argv, within)?;
@@ -32,6 +37,7 @@ pub(super) fn start(op: &StartScheduler, within: Nanos, context: &mut Context) -
         process,
         life: Life::Attaching,
     });
+    let (mut loaded, mut count_at) = (0, ostime::after(ostime::now(), COUNT));
     loop {
         let kernel = state(&directory)?;
         if let Some(Life::Ended { status, at }) = life(&context.event_loop) {
@@ -54,10 +60,25 @@ pub(super) fn start(op: &StartScheduler, within: Nanos, context: &mut Context) -
                 enable_seq,
             });
         }
-        if ostime::now() >= until {
+        let now = ostime::now();
+        if now >= count_at {
+            count_at = ostime::after(now, COUNT);
+            let programs = scheduler::loaded_programs(pid);
+            if programs > loaded {
+                loaded = programs;
+                until = ostime::after(now, within);
+                context
+                    .event_loop
+                    .notice(Notice::SchedulerLoads { at: now, programs })?;
+            }
+        }
+        if now >= until {
             context.event_loop.kill_scheduler()?;
             context.event_loop.scheduler = None;
-            let what = "attach".to_owned();
+            let what = match loaded {
+                0 => "attach".to_owned(),
+                loaded => format!("attach, nor load another BPF program after the first {loaded},"),
+            };
             return Err(OpError::TimedOut {
                 program,
                 what,
@@ -149,7 +170,7 @@ fn look_again(event_loop: &mut EventLoop, until: GuestTime) -> Result<(), Failur
 #[cfg(test)]
 mod tests {
     use spec::op::{RunFor, StopScheduler};
-    use wire::{Command, Notice};
+    use wire::Command;
 
     use super::*;
     use crate::testing::{PATIENCE, Stage, does, does_within, shell};
@@ -182,6 +203,7 @@ mod tests {
             Notice::SchedulerLog { bytes, .. } => String::from_utf8_lossy(bytes).into_owned(),
             Notice::SchedulerExited { status, asked, .. } => format!("[{status}, asked: {asked}]\n"),
             Notice::FileChunk { .. } => panic!("no file was asked for"),
+            Notice::SchedulerLoads { .. } => panic!("a shell loads no BPF program"),
         };
         notices.iter().map(text).collect()
     }

@@ -82,10 +82,14 @@ impl Session {
                     self.pending = Some(call);
                     match request {
                         Ok(Request::Notice(notice)) => {
+                            // The agent lives: it has its silence from now on, and one that waits for a loader waits anew.
+                            let more = match notice {
+                                Notice::SchedulerLoads { .. } => patience,
+                                _ => self.limits.silence,
+                            };
                             let answer = self.notice(notice);
                             self.answer(&answer)?;
-                            // The agent lives: it has its silence from now on.
-                            limit = limit.max(later(self.now, self.limits.silence));
+                            limit = limit.max(later(self.now, more));
                         }
                         Ok(request) => return Ok(request),
                         Err(error) => self.refuse(&error)?,
@@ -129,6 +133,10 @@ impl Session {
                 self.advance_clock(at);
                 self.scheduler = SchedulerLife::Gone;
                 self.happened(EventKind::SchedulerExited { status, asked });
+            }
+            Notice::SchedulerLoads { at, programs } => {
+                self.advance_clock(at);
+                self.status.detail(format!("{programs} BPF programs loaded"));
             }
             Notice::FileChunk { bytes } => {
                 if self.file.len() + bytes.len() > MAX_FILE {
