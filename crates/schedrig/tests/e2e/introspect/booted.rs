@@ -240,11 +240,19 @@ fn queues(guest: &Guest, tally: &mut Tally) -> Result<(), Box<dyn Error>> {
         let at = format!("cpu{cpu}");
         tally.exact("rq.cpu", &at, &rq.cpu()?, &cpu.into());
         tally.exact("rq.nr_running", &at, &rq.nr_running()?, &(queued.len() as u64));
+        // In the middle of a switch the task before is still on the CPU, and the next one is or is not yet: `rq->curr` is set
+        // first, then `on_cpu` of the next, then that of the one before is taken away (`__schedule`, `prepare_task`,
+        // `finish_task`).
+        let mut before = tasks.iter().filter(|task| {
+            let is_there = task.cpu().is_ok_and(|at| at == u64::from(cpu));
+            is_there && task.on_cpu().unwrap_or(false) && task.object().address() != curr.object().address()
+        });
+        let on_cpu = before.next().is_none() || curr.on_cpu()?;
         tally.exact(
             "rq.curr",
             &at,
             &(curr.on_cpu()?, curr.cpu()?),
-            &(true, cpu.into()),
+            &(on_cpu, cpu.into()),
         );
         let pinned: &[&str] = match cpu {
             1 => &["spin-one", "spin-two"],
