@@ -24,6 +24,11 @@ pub(crate) fn serve(place: &str, mut answer: impl FnMut(&Query)) {
         let line = match editor.readline("schedrig> ") {
             Ok(line) if !line.trim().is_empty() => line,
             Ok(_) | Err(ReadlineError::Eof | ReadlineError::Interrupted) => return,
+            // What was read of it is gone, and the next line is another.
+            Err(ReadlineError::Io(error)) if error.kind() == std::io::ErrorKind::InvalidData => {
+                note!("error: a query is UTF-8 text");
+                continue;
+            }
             Err(error) => {
                 note!("error: read a query: {error}");
                 return;

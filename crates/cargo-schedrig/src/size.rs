@@ -4,6 +4,15 @@ use std::time::{Duration, SystemTime};
 
 use indicatif::HumanDuration;
 
+/// `9 KiB`, `3 MiB`: whole units, rounded up.
+pub(crate) fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{} MiB", mib(bytes)),
+    }
+}
+
 /// Whole MiB, rounded up.
 pub(crate) fn mib(bytes: u64) -> u64 {
     bytes.div_ceil(1 << 20)

@@ -3,7 +3,7 @@
 use record::{EventKind, Evidence};
 use spec::{Nanos, WorkerReport};
 
-use crate::Outcome;
+use crate::{Outcome, machine};
 
 /// Who ran or waited for less than this did no more than begin.
 const SOME_TIME: Nanos = Nanos::from_millis(1);
@@ -14,7 +14,8 @@ pub(crate) fn something(evidence: &Evidence) -> Outcome {
     let workers = || evidence.windows.iter().flat_map(|window| &window.workers);
     let executed = |event: &&record::Event| matches!(event.what, EventKind::Executed { .. });
     let programs = evidence.events.iter().filter(executed).count();
-    if workers().any(wanted_to_run) || programs > 0 {
+    let long_enough = machine::longest_window(evidence) >= SOME_TIME;
+    if (long_enough && workers().any(wanted_to_run)) || programs > 0 {
         return Outcome::pass("something ran");
     }
     if evidence.windows.is_empty() {
@@ -29,6 +30,8 @@ pub(crate) fn something(evidence: &Evidence) -> Outcome {
     }
     Outcome::inconclusive(if evidence.windows.is_empty() {
         "the workers never ran: the test let no guest time pass, and executed no program"
+    } else if !long_enough {
+        "the workers never ran: the test let less than 1ms of guest time pass"
     } else if workers().next().is_none() {
         "the workers never ran: there are none, and no program was executed"
     } else {
@@ -56,6 +59,7 @@ mod tests {
             what: EventKind::SchedulerFailed {
                 reason: "no such file".into(),
                 gave_up: false,
+                refused: false,
                 lacks: Vec::new(),
             },
         });
@@ -71,6 +75,9 @@ mod tests {
         };
         check(&Evidence::default(), "no guest time");
         check(&run(Vec::new()), "there are none");
+        let mut instant = run(vec![worker("a", 0)]);
+        instant.windows[0].to = GuestTime(Nanos(instant.windows[0].from.0.0 + 28_000));
+        check(&instant, "less than 1ms");
         let mut asleep = worker("a", 0);
         asleep.work_units = 0;
         (asleep.on_cpu, asleep.run_delay) = (Nanos::from_micros(90), Nanos::ZERO);

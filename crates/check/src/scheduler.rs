@@ -14,8 +14,12 @@ pub(crate) fn healthy(evidence: &Evidence) -> Outcome {
             EventKind::SchedulerFailed {
                 reason,
                 gave_up,
+                refused,
                 lacks,
             } => {
+                if *refused {
+                    return Outcome::inconclusive(format!("the scheduler was not started: {reason}"));
+                }
                 return did_not_load(evidence, reason, *gave_up, lacks);
             }
             EventKind::SchedulerAttached { ops, .. } => attached = Some(ops),
@@ -291,6 +295,7 @@ mod tests {
         let failed = |gave_up| EventKind::SchedulerFailed {
             reason: "no such file".into(),
             gave_up,
+            refused: false,
             lacks: vec!["this kernel has no kfunc `scx_bpf_now`".into()],
         };
         let mut evidence = with(vec![failed(false)], "disabled");

@@ -1,7 +1,7 @@
 //! Checks as text: `kernel`, `starvation=500ms`, `share:a,b=10%`, `fair:a`.
 
 use record::{Expectation, Percent, PercentError};
-use spec::{GroupName, GroupNameError, NanosError};
+use spec::{GroupName, GroupNameError, Nanos, NanosError};
 
 use crate::table::{Form, KINDS, Kind, TOLERANCE, kind};
 
@@ -21,6 +21,12 @@ pub enum CheckTextError {
         text: String,
         /// How it is written.
         usage: String,
+    },
+    /// A limit of nothing, which nobody can keep.
+    #[error("check `{text}`: a limit is more than 0, as in `1ms`")]
+    Zero {
+        /// The text.
+        text: String,
     },
     /// Its limit is no span of time.
     #[error("the limit in `{text}`: {source}")]
@@ -69,10 +75,16 @@ pub fn parse(text: &str) -> Result<Expectation, CheckTextError> {
         (Form::Bare(expectation), None, None) => Ok(expectation.clone()),
         (Form::Limit(limit, make), None, value) => {
             let limit = value.map_or(Ok(*limit), str::parse);
-            Ok(make(limit.map_err(|source| CheckTextError::Limit {
+            let limit: Nanos = limit.map_err(|source| CheckTextError::Limit {
                 text: text.to_owned(),
                 source,
-            })?))
+            })?;
+            match limit {
+                Nanos::ZERO => Err(CheckTextError::Zero {
+                    text: text.to_owned(),
+                }),
+                limit => Ok(make(limit)),
+            }
         }
         (Form::Percent(limit, make), None, value) => Ok(make(percent(text, value, *limit)?)),
         (Form::Groups(make), Some(groups), value) => {

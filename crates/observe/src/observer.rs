@@ -375,8 +375,9 @@ impl Observer {
 
 /// What the machine reports while the guest runs.
 impl Observer {
-    /// Does what is due at this tick of the guest's clock.
-    pub fn tick(&mut self, port: &dyn MachinePort, now: GuestTime) {
+    /// Does what is due at this tick of the guest's clock. `samples`: the monitor takes a sample, and the failure detector has a
+    /// look, at this one; which ones these are must not depend on how often anybody else looks.
+    pub fn tick(&mut self, port: &dyn MachinePort, now: GuestTime, samples: bool) {
         let since = match self.window {
             Window::Closed => None,
             Window::Open => Some(now),
@@ -391,7 +392,9 @@ impl Observer {
             now,
             cpu: None,
         };
-        self.detector.tick(stop);
+        if samples {
+            self.detector.tick(stop);
+        }
         let Some(since) = since else { return };
         self.window = Window::Since(since);
         let ran = Nanos(self.ran.0.saturating_add(now.0.0.saturating_sub(since.0.0)));
@@ -399,7 +402,7 @@ impl Observer {
             let _ = self.seen.push(seen);
         }
         self.snapshots.tick(since, now, &kernel);
-        if let Some(monitor) = &mut self.monitor {
+        if let Some(monitor) = self.monitor.as_mut().filter(|_| samples) {
             for violation in monitor.tick(now, &kernel) {
                 self.detector.monitored(violation, stop);
             }

@@ -78,6 +78,9 @@ pub enum EventKind {
         /// The rig gave up on it: its limit ran out while the program was still at work.
         #[serde(default)]
         gave_up: bool,
+        /// Its program could not be executed at all.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
         /// What its program's BPF objects need and the kernel's BTF does not have, a sentence each.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         lacks: Vec<String>,

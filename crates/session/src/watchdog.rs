@@ -12,6 +12,8 @@ use spec::{GuestTime, Nanos};
 const TICK: &str = "update_process_times";
 /// Ticks between two looks: fewer than a handful of looks per guest second.
 const TICKS_PER_LOOK: u64 = 256;
+/// Ticks of all CPUs together between two samples of the monitor.
+const TICKS_PER_SAMPLE: u64 = 32;
 /// The kernel starts `jiffies` this many seconds before it wraps at 32 bits (`INITIAL_JIFFIES`).
 const INITIAL_SECONDS_BEFORE_WRAP: u64 = 300;
 
@@ -75,6 +77,12 @@ impl GuestClock {
         self.every(1)
     }
 
+    /// The same clock, looked at whenever the monitor samples.
+    #[must_use]
+    pub fn sampled(self) -> GuestClock {
+        self.every(TICKS_PER_SAMPLE)
+    }
+
     /// The same clock, looked at in every n-th tick of all CPUs together.
     #[must_use]
     pub fn every(self, ticks: u64) -> GuestClock {
@@ -99,6 +107,8 @@ impl GuestClock {
 pub(crate) struct Clock {
     clock: GuestClock,
     hook: HookId,
+    /// Ticks so far, as far as it has looked.
+    ticks: u64,
     /// How far `jiffies` is behind; the tick that is not over yet is no part of it.
     behind: Option<Nanos>,
 }
@@ -110,6 +120,7 @@ impl Clock {
         Ok(Clock {
             clock,
             hook,
+            ticks: 0,
             behind: None,
         })
     }
@@ -123,6 +134,12 @@ impl Clock {
             self.clock = self.clock.finely();
         }
         Ok(())
+    }
+
+    /// Counts a look; is it one at which the monitor samples? These are the same ticks however finely the clock is looked at.
+    pub(crate) fn samples(&mut self) -> bool {
+        self.ticks += self.clock.every;
+        self.ticks.is_multiple_of(TICKS_PER_SAMPLE.max(self.clock.every))
     }
 
     /// Is it this clock's hook?

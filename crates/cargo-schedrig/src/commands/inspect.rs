@@ -67,6 +67,7 @@ fn running(inspect: &Inspect, pid: Option<u32>, queries: &[Query]) -> anyhow::Re
     let ask = |query: &Query| -> anyhow::Result<Value> { Ok(schedrig::ask_running(pid, query)?) };
     if queries.is_empty() {
         prompt::serve(&inspect.which, |query| match ask(query) {
+            Ok(Value::Missing(why)) => note!("error: {why}"),
             Ok(seen) => show_live(query, &seen, inspect.json),
             Err(error) => note!("error: {error:#}"),
         });
@@ -171,7 +172,9 @@ fn interview(line: &Line, json: bool) -> Look {
         pause.over(|| {
             prompt::serve(&format!("the guest stands still at {at}"), |query| {
                 let seen = query.answer(kernel);
-                if json {
+                if let Value::Missing(why) = &seen {
+                    note!("error: {why}");
+                } else if json {
                     let asked = query.to_string();
                     outln!(
                         "{}",

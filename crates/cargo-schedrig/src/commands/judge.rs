@@ -50,6 +50,11 @@ fn groups_exist(check: &Expectation, record: &Record) -> Result<(), Usage> {
     {
         None => Ok(()),
         Some(name) => {
+            if groups.is_empty() {
+                return Err(Usage(format!(
+                    "--check: the run made no group `{name}`: it ended before it made any"
+                )));
+            }
             let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
             Err(Usage(format!(
                 "--check: the run has no group `{name}`; groups: {}",

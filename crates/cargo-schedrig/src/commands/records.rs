@@ -8,7 +8,7 @@ use record::Listed;
 use crate::exit::Exit;
 use crate::page::{out, outln};
 use crate::records::Records;
-use crate::size::{age, mib};
+use crate::size::{age, size};
 
 /// List, show and remove the records of runs.
 #[derive(Debug, Subcommand)]
@@ -78,9 +78,9 @@ fn list(arguments: &List) -> anyhow::Result<Exit> {
         }
         let bytes: u64 = listed.iter().map(|record| record.bytes).sum();
         outln!(
-            "{}, {} MiB, in {}",
+            "{}, {}, in {}",
             report::count(listed.len() as u64, "record"),
-            mib(bytes),
+            size(bytes),
             dir.display()
         );
     }
@@ -121,13 +121,14 @@ fn remove(arguments: &Rm) -> anyhow::Result<Exit> {
 /// `run-1aeadd426bb0  FAIL          scx_baton on 7.2.13, 1n2l2c1t, seed 7  1 MiB  3 hours ago`.
 fn line(record: &Listed) -> String {
     let (verdict, what) = match &record.about {
-        Some(about) => (about.verdict.word(), title(&about.plan)),
+        Some(about) if record.damage.is_none() => (about.verdict.word(), title(&about.plan)),
+        Some(about) => ("damaged", title(&about.plan)),
         None => ("damaged", String::new()),
     };
     format!(
-        "{:24}  {verdict:12}  {:>4} MiB  {:>10}  {what}",
+        "{:24}  {verdict:12}  {:>8}  {:>14}  {what}",
         record.name,
-        mib(record.bytes),
+        size(record.bytes),
         age(record.written_s)
     )
 }
@@ -159,9 +160,9 @@ fn details(record: &Listed) -> String {
     }
     let _ = writeln!(
         text,
-        "  written {}, {} MiB\n",
+        "  written {}, {}\n",
         age(record.written_s),
-        mib(record.bytes)
+        size(record.bytes)
     );
     for file in &record.files {
         let _ = writeln!(text, "  {:>10}  {}", file.bytes, file.path);

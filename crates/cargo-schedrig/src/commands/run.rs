@@ -254,6 +254,7 @@ impl Scenario {
         }
         ops.extend(run.ops.iter().cloned());
         spawns_into_groups(&ops)?;
+        programs_are_here(&ops)?;
         for op in &ops {
             let option = if run.ops.contains(op) { "--op" } else { "--group" };
             op.check(&run.topology)
@@ -308,6 +309,18 @@ fn spawns_into_groups(ops: &[Op]) -> Result<(), Usage> {
     }
 }
 
+/// Programs of this host are read when their op is applied; that one is not here is known before.
+fn programs_are_here(ops: &[Op]) -> Result<(), Usage> {
+    let missing = ops.iter().find(|op| match op {
+        Op::PutProgram(put) => !std::path::Path::new(&put.program.path).is_file(),
+        _ => false,
+    });
+    match missing {
+        None => Ok(()),
+        Some(op) => Err(Usage(format!("--op '{op}': there is no such file on this host"))),
+    }
+}
+
 /// The help of `--op`: every op that can be typed.
 fn ops_help() -> String {
     let width = Op::forms().map(|form| form.usage.len()).max().unwrap_or_default();
@@ -337,6 +350,11 @@ impl Run {
                 let span = self.span;
                 return Err(Usage(format!("--at {at}: the workers run for {span} only (--for)")).into());
             }
+        }
+        if self.starvation_limit == Nanos::ZERO {
+            return Err(
+                Usage("--starvation-limit: nobody runs without a wait; give more than 0".to_owned()).into(),
+            );
         }
         spec.snapshots = self.snapshots;
         spec.auto_repro = !self.no_auto_repro;

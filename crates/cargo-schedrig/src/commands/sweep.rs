@@ -65,7 +65,15 @@ const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
     let run = RunLine::try_parse_from(&sweep.run)
-        .map_err(|error| Usage(error.to_string()))?
+        .map_err(|error| {
+            Usage(
+                error
+                    .to_string()
+                    .trim_start_matches("error: ")
+                    .trim_end()
+                    .to_owned(),
+            )
+        })?
         .run;
     run.refuse_for_a_sweep()?;
     let scenario = Scenario::of(&run)?;

@@ -170,7 +170,9 @@ fn what_is_no_record_to_be_replayed_is_an_error_that_says_why() {
     let hash = read(&record).hash.to_string();
     // Of two records of one execution either will do.
     assert_identical(&stage.run(&["replay", &hash[..12]]));
-    fs::create_dir(stage.records.path().join(format!("other-{}00000000", &hash[..4]))).unwrap();
+    let other = stage.records.path().join(format!("other-{}00000000", &hash[..4]));
+    fs::create_dir(&other).unwrap();
+    fs::copy(record.join("record.json"), other.join("record.json")).unwrap();
     check(&hash[..4], &["can be several records", "give more of the hash"]);
 }
 

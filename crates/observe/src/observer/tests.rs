@@ -227,7 +227,7 @@ impl World {
     fn tick(&mut self, ms: u64) {
         self.set("jiffies", ms / TICK_MS);
         self.machine.now = at(ms);
-        self.observer.tick(&self.machine, at(ms));
+        self.observer.tick(&self.machine, at(ms), true);
     }
 
     fn open(&mut self, span_ms: u64) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
 use super::index::INDEX;
+use super::read::read_index;
 use crate::Record;
 
 /// A record's name below the directory of records.
@@ -56,24 +57,7 @@ pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
     if path.file_name().is_some_and(|name| name == INDEX) && path.is_file() {
         return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
     }
-    let names: Vec<String> = fs::read_dir(dir)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| !name.starts_with('.'))
-        .collect();
-    let hash_begins = |name: &&String| {
-        let hash = name.rsplit('-').next().unwrap_or_default();
-        !which.is_empty()
-            && (hash.starts_with(which) || (which.len() > hash.len() && which.starts_with(hash)))
-    };
-    let exactly: Vec<&String> = names.iter().filter(|name| *name == which).collect();
-    let mut found = if exactly.is_empty() {
-        names.iter().filter(hash_begins).collect()
-    } else {
-        exactly
-    };
+    let mut found = candidates(which, dir);
     found.sort();
     let hash_of = |name: &str| name.rsplit('-').next().map(str::to_owned);
     match found.as_slice() {
@@ -87,11 +71,31 @@ pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
         }),
         several => Err(StoreError::Ambiguous {
             which: which.to_owned(),
-            found: several
-                .iter()
-                .map(|name| name.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
+            found: several.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         }),
     }
+}
+
+/// The names of the records below `dir` that `which` can mean: the one that is called so, or else those with a hash that begins
+/// so.
+pub(super) fn candidates(which: &str, dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let names: Vec<String> = names
+        .filter(|name| !name.starts_with('.') && dir.join(name).join(INDEX).is_file())
+        .collect();
+    if names.iter().any(|name| name == which) {
+        return vec![which.to_owned()];
+    }
+    let hash_begins = |name: &String| {
+        let hash = name.rsplit('-').next().unwrap_or_default();
+        if which.len() > hash.len() {
+            // The name has the hash's beginning only.
+            let whole =
+                || read_index(&dir.join(name)).is_ok_and(|about| about.hash.as_str().starts_with(which));
+            return which.starts_with(hash) && whole();
+        }
+        !which.is_empty() && hash.starts_with(which)
+    };
+    names.into_iter().filter(hash_begins).collect()
 }

@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::error::{StoreError, wrote};
-use super::find::find;
+use super::find::candidates;
 use super::index::INDEX;
-use super::read::read_index;
+use super::read::{read_index, read_listed};
 use crate::{Plan, RecordHash, Verdict};
 
 /// A record below the directory of records.
@@ -83,13 +83,24 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>, StoreError> {
 /// [`StoreError::NoRecord`], [`StoreError::Ambiguous`]; [`StoreError::Write`] where it cannot be removed. A path is no name:
 /// what is not below `dir` stays.
 pub fn remove(which: &str, dir: &Path) -> Result<Listed, StoreError> {
-    let place = find(which, dir)?;
-    if place.file_name().is_none_or(|name| place != dir.join(name)) {
-        return Err(StoreError::NoRecord {
-            which: which.to_owned(),
-            dir: dir.to_owned(),
-        });
-    }
+    let mut found = candidates(which, dir);
+    found.sort();
+    let name = match &found[..] {
+        [name] => name,
+        [] => {
+            return Err(StoreError::NoRecord {
+                which: which.to_owned(),
+                dir: dir.to_owned(),
+            });
+        }
+        several => {
+            return Err(StoreError::Ambiguous {
+                which: which.to_owned(),
+                found: several.join(", "),
+            });
+        }
+    };
+    let place = dir.join(name);
     let listed = describe(&place)?;
     fs::remove_dir_all(&place).map_err(wrote("remove", &place))?;
     Ok(listed)
@@ -117,10 +128,27 @@ pub fn describe(place: &Path) -> Result<Listed, StoreError> {
         name: name.unwrap_or_default(),
         written_s: written.map_or(0, |since| since.as_secs()),
         bytes: files.iter().map(|file| file.bytes).sum(),
-        files,
-        damage: about.as_ref().err().map(ToString::to_string),
+        damage: about
+            .as_ref()
+            .err()
+            .map(ToString::to_string)
+            .or_else(|| changed(place, &files)),
         about: about.ok(),
+        files,
         place: place.to_owned(),
+    })
+}
+
+/// The first file that is not there as the index lists it, by its size.
+fn changed(place: &Path, files: &[ListedFile]) -> Option<String> {
+    read_listed(place).into_iter().find_map(|(path, bytes)| {
+        match files.iter().find(|file| file.path == path) {
+            None => Some(format!("{path} is missing")),
+            Some(file) if file.bytes != bytes => {
+                Some(format!("{path} has {} bytes and had {bytes}", file.bytes))
+            }
+            Some(_) => None,
+        }
     })
 }
 

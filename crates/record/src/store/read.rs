@@ -47,6 +47,16 @@ pub(super) fn read_index(place: &Path) -> Result<About, StoreError> {
     })
 }
 
+/// The files that the index in the directory `place` lists, with their sizes; none where it cannot be read.
+pub(super) fn read_listed(place: &Path) -> Vec<(String, u64)> {
+    let Ok((_, bytes)) = read_file(place) else {
+        return Vec::new();
+    };
+    let index = serde_json::from_slice::<Index<'_>>(&bytes);
+    let files = index.map(|index| index.files).unwrap_or_default();
+    files.into_iter().map(|file| (file.path, file.bytes)).collect()
+}
+
 fn read_file(place: &Path) -> Result<(PathBuf, Vec<u8>), StoreError> {
     let path = place.join(INDEX);
     match fs::read(&path) {

@@ -366,6 +366,11 @@ fn of_two_records_of_one_hash_either_will_do() {
     assert_eq!(second.hash, one.hash);
     save(&second, dir.path()).unwrap();
     assert_eq!(find(one.hash.short(), dir.path()).unwrap(), place);
+    // But not to be removed: the other one may be meant.
+    let error = remove(one.hash.short(), dir.path()).unwrap_err();
+    assert!(matches!(error, StoreError::Ambiguous { .. }), "{error}");
+    let wrong = format!("{}{}", one.hash.short(), "f".repeat(52));
+    assert!(find(&wrong, dir.path()).is_err(), "only the beginning is its");
 }
 
 #[test]
@@ -400,7 +405,19 @@ fn records_are_listed_with_what_they_are_and_removed_by_name() {
     assert!(other.is_dir());
     assert_eq!(remove(one.hash.short(), dir.path()).unwrap().name, found.name);
     assert_eq!(remove("damaged", dir.path()).unwrap().name, "damaged");
-    assert_eq!(list(dir.path()).unwrap().len(), 1);
+    assert!(
+        error("no record").contains("no record `no record`"),
+        "what is no record stays"
+    );
+    let [last] = &list(dir.path()).unwrap()[..] else {
+        panic!()
+    };
+    fs::write(last.place.join("evidence.json"), "{}").unwrap();
+    let damage = describe(&last.place).unwrap().damage.unwrap();
+    assert!(
+        damage.starts_with("evidence.json has 2 bytes and had "),
+        "{damage}"
+    );
 }
 
 #[test]

@@ -149,6 +149,10 @@ fn execute_test(
 
 /// Is it the error of an op that was refused?
 fn was_refused(error: &BodyError) -> bool {
+    if let Some(RigError::Session(SessionError::Program(_))) = error.downcast_ref() {
+        // A program that is not on this host.
+        return true;
+    }
     let refusal = match error.downcast_ref::<RigError>() {
         Some(RigError::Op(refusal) | RigError::Session(SessionError::Op(refusal))) => Some(refusal),
         Some(_) => None,

@@ -13,9 +13,6 @@ use crate::fork_source::Forked;
 use crate::run::{self, Exactly, Executed, RunBody};
 use crate::{Progress, RigError, backend};
 
-/// Ticks of all CPUs together between two samples of the monitor.
-const TICKS_PER_SAMPLE: u64 = 32;
-
 impl Setup {
     /// Makes one execution and judges it; returns its record, and the sites at which a second execution can record the
     /// calls that led to a detected failure. `hooks` are set before the first instruction.
@@ -75,10 +72,10 @@ impl Setup {
     /// The guest's clock, read as often as the run needs.
     fn clock(&self) -> Option<GuestClock> {
         let clock = self.kernel.clock;
-        if self.spec.looks.iter().any(|look| look.at.is_some()) {
+        if self.spec.snapshots > 0 || self.spec.looks.iter().any(|look| look.at.is_some()) {
             clock.map(GuestClock::finely)
         } else if self.spec.monitor {
-            clock.map(|clock| clock.every(TICKS_PER_SAMPLE))
+            clock.map(GuestClock::sampled)
         } else {
             clock
         }

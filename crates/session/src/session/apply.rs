@@ -82,6 +82,7 @@ impl Session {
         self.happened(EventKind::SchedulerFailed {
             reason: error.to_string(),
             gave_up: matches!(error, SessionError::Op(OpError::TimedOut { .. })),
+            refused: matches!(error, SessionError::Op(refusal) if refusal.is_refusal()),
             lacks: self.lacks(op),
         });
     }

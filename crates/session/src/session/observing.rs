@@ -14,6 +14,7 @@ use wire::kernel_op::{KernelOpReply, KernelOpRequest};
 
 use super::{Session, SessionError};
 use crate::port::FrozenMachine;
+use crate::watchdog::Clock;
 
 impl Session {
     /// Gives names and types of the guest's kernel, without which it cannot be looked at. From now on, failures that the
@@ -177,8 +178,9 @@ impl Session {
     /// The clock has ticked.
     pub(super) fn ticked(&mut self, now: GuestTime) {
         let began = Instant::now();
+        let samples = self.clock.as_mut().is_none_or(Clock::samples);
         let (observer, port) = self.observer();
-        observer.tick(&port, now);
+        observer.tick(&port, now, samples);
         // The limit is for the guest. Who looks at it, a person for example, may take longer.
         self.host_deadline += began.elapsed();
     }

@@ -222,6 +222,20 @@ fn a_call_is_made_when_its_time_has_come() {
     assert_eq!(world.answered().len(), 1);
 }
 
+/// A query wants every tick; the monitor samples at those at which it would have sampled without.
+#[test]
+fn the_monitor_samples_no_more_often_because_somebody_looks() {
+    let mut world = World::new();
+    world.observer.monitor();
+    world.open(10_000);
+    for tick in 1..=96 {
+        world
+            .observer
+            .tick(&world.machine, at(100_000 + 4 * tick), tick % 32 == 0);
+    }
+    assert_eq!(world.observed().series.unwrap().taken, 3);
+}
+
 #[test]
 fn outside_of_a_window_nothing_is_due() {
     let mut world = World::new();
@@ -239,7 +253,7 @@ fn before_the_kernel_is_known_nothing_can_be_looked_at_and_nothing_breaks() {
     let mut world = World::unknown();
     world.attach();
     world.open(1000);
-    world.observer.tick(&world.machine, at(2000));
+    world.observer.tick(&world.machine, at(2000), true);
     let rq: introspect::Query = "rq".parse().unwrap();
     world
         .observer
