@@ -115,11 +115,11 @@ fn samples(sampled: &Sampled) -> String {
     format!("\n  monitor: {taken}{imbalance}\n")
 }
 
-/// The lines under a sentence, but for one that only says the sentence again.
+/// The lines under a sentence, but for one that only says again what the sentence ends with.
 fn evidence(lines: &[String], sentence: &str) -> String {
     lines
         .iter()
-        .filter(|line| *line != sentence)
+        .filter(|line| !sentence.ends_with(line.as_str()))
         .map(|line| format!("      {}\n", visible(line)))
         .collect()
 }
