@@ -118,7 +118,7 @@ fn remove(arguments: &Rm) -> anyhow::Result<Exit> {
     Ok(Exit::Pass)
 }
 
-/// `run-1aeadd426bb0  FAIL          scx_baton on 7.2.13, 1n2l2c1t, seed 7  1 MiB  3 hours ago`.
+/// `run-1aeadd426bb0  FAIL  81 KiB  3 hours ago  scx_baton on 7.2.13, 1n2l2c1t, seed 7`.
 fn line(record: &Listed) -> String {
     let (verdict, what) = match &record.about {
         Some(about) if record.damage.is_none() => (about.verdict.word(), title(&about.plan)),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::StoreError;
@@ -57,8 +58,7 @@ pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
     if path.file_name().is_some_and(|name| name == INDEX) && path.is_file() {
         return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
     }
-    let mut found = candidates(which, dir);
-    found.sort();
+    let found = candidates(which, dir);
     let hash_of = |name: &str| name.rsplit('-').next().map(str::to_owned);
     match found.as_slice() {
         // Records of one hash are the same execution: either will do.
@@ -76,14 +76,23 @@ pub fn find(which: &str, dir: &Path) -> Result<PathBuf, StoreError> {
     }
 }
 
-/// The names of the records below `dir` that `which` can mean: the one that is called so, or else those with a hash that begins
-/// so.
-pub(super) fn candidates(which: &str, dir: &Path) -> Vec<String> {
-    let names = fs::read_dir(dir).into_iter().flatten().flatten();
+/// The names of the records below `dir`, sorted.
+///
+/// # Errors
+/// Why the directory cannot be read.
+pub(super) fn names(dir: &Path) -> io::Result<Vec<String>> {
+    let names = fs::read_dir(dir)?.flatten();
     let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-    let names: Vec<String> = names
-        .filter(|name| !name.starts_with('.') && dir.join(name).join(INDEX).is_file())
-        .collect();
+    let is_record = |name: &String| !name.starts_with('.') && dir.join(name).join(INDEX).is_file();
+    let mut names: Vec<String> = names.filter(is_record).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The records below `dir` that `which` can mean, sorted: the one that is called so, or else those with a hash that begins so.
+pub(super) fn candidates(which: &str, dir: &Path) -> Vec<String> {
+    // Where there is no directory there is no record.
+    let names = names(dir).unwrap_or_default();
     if names.iter().any(|name| name == which) {
         return vec![which.to_owned()];
     }
@@ -92,7 +101,7 @@ pub(super) fn candidates(which: &str, dir: &Path) -> Vec<String> {
         if which.len() > hash.len() {
             // The name has the hash's beginning only.
             let whole =
-                || read_index(&dir.join(name)).is_ok_and(|about| about.hash.as_str().starts_with(which));
+                || read_index(&dir.join(name)).is_ok_and(|(about, _)| about.hash.as_str().starts_with(which));
             return which.starts_with(hash) && whole();
         }
         !which.is_empty() && hash.starts_with(which)

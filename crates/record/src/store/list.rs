@@ -8,9 +8,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::error::{StoreError, wrote};
-use super::find::candidates;
-use super::index::INDEX;
-use super::read::{read_index, read_listed};
+use super::find::{candidates, names};
+use super::index::{FileEntry, INDEX};
+use super::read::read_index;
 use crate::{Plan, RecordHash, Verdict};
 
 /// A record below the directory of records.
@@ -28,7 +28,7 @@ pub struct Listed {
     pub files: Vec<ListedFile>,
     /// What its index says; `None` where that cannot be read.
     pub about: Option<About>,
-    /// Why the index cannot be read.
+    /// Why the index cannot be read, or the first file that is missing or of another size; checksums are for who loads it.
     pub damage: Option<String>,
 }
 
@@ -59,20 +59,16 @@ pub struct About {
 /// # Errors
 /// [`StoreError::Index`] where the directory cannot be read.
 pub fn list(dir: &Path) -> Result<Vec<Listed>, StoreError> {
-    let entries = match fs::read_dir(dir) {
+    let names = match names(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(|source| StoreError::Index {
+        names => names.map_err(|source| StoreError::Index {
             path: dir.to_owned(),
             source,
         })?,
     };
-    let names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    let mut listed: Vec<Listed> = names
-        .filter(|name| !name.starts_with('.') && dir.join(name).join(INDEX).is_file())
-        .filter_map(|name| describe(&dir.join(name)).ok())
-        .collect();
+    // One that is removed meanwhile is none.
+    let described = names.iter().filter_map(|name| describe(&dir.join(name)).ok());
+    let mut listed: Vec<Listed> = described.collect();
     listed.sort_by(|one, other| (other.written_s, &one.name).cmp(&(one.written_s, &other.name)));
     Ok(listed)
 }
@@ -83,8 +79,7 @@ pub fn list(dir: &Path) -> Result<Vec<Listed>, StoreError> {
 /// [`StoreError::NoRecord`], [`StoreError::Ambiguous`]; [`StoreError::Write`] where it cannot be removed. A path is no name:
 /// what is not below `dir` stays.
 pub fn remove(which: &str, dir: &Path) -> Result<Listed, StoreError> {
-    let mut found = candidates(which, dir);
-    found.sort();
+    let found = candidates(which, dir);
     let name = match &found[..] {
         [name] => name,
         [] => {
@@ -120,31 +115,31 @@ pub fn describe(place: &Path) -> Result<Listed, StoreError> {
         .ok()
         .and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
     let name = place.file_name().map(|name| name.to_string_lossy().into_owned());
-    let about = read_index(place);
+    let index = read_index(place);
     let mut files = Vec::new();
     add_files(place, "", &mut files).map_err(unreadable)?;
     files.sort_by(|one, other| one.path.cmp(&other.path));
+    let (about, damage) = match index {
+        Ok((about, indexed)) => (Some(about), changed(&indexed, &files)),
+        Err(error) => (None, Some(error.to_string())),
+    };
     Ok(Listed {
         name: name.unwrap_or_default(),
         written_s: written.map_or(0, |since| since.as_secs()),
         bytes: files.iter().map(|file| file.bytes).sum(),
-        damage: about
-            .as_ref()
-            .err()
-            .map(ToString::to_string)
-            .or_else(|| changed(place, &files)),
-        about: about.ok(),
+        damage,
+        about,
         files,
         place: place.to_owned(),
     })
 }
 
 /// The first file that is not there as the index lists it, by its size.
-fn changed(place: &Path, files: &[ListedFile]) -> Option<String> {
-    read_listed(place).into_iter().find_map(|(path, bytes)| {
-        match files.iter().find(|file| file.path == path) {
+fn changed(indexed: &[FileEntry], files: &[ListedFile]) -> Option<String> {
+    indexed.iter().find_map(|FileEntry { path, bytes, .. }| {
+        match files.iter().find(|file| file.path == *path) {
             None => Some(format!("{path} is missing")),
-            Some(file) if file.bytes != bytes => {
+            Some(file) if file.bytes != *bytes => {
                 Some(format!("{path} has {} bytes and had {bytes}", file.bytes))
             }
             Some(_) => None,

@@ -26,35 +26,27 @@ pub fn load(place: &Path) -> Result<Record, StoreError> {
     }
 }
 
-/// What the index in the directory `place` says of the record; its files are not read.
-pub(super) fn read_index(place: &Path) -> Result<About, StoreError> {
+/// What the index in the directory `place` says of the record, and the files that it lists, which are not read.
+pub(super) fn read_index(place: &Path) -> Result<(About, Vec<FileEntry>), StoreError> {
     let (path, bytes) = read_file(place)?;
     if format(&path, &bytes)? == v1::MAJOR {
         let record = v1::upgrade(&bytes).map_err(parsing(&path))?;
-        return Ok(About {
+        let about = About {
             verdict: record.verdict(),
             hash: record.hash,
             plan: record.plan,
             replay: record.host.replay,
-        });
+        };
+        return Ok((about, Vec::new()));
     }
     let index: Index<'_> = serde_json::from_slice(&bytes).map_err(parsing(&path))?;
-    Ok(About {
+    let about = About {
         hash: index.hash.into_owned(),
         verdict: index.judgement.verdict(),
         plan: index.plan.into_owned(),
         replay: index.host.into_owned().replay,
-    })
-}
-
-/// The files that the index in the directory `place` lists, with their sizes; none where it cannot be read.
-pub(super) fn read_listed(place: &Path) -> Vec<(String, u64)> {
-    let Ok((_, bytes)) = read_file(place) else {
-        return Vec::new();
     };
-    let index = serde_json::from_slice::<Index<'_>>(&bytes);
-    let files = index.map(|index| index.files).unwrap_or_default();
-    files.into_iter().map(|file| (file.path, file.bytes)).collect()
+    Ok((about, index.files))
 }
 
 fn read_file(place: &Path) -> Result<(PathBuf, Vec<u8>), StoreError> {
