@@ -27,8 +27,13 @@ fn a_look_during_a_run_changes_nothing_and_is_the_same_when_the_record_is_asked(
     let queries = ["--at", "100ms", "inspect", "rq", "dsq"];
     let (blind, record) = hash(&stage, &plain);
     assert_eq!(record.observations, []);
+    let unseen = record.series;
     let (seeing, record) = hash(&stage, &[&plain[..], &queries].concat());
     assert_eq!(blind, seeing, "looking changed the execution");
+    assert_eq!(
+        unseen, record.series,
+        "looking changed what the monitor sampled, and so what is judged"
+    );
     let observations = serde_json::to_value(&record.observations).unwrap();
     let observations = observations.as_array().unwrap();
     let asked: Vec<_> = observations
