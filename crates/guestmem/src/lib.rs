@@ -10,7 +10,8 @@
 //! ```text
 //! GuestVirt ──walk(PageTables)──► GuestPhys ──PhysMem──► bytes
 //!     │        x86-64 · aarch64       ▲         SharedRam: a running machine's
-//!     └────────Linear (no tables)─────┘         ImageRam: a saved one's
+//!     └────────Linear (no tables)─────┘         ProcessRam: one whose RAM is its process's own
+//!                                               ImageRam: a saved one's
 //! ```
 //!
 //! All architectures are always compiled, and chosen at run time: an x86 host can read an aarch64 guest.
@@ -24,6 +25,7 @@ mod image;
 mod layout;
 mod linear;
 mod phys;
+mod process;
 mod ranges;
 mod scan;
 mod shared;
@@ -37,6 +39,7 @@ pub use image::{ImageError, ImageRam};
 pub use layout::{LayoutError, RamLayout, Region, Stretch};
 pub use linear::Linear;
 pub use phys::{Extent, MemError, PhysMem};
+pub use process::{ProcessRam, ProcessRamError};
 pub use ranges::{Ranges, Span};
 pub use scan::{Find, PagesWithPrefix, Search};
 pub use shared::{SharedRam, SharedRamError};

@@ -87,9 +87,10 @@ pub fn command_line(config: &TcgConfig, descriptors: &Descriptors) -> Vec<String
     line.add(
         "-plugin",
         format!(
-            "file={},channel={}",
+            "file={},channel={},monitor={}",
             path(descriptors.plugin),
-            descriptors.channel
+            descriptors.channel,
+            descriptors.qmp
         ),
     );
     match descriptors.begin {

@@ -17,6 +17,7 @@ use crate::link::{Link, Received, wait};
 use crate::process::Process;
 use crate::qemu::DEFAULT_PROGRAM;
 use crate::qmp::Qmp;
+use crate::ram::GuestRam;
 use crate::{TcgConfig, memfd};
 
 /// QEMU's plugin, as this crate's build script built it.
@@ -99,7 +100,7 @@ pub(crate) struct Parts {
     pub(crate) process: Process,
     pub(crate) link: Link,
     pub(crate) qmp: Qmp,
-    pub(crate) ram: SharedRam,
+    pub(crate) ram: GuestRam,
     /// What backs it.
     pub(crate) ram_file: File,
     pub(crate) console: File,
@@ -228,7 +229,7 @@ fn start(config: &TcgConfig, begin: Begin) -> Result<Parts, LaunchError> {
         process,
         link,
         qmp,
-        ram,
+        ram: GuestRam::Shared(ram),
         ram_file,
         console,
         stderr,

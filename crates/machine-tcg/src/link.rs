@@ -1,13 +1,17 @@
 //! The owner's end of the channel to the plugin.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
-use tcg_channel::{Command, REPORT_SIZE, Report};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    recv, sendmsg, socketpair,
+};
+use tcg_channel::{Command, DUPLICATE_DESCRIPTORS, REPORT_SIZE, Report};
 
 /// How long the plugin may take to read a command. It reads whenever the guest is frozen, so this passes only
 /// where QEMU itself is stopped.
@@ -44,13 +48,21 @@ impl Link {
 
     /// Sends a command. A closed channel is no error here: the end of the process is an event of its own.
     pub(crate) fn send(&self, command: Command) -> io::Result<()> {
+        self.send_with(command, &[])
+    }
+
+    /// The same, and descriptors with it.
+    pub(crate) fn send_with(&self, command: Command, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let deadline = Instant::now() + SEND_PATIENCE;
+        let bytes = command.to_bytes();
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
         loop {
-            match send(
-                &self.0,
-                &command.to_bytes(),
-                SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
-            ) {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DUPLICATE_DESCRIPTORS))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+                return Err(io::Error::other("more descriptors than a command takes"));
+            }
+            match sendmsg(&self.0, &[IoSlice::new(&bytes)], &mut control, flags) {
                 Ok(_) | Err(Errno::PIPE | Errno::CONNRESET) => return Ok(()),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) if Instant::now() < deadline => {
@@ -108,6 +120,7 @@ pub(crate) fn wait(fds: &mut [PollFd<'_>], deadline: Instant) -> io::Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::net::send;
     use tcg_channel::Cause;
 
     #[test]

@@ -2,13 +2,16 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::os::unix::process::{CommandExt, ExitStatusExt as _};
+use std::process::{Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use command_fds::CommandFdExt;
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::io::Errno;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open, pidfd_send_signal, waitid,
+};
 
 use crate::link::wait;
 
@@ -18,29 +21,20 @@ const REAP_PATIENCE: Duration = Duration::from_secs(10);
 /// A child process that does not outlive this value.
 #[derive(Debug)]
 pub(crate) struct Process {
-    child: Child,
+    id: u32,
     /// Readable when the process has ended.
     pidfd: OwnedFd,
     status: Option<ExitStatus>,
 }
 
 impl Process {
-    /// Starts `command`, which inherits `descriptors` under their present numbers and nothing else. It gets a process group of
-    /// its own, so that a Ctrl-C goes to its owner only.
+    /// Starts `command`, which inherits `descriptors` under their present numbers. It gets a process group of its own, so that a
+    /// Ctrl-C goes to its owner only.
     pub(crate) fn start(mut command: Command, descriptors: Vec<OwnedFd>) -> io::Result<Process> {
         command.process_group(0).preserved_fds(descriptors);
         let mut child = command.spawn()?;
-        let pidfd = i32::try_from(child.id())
-            .ok()
-            .and_then(Pid::from_raw)
-            .ok_or_else(|| io::Error::other("the child has no process id"))
-            .and_then(|pid| Ok(pidfd_open(pid, PidfdFlags::empty())?));
-        match pidfd {
-            Ok(pidfd) => Ok(Process {
-                child,
-                pidfd,
-                status: None,
-            }),
+        match Process::of_child(child.id()) {
+            Ok(process) => Ok(process),
             Err(error) => {
                 child.kill()?;
                 child.wait()?;
@@ -49,15 +43,33 @@ impl Process {
         }
     }
 
+    /// The child of this process with that id, which was started by another one and was not waited for.
+    pub(crate) fn of_child(id: u32) -> io::Result<Process> {
+        let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or_else(|| io::Error::other("the child has no process id"))?;
+        Ok(Process {
+            id,
+            pidfd: pidfd_open(pid, PidfdFlags::empty())?,
+            status: None,
+        })
+    }
+
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.id
     }
 
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
         if self.status.is_none() {
-            self.status = self.child.try_wait()?;
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            let ended = loop {
+                match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+                    Err(Errno::INTR) => {}
+                    ended => break ended?,
+                }
+            };
+            self.status = ended.map(|status| status_of(&status));
         }
         Ok(self.status)
     }
@@ -72,8 +84,8 @@ impl Process {
         if let Some(status) = self.wait_until(Instant::now() + grace) {
             return Some(status);
         }
-        if let Err(error) = self.child.kill() {
-            tracing::warn!(pid = self.id(), %error, "cannot kill QEMU");
+        if let Err(error) = pidfd_send_signal(&self.pidfd, Signal::KILL) {
+            tracing::warn!(pid = self.id, %error, "cannot kill QEMU");
         }
         let status = self.wait_until(Instant::now() + REAP_PATIENCE);
         if status.is_none() {
@@ -88,7 +100,7 @@ impl Process {
     fn wait_until(&mut self, deadline: Instant) -> Option<ExitStatus> {
         let mut fds = [PollFd::from_borrowed_fd(self.pidfd.as_fd(), PollFlags::IN)];
         if let Err(error) = wait(&mut fds, deadline) {
-            tracing::warn!(pid = self.child.id(), %error, "cannot wait for QEMU");
+            tracing::warn!(pid = self.id, %error, "cannot wait for QEMU");
         }
         self.ended().ok().flatten()
     }
@@ -108,11 +120,17 @@ impl Drop for Process {
     }
 }
 
+/// The status as wait(2) tells it.
+fn status_of(status: &WaitIdStatus) -> ExitStatus {
+    let signal = status.terminating_signal().unwrap_or(0);
+    let code = status.exit_status().unwrap_or(0);
+    ExitStatus::from_raw(code << 8 | signal)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::fd::AsRawFd;
-    use std::os::unix::process::ExitStatusExt;
     use std::process::Stdio;
 
     use crate::memfd;
@@ -133,6 +151,16 @@ mod tests {
             Some(9),
             "a second end changes nothing"
         );
+    }
+
+    #[test]
+    fn a_status_is_as_the_process_left_it() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "exit 7"]);
+        let mut process = Process::start(command, Vec::new()).unwrap();
+        let status = process.kill_after(Duration::from_secs(30)).unwrap();
+        assert_eq!((status.code(), status.signal()), (Some(7), None));
+        assert_eq!(process.ended().unwrap(), Some(status));
     }
 
     #[test]

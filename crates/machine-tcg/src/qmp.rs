@@ -53,8 +53,14 @@ pub enum QmpError {
 impl Qmp {
     /// A connection: our end, and QEMU's. The request for events is in it before QEMU starts.
     pub(crate) fn pair() -> io::Result<(Qmp, OwnedFd)> {
-        let (mut stream, theirs) = UnixStream::pair()?;
-        stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
+        let (mut qmp, theirs) = Qmp::greeted_pair()?;
+        qmp.stream.write_all(b"{\"execute\":\"qmp_capabilities\"}\n")?;
+        Ok((qmp, theirs))
+    }
+
+    /// A connection in the place of one on which QEMU has answered the request for events.
+    pub(crate) fn greeted_pair() -> io::Result<(Qmp, OwnedFd)> {
+        let (stream, theirs) = UnixStream::pair()?;
         stream.set_nonblocking(true)?;
         let qmp = Qmp {
             stream,

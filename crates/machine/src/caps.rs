@@ -38,6 +38,8 @@ pub struct Caps {
     pub max_watches: Option<usize>,
     /// A machine that is frozen in a call can be saved.
     pub saves: bool,
+    /// A machine that stands still can be duplicated, on hosts that allow it.
+    pub duplicates: bool,
 }
 
 /// One of a backend's abilities, and how much of it.
@@ -51,6 +53,8 @@ pub enum Ability {
     Watches(usize),
     /// Saved machines.
     Saves,
+    /// Duplicates of a machine.
+    Duplicates,
     /// The same execution each time.
     Determinism,
 }
@@ -118,6 +122,7 @@ impl Caps {
                 }
                 Ability::LateHooks => (*ability, (!self.late_hooks).then_some(0)),
                 Ability::Saves => (*ability, (!self.saves).then_some(0)),
+                Ability::Duplicates => (*ability, (!self.duplicates).then_some(0)),
                 Ability::Determinism => (*ability, (!self.deterministic).then_some(0)),
             };
             if let Some(max) = limit {
@@ -147,6 +152,7 @@ impl fmt::Display for Ability {
             Ability::Watches(1) => f.write_str("a watch"),
             Ability::Watches(count) => write!(f, "{count} watches"),
             Ability::Saves => f.write_str("saved machines"),
+            Ability::Duplicates => f.write_str("duplicates of a machine"),
             Ability::Determinism => f.write_str("a deterministic execution"),
         }
     }
@@ -172,6 +178,7 @@ mod tests {
         late_hooks: true,
         max_watches: None,
         saves: true,
+        duplicates: true,
     };
 
     fn require(caps: Caps, abilities: &[Ability]) -> Result<(), String> {
@@ -188,7 +195,7 @@ mod tests {
 
     #[test]
     fn every_ability_that_is_lacking_is_an_error_with_a_next_step() {
-        use Ability::{Determinism, Hooks, LateHooks, Saves, Watches};
+        use Ability::{Determinism, Duplicates, Hooks, LateHooks, Saves, Watches};
         let check = |caps: Caps, ability: Ability, expect: &str| {
             assert_eq!(require(ALL, &[ability]), Ok(()), "{ability}");
             let error = require(caps, &[ability]).unwrap_err();
@@ -237,6 +244,11 @@ mod tests {
             Saves,
             "--this needs saved machines, and",
         );
+        let caps = Caps {
+            duplicates: false,
+            ..ALL
+        };
+        check(caps, Duplicates, "--this needs duplicates of a machine, and");
         let caps = Caps {
             deterministic: false,
             ..ALL

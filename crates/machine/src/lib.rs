@@ -15,7 +15,8 @@
 //!
 //! A new machine is frozen before its first instruction: hooks are set, then `resume` starts it. A fork of a saved machine
 //! is used in the same way: its first `resume` executes nothing, and the following `next` reports the original's console
-//! and then the call in which the original was saved.
+//! and then the call in which the original was saved. A duplicate stands where its original stands, and the first that it
+//! does is to be resumed.
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -82,6 +83,11 @@ pub trait Machine: Send {
     /// it. After an error the directory may hold half a save. Needs [`Caps::saves`].
     fn save(self: Box<Self>, into: &Path) -> Result<(), MachineError>;
 
+    /// A second machine that stands where this one stands: the same guest, the same hooks and watches under the same names.
+    /// The two know nothing of each other from then on, and each executes as this one would have without the other. The
+    /// machine must be frozen, with all its events taken. Needs [`Caps::duplicates`].
+    fn duplicate(&mut self) -> Result<Box<dyn Machine>, MachineError>;
+
     /// Ends the machine, whatever its state, and returns how it ended. Its process and files are gone afterwards.
     fn kill(self: Box<Self>) -> ExitReport;
 }
@@ -138,6 +144,9 @@ pub enum MachineError {
     /// The machine could not be saved.
     #[error("save the machine")]
     Save(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The machine could not be duplicated; where it has not ended, it is as it was.
+    #[error("duplicate the machine")]
+    Duplicate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The console could not be read.
     #[error("read the guest's console")]
     Console(#[source] std::io::Error),

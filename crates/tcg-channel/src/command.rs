@@ -39,6 +39,9 @@ pub enum Command {
         /// The hook or watch.
         index: u32,
     },
+    /// Duplicate the process, which stands in a call. With the packet come four descriptors for the duplicate, in the order of
+    /// [`crate::DUPLICATE_DESCRIPTORS`].
+    Duplicate,
     /// Let the guest run.
     Resume,
 }
@@ -132,6 +135,7 @@ impl Command {
                 put(&mut packet, 8, &u64::from(index).to_le_bytes());
                 5
             }
+            Command::Duplicate => 6,
         };
         put(&mut packet, 0, &kind.to_le_bytes());
         packet
@@ -160,6 +164,7 @@ impl Command {
             }),
             4 => Some(Command::Remove { index: index()? }),
             5 => Some(Command::Count { index: index()? }),
+            6 => Some(Command::Duplicate),
             _ => None,
         }
     }
@@ -202,6 +207,7 @@ mod tests {
         check(Command::Resume, &[(0, 2)]);
         check(Command::Remove { index: 0x0102 }, &[(0, 4), (8, 2), (9, 1)]);
         check(Command::Count { index: 9 }, &[(0, 5), (8, 9)]);
+        check(Command::Duplicate, &[(0, 6)]);
     }
 
     #[test]
@@ -236,7 +242,7 @@ mod tests {
             packet[at] = byte;
             packet
         };
-        check(&with(0, 6));
+        check(&with(0, 7));
         check(&with(39, 1));
         // A watch of no bytes; a hook with an index beyond 32 bits.
         check(&with(0, 3));
@@ -271,6 +277,7 @@ mod tests {
             }),
             any::<u32>().prop_map(|index| Command::Remove { index }),
             any::<u32>().prop_map(|index| Command::Count { index }),
+            Just(Command::Duplicate),
             Just(Command::Resume),
         ]
     }
@@ -295,7 +302,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_the_encoding_of_a_command_or_none(
-            kind in 0u32..7, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
+            kind in 0u32..8, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
         ) {
             let packet = [&kind.to_le_bytes()[..], &rest].concat();
             let read = Command::from_bytes(&packet);

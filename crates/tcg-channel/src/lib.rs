@@ -8,9 +8,10 @@
 //!
 //! ```text
 //! Command, owner → plugin, 40 bytes       Report, plugin → owner, 208 bytes
-//!   0 u32 kind: 1 hook, 2 resume,           0 u32 kind: 1 ready, 2 call, 3 hook, 4 watch, 5 count
-//!         3 watch, 4 remove, 5 count        4 u32 index of the hook or watch
-//!   4 u16 width, u16 condition              8 u64 hits
+//!   0 u32 kind: 1 hook, 2 resume,           0 u32 kind: 1 ready, 2 call, 3 hook, 4 watch, 5 count,
+//!         3 watch, 4 remove, 5 count,             6 duplicated, 7 is duplicate, 8 not duplicated
+//!         6 duplicate                       4 u32 index of the hook or watch; process; refusal
+//!   4 u16 width, u16 condition              8 u64 hits; the refusal's number
 //!   8 u64 address, or index                16 u64 value before the store (watch)
 //!  16 u64 every                            24 u64 value after it (watch)
 //!  24 u64 operand of the condition         32 u64 × 22 registers, in the order of REGISTERS
@@ -27,10 +28,12 @@
 mod bytes;
 mod code;
 mod command;
+mod duplicate;
 mod registers;
 mod report;
 
 pub use code::FUNCTION_ENTRIES;
 pub use command::{COMMAND_SIZE, Command, Condition};
+pub use duplicate::{DUPLICATE_DESCRIPTORS, Refusal};
 pub use registers::{PER_CPU_BASES, REGISTERS, RIP, Values};
 pub use report::{Cause, REPORT_SIZE, Report};

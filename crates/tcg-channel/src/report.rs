@@ -1,6 +1,7 @@
 //! What the plugin reports to the owner.
 
 use crate::bytes::{put, u32_at, u64_at};
+use crate::duplicate::Refusal;
 use crate::registers::{REGISTERS, Values};
 
 /// Bytes of an encoded [`Report`].
@@ -8,8 +9,7 @@ pub const REPORT_SIZE: usize = VALUES + 8 * REGISTERS.len();
 /// The first register's offset.
 const VALUES: usize = 32;
 
-/// A report of the plugin. After each one but a [`Cause::Count`] the plugin holds the guest until
-/// [`crate::Command::Resume`].
+/// A report of the plugin. It holds the guest until [`crate::Command::Resume`]; answers to other commands come in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
     /// Why the plugin reports.
@@ -51,6 +51,23 @@ pub enum Cause {
         /// Its hits so far.
         hits: u64,
     },
+    /// The first answer to [`crate::Command::Duplicate`], of the process itself. No registers.
+    Duplicated {
+        /// The duplicate's process.
+        pid: u32,
+    },
+    /// The other answer, of the duplicate, on its own channel: it stands where the original stands. No registers.
+    IsDuplicate {
+        /// Its process.
+        pid: u32,
+    },
+    /// The only answer where the process cannot be duplicated; it is as it was. No registers.
+    NotDuplicated {
+        /// Why not.
+        why: Refusal,
+        /// The number that belongs to it.
+        number: u64,
+    },
 }
 
 impl Report {
@@ -75,6 +92,9 @@ impl Report {
                 new,
             } => (4, index, hits, old, new),
             Cause::Count { index, hits } => (5, index, hits, 0, 0),
+            Cause::Duplicated { pid } => (6, pid, 0, 0, 0),
+            Cause::IsDuplicate { pid } => (7, pid, 0, 0, 0),
+            Cause::NotDuplicated { why, number } => (8, why as u32, number, 0, 0),
         };
         let mut packet = [0; REPORT_SIZE];
         put(&mut packet, 0, &kind.to_le_bytes());
@@ -107,6 +127,12 @@ impl Report {
                 new: u64_at(packet, 24)?,
             },
             5 => Cause::Count { index, hits },
+            6 => Cause::Duplicated { pid: index },
+            7 => Cause::IsDuplicate { pid: index },
+            8 => Cause::NotDuplicated {
+                why: Refusal::of(index)?,
+                number: hits,
+            },
             _ => return None,
         };
         let mut registers = Values::default();
@@ -160,6 +186,13 @@ mod tests {
             Cause::Count { index: 1, hits: 2 },
             head(&[(0, 5), (4, 1), (8, 2)]),
         );
+        check(Cause::Duplicated { pid: 3 }, head(&[(0, 6), (4, 3)]));
+        check(Cause::IsDuplicate { pid: 3 }, head(&[(0, 7), (4, 3)]));
+        let why = Refusal::Descriptor;
+        check(
+            Cause::NotDuplicated { why, number: 9 },
+            head(&[(0, 8), (4, 2), (8, 9)]),
+        );
     }
 
     #[test]
@@ -173,6 +206,9 @@ mod tests {
         let mut indexed = ready;
         indexed[4] = 1;
         check(&indexed);
+        let mut unknown = ready;
+        (unknown[0], unknown[4]) = (8, 99);
+        check(&unknown);
     }
 
     fn cause() -> impl Strategy<Value = Cause> {
@@ -187,6 +223,10 @@ mod tests {
                 new,
             }),
             any::<(u32, u64)>().prop_map(|(index, hits)| Cause::Count { index, hits }),
+            any::<u32>().prop_map(|pid| Cause::Duplicated { pid }),
+            any::<u32>().prop_map(|pid| Cause::IsDuplicate { pid }),
+            (prop::sample::select(Refusal::ALL.to_vec()), any::<u64>())
+                .prop_map(|(why, number)| Cause::NotDuplicated { why, number }),
         ]
     }
 

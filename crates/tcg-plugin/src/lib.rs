@@ -12,7 +12,7 @@
 //!  first block translated  ──►  Report: Ready ─────────────────────────► launched; hooks are chosen
 //!                                             ◄──── Command: (Hook, Watch)* Resume
 //!  call, hook, store       ──►  Report: Call, Hook, Watch ─────────────► frozen: reads, writes guest RAM
-//!                                             ◄──── Command: (Hook, Watch, Remove, Count)* Resume
+//!                                             ◄──── Command: (Hook, Watch, Remove, Count, Duplicate)* Resume
 //!                               guardian sees the channel hang up  ◄──── owner gone, however it died
 //!  gone                    ◄──  _exit
 //! ```
@@ -21,6 +21,8 @@
 //! owner. The messages are those of the crate `tcg-channel`.
 
 // QEMU's functions exist only in the process that loads the plugin, so a test program could not be linked with them.
+#[cfg_attr(test, expect(dead_code, reason = "only QEMU's process is duplicated"))]
+mod duplicate;
 #[cfg(not(test))]
 mod ffi;
 mod instruments;

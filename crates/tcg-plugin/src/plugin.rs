@@ -47,7 +47,7 @@ struct Plugin {
     vcpus: Mutex<Vec<Option<Handles>>>,
 }
 
-/// QEMU's entry: `channel=FD` is the one argument. A non-zero return makes QEMU exit.
+/// QEMU's entry: `channel=FD` and `monitor=FD` are the arguments. A non-zero return makes QEMU exit.
 ///
 /// # Safety
 /// Called by QEMU as `qemu_plugin_install` of its plugin interface.
@@ -67,12 +67,17 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
         return 1;
     }
     // SAFETY: QEMU passes `argc` C strings.
-    let Some(channel) = (unsafe { channel_argument(argc, argv) }) else {
-        eprintln!("schedrig plugin: give the descriptor of the owner's channel as `channel=FD`");
+    let channel = unsafe { argument(argc, argv, "channel=") };
+    // SAFETY: as above.
+    let monitor = unsafe { argument(argc, argv, "monitor=") };
+    let (Some(channel), Some(monitor)) = (channel, monitor) else {
+        eprintln!(
+            "schedrig plugin: give the descriptors of the owner's channel and of QEMU's monitor as `channel=FD,monitor=FD`"
+        );
         return 1;
     };
     // SAFETY: the owner passed this descriptor to QEMU for the plugin alone.
-    let owner = match unsafe { Owner::attach(channel) } {
+    let owner = match unsafe { Owner::attach(channel, monitor) } {
         Ok(owner) => owner,
         Err(error) => {
             eprintln!("schedrig plugin: take the channel {channel}: {error}");
@@ -99,11 +104,11 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
     0
 }
 
-/// The descriptor in `channel=FD`.
+/// The descriptor in the argument that begins with `name`.
 ///
 /// # Safety
 /// `argv` points to `argc` C strings.
-unsafe fn channel_argument(argc: c_int, argv: *const *const c_char) -> Option<RawFd> {
+unsafe fn argument(argc: c_int, argv: *const *const c_char, name: &str) -> Option<RawFd> {
     (0..usize::try_from(argc).ok()?).find_map(|index| {
         // SAFETY: the index is below `argc`.
         let argument = unsafe { argv.add(index) };
@@ -111,7 +116,7 @@ unsafe fn channel_argument(argc: c_int, argv: *const *const c_char) -> Option<Ra
         let argument = unsafe { *argument };
         // SAFETY: the caller vouches for the string.
         let argument = unsafe { CStr::from_ptr(argument) };
-        argument.to_str().ok()?.strip_prefix("channel=")?.parse().ok()
+        argument.to_str().ok()?.strip_prefix(name)?.parse().ok()
     })
 }
 
@@ -278,7 +283,8 @@ impl Plugin {
                 self.owner
                     .send(Report::without_registers(Cause::Count { index, hits }));
             }
-            Command::Resume => {}
+            // The owner's end carries these out.
+            Command::Duplicate | Command::Resume => {}
         }
     }
 

@@ -37,6 +37,7 @@ impl FakeBackend {
         late_hooks: true,
         max_watches: None,
         saves: true,
+        duplicates: true,
     };
 
     /// How many machines were booted or forked, in all clones of this backend.

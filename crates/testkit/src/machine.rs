@@ -60,6 +60,7 @@ impl FakeMachine {
         late_hooks: true,
         max_watches: Some(0),
         saves: false,
+        duplicates: false,
     };
     /// Where the guest's buffer lies.
     pub const BUFFER: GuestPhys = GuestPhys(0x10_0000);
@@ -166,6 +167,10 @@ impl Machine for FakeMachine {
 
     fn save(self: Box<Self>, _into: &Path) -> Result<(), MachineError> {
         Err(lacks("a save of a scripted machine", Ability::Saves))
+    }
+
+    fn duplicate(&mut self) -> Result<Box<dyn Machine>, MachineError> {
+        Err(lacks("a duplicate of a scripted machine", Ability::Duplicates))
     }
 
     fn kill(self: Box<Self>) -> ExitReport {

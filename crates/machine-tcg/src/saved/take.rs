@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use machine::MachineError;
 use serde_json::{Value, json};
 use tcg_channel::{Command, Report};
 
 use super::state::State;
 use super::{DEVICE, RAM, STATE, ram};
 use crate::launch::{PATIENCE, Parts};
-use crate::memfd;
 use crate::qmp::QmpError;
 
 /// A machine could not be saved; it is ended all the same.
@@ -29,6 +29,9 @@ pub enum SaveError {
         /// The state it is in.
         found: &'static str,
     },
+    /// The console could not be read.
+    #[error(transparent)]
+    Console(MachineError),
     /// A file operation failed.
     #[error("{doing} {}; is the disk full?", path.display())]
     File {
@@ -64,10 +67,15 @@ pub(crate) fn ignore_shared_ram() -> Value {
     json!({ "capabilities": [{ "capability": "x-ignore-shared", "state": true }] })
 }
 
-/// Saves the machine behind `parts`, which is frozen in `call`, into the existing directory.
-pub(crate) fn save(parts: &mut Parts, call: &Report, directory: &Path) -> Result<(), SaveError> {
+/// Saves the machine behind `parts`, which is frozen in `call` and has written that to its console, into the existing
+/// directory.
+pub(crate) fn save(
+    parts: &mut Parts,
+    call: &Report,
+    console: Vec<u8>,
+    directory: &Path,
+) -> Result<(), SaveError> {
     let deadline = Instant::now() + PATIENCE;
-    let console = memfd::content(&parts.console).map_err(file("read the console of", directory))?;
     let stop = parts.qmp.send("stop", &json!({}))?;
     wait_for_pending_stop(parts.process.id(), deadline);
     parts.link.send(Command::Resume).map_err(SaveError::Channel)?;

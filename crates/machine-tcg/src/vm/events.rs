@@ -15,6 +15,7 @@ use super::{TcgMachine, channel_error, registers};
 use crate::exit::ExitEvidence;
 use crate::link::{Received, wait};
 use crate::memfd;
+use crate::saved::Saved;
 
 /// How long QEMU may take to exit once it has closed its end of the channel.
 const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -83,10 +84,7 @@ impl TcgMachine {
     }
 
     /// The first resume of a fork executes nothing: it queues the events that brought the original to its call.
-    pub(super) fn replay_origin(&mut self) -> Result<(), MachineError> {
-        let Some((saved, _)) = &self.origin else {
-            return Ok(());
-        };
+    pub(super) fn replay_origin(&mut self, saved: &Saved) -> Result<(), MachineError> {
         let call = saved.call();
         if !saved.console().is_empty() {
             self.pending.push_back(Event::Console(saved.console().to_vec()));
@@ -135,15 +133,19 @@ impl TcgMachine {
                     new,
                 }))
             }
-            Cause::Hook { .. } | Cause::Watch { .. } | Cause::Count { .. } | Cause::Ready => {
-                Err(MachineError::Protocol {
-                    what: format!(
-                        "{:?} of {} hooks and watches",
-                        report.cause,
-                        self.instruments.len()
-                    ),
-                })
-            }
+            Cause::Hook { .. }
+            | Cause::Watch { .. }
+            | Cause::Count { .. }
+            | Cause::Duplicated { .. }
+            | Cause::IsDuplicate { .. }
+            | Cause::NotDuplicated { .. }
+            | Cause::Ready => Err(MachineError::Protocol {
+                what: format!(
+                    "{:?} of {} hooks and watches",
+                    report.cause,
+                    self.instruments.len()
+                ),
+            }),
         }
     }
 

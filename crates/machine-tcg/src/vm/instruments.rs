@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use guestmem::{AddressSpace, GuestVirt, PageTables, PhysMem};
+use guestmem::{AddressSpace, GuestVirt, PageTables};
 use machine::{HookId, HookSpec, Instrument, MachineError, WatchId, WatchSpec, When};
 use rustix::event::{PollFd, PollFlags};
 use std::os::fd::AsFd;
@@ -105,7 +105,7 @@ impl TcgMachine {
 
     /// Whether the code at `at` begins as a function does that the plugin can hook late.
     fn is_function_entry(&self, at: GuestVirt) -> bool {
-        let memory: &dyn PhysMem = &self.parts.ram;
+        let memory = self.parts.ram.memory();
         let begins_as_function = |tables: PageTables| {
             let space = AddressSpace::with_tables(memory, tables);
             FUNCTION_ENTRIES.iter().any(|entry| {

@@ -10,9 +10,10 @@ mod state;
 use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
-use guestmem::{GuestVirt, PageTables, PhysMem};
+use guestmem::{GuestVirt, PageTables, PhysMem, RamLayout};
 use machine::{
     BackendKind, Caps, Event, ExitReason, ExitReport, HookId, HookSpec, Instrument, Machine, MachineError,
     VcpuId, WatchId, WatchSpec,
@@ -21,8 +22,9 @@ use tcg_channel::{Cause, Command, Report};
 
 use crate::fork::{self, ForkCost, TcgForkError};
 use crate::launch::{LaunchError, Parts, launch};
+use crate::ram::GuestRam;
 use crate::saved::{self, SaveError, Saved};
-use crate::{TcgConfig, memfd};
+use crate::{TcgConfig, duplicate, memfd};
 use instruments::Kind;
 use state::State;
 
@@ -43,8 +45,20 @@ pub struct TcgMachine {
     last_report: Option<Report>,
     /// The last page tables that were reported: the kernel's code is read by them.
     page_tables: Option<PageTables>,
-    /// A fork's original, and what the fork took.
-    origin: Option<(Saved, ForkCost)>,
+    origin: Origin,
+    /// What the guest wrote to its console before this process executed it.
+    console_before: Arc<[u8]>,
+    layout: RamLayout,
+}
+
+/// Where a machine comes from.
+#[derive(Debug)]
+enum Origin {
+    Boot,
+    /// A save, and what the fork of it took.
+    Save(Saved, ForkCost),
+    /// Another machine.
+    Duplicate,
 }
 
 /// The abilities of every machine of this backend.
@@ -55,6 +69,7 @@ pub(crate) const CAPS: Caps = Caps {
     late_hooks: true,
     max_watches: None,
     saves: true,
+    duplicates: true,
 };
 
 impl TcgMachine {
@@ -63,7 +78,7 @@ impl TcgMachine {
     /// # Errors
     /// [`LaunchError`].
     pub fn launch(config: &TcgConfig) -> Result<TcgMachine, LaunchError> {
-        Ok(TcgMachine::new(config, launch(config)?, None))
+        Ok(TcgMachine::new(config, launch(config)?, Origin::Boot))
     }
 
     /// A new machine at the instant at which `saved` was saved: frozen, and hooks can be set. Its first `resume` queues the
@@ -74,10 +89,14 @@ impl TcgMachine {
     /// [`TcgForkError`].
     pub fn fork(config: &TcgConfig, saved: &Saved) -> Result<TcgMachine, TcgForkError> {
         let (parts, cost) = fork::fork(config, saved)?;
-        Ok(TcgMachine::new(config, parts, Some((saved.clone(), cost))))
+        Ok(TcgMachine::new(config, parts, Origin::Save(saved.clone(), cost)))
     }
 
-    fn new(config: &TcgConfig, parts: Parts, origin: Option<(Saved, ForkCost)>) -> TcgMachine {
+    fn new(config: &TcgConfig, parts: Parts, origin: Origin) -> TcgMachine {
+        let console_before = match &origin {
+            Origin::Save(saved, _) => saved.console().into(),
+            Origin::Boot | Origin::Duplicate => Arc::default(),
+        };
         TcgMachine {
             parts,
             state: State::New,
@@ -88,12 +107,46 @@ impl TcgMachine {
             last_report: None,
             page_tables: None,
             origin,
+            console_before,
+            layout: config.ram_layout(),
         }
     }
 
-    /// What this fork took, in host time; `None` for a machine that was booted.
+    /// [`Machine::duplicate`].
+    ///
+    /// # Errors
+    /// [`MachineError::State`], and [`MachineError::Duplicate`] with a [`DuplicateError`].
+    pub fn twin(&mut self) -> Result<TcgMachine, MachineError> {
+        if !matches!(self.state, State::Frozen) || !self.pending.is_empty() {
+            return Err(self
+                .state
+                .refuse("duplicate", "frozen, with all its events taken,"));
+        }
+        let console = self.console()?;
+        let parts = duplicate::duplicate(&mut self.parts, &self.layout)
+            .map_err(|error| MachineError::Duplicate(error.into()))?;
+        tracing::debug!(pid = parts.process.id(), of = self.pid(), "duplicated");
+        Ok(TcgMachine {
+            parts,
+            state: State::Frozen,
+            only_vcpu: self.only_vcpu,
+            instruments: self.instruments.clone(),
+            console_reported: 0,
+            pending: VecDeque::new(),
+            last_report: self.last_report,
+            page_tables: self.page_tables,
+            origin: Origin::Duplicate,
+            console_before: console.into(),
+            layout: self.layout.clone(),
+        })
+    }
+
+    /// What this fork took, in host time; `None` for a machine that is none.
     pub fn fork_cost(&self) -> Option<ForkCost> {
-        self.origin.as_ref().map(|(_, cost)| *cost)
+        match &self.origin {
+            Origin::Save(_, cost) => Some(*cost),
+            Origin::Boot | Origin::Duplicate => None,
+        }
     }
 
     /// QEMU's process id, to look at it with other tools.
@@ -110,10 +163,13 @@ impl TcgMachine {
 
     fn save_into(&mut self, directory: &Path) -> Result<(), SaveError> {
         let refused = |found| Err(SaveError::State { found });
+        if matches!(self.parts.ram, GuestRam::Private(_)) {
+            return refused("a duplicate, or has one");
+        }
         match (&self.state, self.last_report) {
-            (State::Frozen, _) if self.origin.is_some() => refused("a fork"),
             (State::Frozen, Some(call)) if call.cause == Cause::Call && self.pending.is_empty() => {
-                saved::save(&mut self.parts, &call, directory)
+                let console = self.console().map_err(SaveError::Console)?;
+                saved::save(&mut self.parts, &call, console, directory)
             }
             _ => refused(self.state.name()),
         }
@@ -126,7 +182,7 @@ impl Machine for TcgMachine {
     }
 
     fn memory(&self) -> &dyn PhysMem {
-        &self.parts.ram
+        self.parts.ram.memory()
     }
 
     fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {
@@ -154,24 +210,29 @@ impl Machine for TcgMachine {
         if !self.pending.is_empty() {
             return Err(self.state.refuse("resume", "frozen, with all its events taken,"));
         }
-        if matches!(self.state, State::New) && self.origin.is_some() {
-            return self.replay_origin();
+        if let (State::New, Origin::Save(saved, _)) = (&self.state, &self.origin) {
+            let saved = saved.clone();
+            return self.replay_origin(&saved);
         }
+        self.parts.ram.forget();
         self.send(Command::Resume)?;
         self.state = State::Running;
         Ok(())
     }
 
     fn console(&self) -> Result<Vec<u8>, MachineError> {
-        let inherited = self.origin.as_ref().map_or(&[][..], |(saved, _)| saved.console());
         let own = memfd::content(&self.parts.console).map_err(MachineError::Console)?;
-        Ok([inherited, &own].concat())
+        Ok([&self.console_before, &own[..]].concat())
     }
 
     fn save(mut self: Box<Self>, into: &Path) -> Result<(), MachineError> {
         let saved = self.save_into(into);
         self.parts.process.end();
         saved.map_err(|error| MachineError::Save(Box::new(error)))
+    }
+
+    fn duplicate(&mut self) -> Result<Box<dyn Machine>, MachineError> {
+        Ok(Box::new(self.twin()?))
     }
 
     fn kill(mut self: Box<Self>) -> ExitReport {

@@ -171,7 +171,7 @@ fn the_backend_boots_saves_opens_and_forks() {
 }
 
 #[test]
-fn a_fork_cannot_be_saved_and_takes_hooks_of_programs_before_its_first_resume() {
+fn a_fork_takes_hooks_of_programs_before_its_first_resume_and_can_be_saved_where_it_stands() {
     let Some(kernel) = kernel() else { return };
     let config = config(kernel, "1n1l1c1t", &program());
     let directory = tempfile::tempdir().unwrap();
@@ -182,8 +182,28 @@ fn a_fork_cannot_be_saved_and_takes_hooks_of_programs_before_its_first_resume() 
     assert_eq!(next_call(&mut machine), call);
     let late = machine.hook(call.buffer, machine::HookSpec::ALWAYS);
     assert!(matches!(late, Err(MachineError::Hook { .. })));
-    let error = Box::new(machine).save(directory.path()).err().unwrap();
-    assert!(format!("{error:?}").contains("a fork"), "{error:?}");
+    machine.remove(machine::Instrument::Hook(hook)).unwrap();
+    // Saved at the next call, and forked from there.
+    let second = next_call(&mut machine);
+    let again = tempfile::tempdir().unwrap();
+    Box::new(machine).save(again.path()).unwrap();
+    let saved = Saved::open(again.path()).unwrap();
+    let traces = [(); 2].map(|()| {
+        let mut fork = TcgMachine::fork(&config, &saved).unwrap();
+        assert_eq!(next_call(&mut fork), second);
+        let calls: Vec<Call> = (0..4).map(|_| next_call(&mut fork)).collect();
+        fork.resume().unwrap();
+        assert_eq!(next(&mut fork), Event::Exit(ExitReason::PoweredOff));
+        (console(&fork), calls)
+    });
+    assert!(traces[0].0.contains("before the save"), "{}", traces[0].0);
+    assert_eq!(traces[0], traces[1]);
+    // A duplicate's RAM is its process's own, which no save is made of.
+    let mut fork = TcgMachine::fork(&config, &saved).unwrap();
+    next_call(&mut fork);
+    let twin = fork.twin().unwrap();
+    let error = Box::new(twin).save(again.path()).err().unwrap();
+    assert!(format!("{error:?}").contains("a duplicate"), "{error:?}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is its failure")]
 
 mod calls;
+mod duplicates;
 mod ends;
 mod forks;
 mod program;
