@@ -4,8 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::PathBuf;
 
-use guestmem::{PhysMem, SharedRam, SharedRamError};
+use guestmem::{PhysMem, ProcessRam, ProcessRamError, SharedRam, SharedRamError};
 use machine::{RunningError, RunningMachine};
+
+use tcg_channel::HELD;
 
 use crate::config::ram_layout;
 
@@ -39,6 +41,9 @@ pub enum MemoryError {
         #[source]
         source: SharedRamError,
     },
+    /// RAM is the process's own, and cannot be reached.
+    #[error(transparent)]
+    Own(#[from] ProcessRamError),
 }
 
 impl Running {
@@ -59,6 +64,11 @@ impl Running {
         let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let mut words = line.split(|byte| *byte == 0);
         words.find(|word| *word == b"-plugin")?;
+        // One that only waits to be duplicated is no machine that runs.
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+        if name.trim_end() == HELD {
+            return None;
+        }
         let ram = fs::read_dir(format!("/proc/{pid}/fd"))
             .ok()?
             .flatten()
@@ -71,7 +81,7 @@ impl Running {
     ///
     /// # Errors
     /// [`MemoryError`] when the process has ended meanwhile, or belongs to another user.
-    pub fn ram(&self) -> Result<SharedRam, MemoryError> {
+    pub fn ram(&self) -> Result<Box<dyn PhysMem>, MemoryError> {
         let path = || self.ram.clone();
         let open = || -> io::Result<(File, u64)> {
             let file = File::options().read(true).write(true).open(&self.ram)?;
@@ -79,7 +89,21 @@ impl Running {
             Ok((file, len))
         };
         let (file, len) = open().map_err(|source| MemoryError::Open { path: path(), source })?;
-        SharedRam::map(&file, ram_layout(len)).map_err(|source| MemoryError::Map { path: path(), source })
+        let layout = ram_layout(len);
+        if self.has_own_ram() {
+            return Ok(Box::new(ProcessRam::running(self.pid, &file, layout)?));
+        }
+        match SharedRam::map(&file, layout) {
+            Ok(ram) => Ok(Box::new(ram)),
+            Err(source) => Err(MemoryError::Map { path: path(), source }),
+        }
+    }
+
+    /// Does it map the file for itself, as a duplicate and the original of one do?
+    fn has_own_ram(&self) -> bool {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid)).unwrap_or_default();
+        let mut lines = maps.lines();
+        lines.any(|line| line.contains(RAM) && line.contains(" rw-p "))
     }
 }
 
@@ -90,7 +114,7 @@ impl RunningMachine for Running {
 
     fn memory(&self) -> Result<Box<dyn PhysMem>, RunningError> {
         match self.ram() {
-            Ok(ram) => Ok(Box::new(ram)),
+            Ok(ram) => Ok(ram),
             Err(error) => Err(RunningError {
                 pid: self.pid,
                 source: error.into(),

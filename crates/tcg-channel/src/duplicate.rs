@@ -4,6 +4,9 @@
 /// connection, its console, its standard error.
 pub const DUPLICATE_DESCRIPTORS: usize = 4;
 
+/// The name of a process that was duplicated, as long as it does not go on itself (`/proc/PID/comm`).
+pub const HELD: &str = "schedrig-held";
+
 /// Why a process cannot be duplicated. Each comes with a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {

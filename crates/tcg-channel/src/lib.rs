@@ -34,6 +34,6 @@ mod report;
 
 pub use code::FUNCTION_ENTRIES;
 pub use command::{COMMAND_SIZE, Command, Condition};
-pub use duplicate::{DUPLICATE_DESCRIPTORS, Refusal};
+pub use duplicate::{DUPLICATE_DESCRIPTORS, HELD, Refusal};
 pub use registers::{PER_CPU_BASES, REGISTERS, RIP, Values};
 pub use report::{Cause, REPORT_SIZE, Report};

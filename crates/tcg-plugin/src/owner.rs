@@ -4,12 +4,13 @@
 use std::io::IoSliceMut;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::{io, mem, ptr, thread};
+use std::sync::{Mutex, PoisonError};
+use std::{fs, io, mem, ptr, thread};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, recvmsg, send};
-use tcg_channel::{COMMAND_SIZE, Command, DUPLICATE_DESCRIPTORS, Report};
+use tcg_channel::{COMMAND_SIZE, Cause, Command, DUPLICATE_DESCRIPTORS, HELD, Report};
 
 use crate::duplicate::{Ends, Inherited, Outcome, STOPS, duplicate};
 
@@ -23,6 +24,8 @@ pub(crate) struct Owner {
     /// QEMU's end of its monitor's connection to the owner.
     monitor: RawFd,
     inherited: Inherited,
+    /// The process's name before it was duplicated, until it goes on.
+    name: Mutex<Option<String>>,
 }
 
 impl Owner {
@@ -44,6 +47,7 @@ impl Owner {
             channel,
             monitor,
             inherited: Inherited::now(),
+            name: Mutex::default(),
         })
     }
 
@@ -55,7 +59,7 @@ impl Owner {
                 leave()
             };
             match Command::from_bytes(packet.get(..len).unwrap_or_default()) {
-                Some(Command::Resume) => return,
+                Some(Command::Resume) => return self.goes_on(),
                 Some(Command::Duplicate) => self.duplicate(given),
                 Some(command) => obey(command),
                 None => leave(),
@@ -89,11 +93,33 @@ impl Owner {
             inherited: &self.inherited,
         };
         match duplicate(&ends, given) {
-            Outcome::Report(cause) => self.send(Report::without_registers(cause)),
+            Outcome::Report(cause) => {
+                if matches!(cause, Cause::Duplicated { .. }) {
+                    self.is_held();
+                }
+                self.send(Report::without_registers(cause));
+            }
             Outcome::Failed(error) => {
                 eprintln!("schedrig plugin: a duplicate did not come up: {error}");
                 leave()
             }
+        }
+    }
+
+    /// This process was duplicated: it is named so, for whoever looks at processes.
+    fn is_held(&self) {
+        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        if name.is_none() {
+            *name = fs::read_to_string(NAME).ok();
+            // A wrong name is no reason to fail.
+            let _ = fs::write(NAME, HELD);
+        }
+    }
+
+    fn goes_on(&self) {
+        let mut name = self.name.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(name) = name.take() {
+            let _ = fs::write(NAME, name.trim_end());
         }
     }
 
@@ -106,6 +132,9 @@ impl Owner {
         }
     }
 }
+
+/// This process's name.
+const NAME: &str = "/proc/self/comm";
 
 /// One byte more than a command: a longer packet must not pass for one.
 type Packet = [u8; COMMAND_SIZE + 1];
