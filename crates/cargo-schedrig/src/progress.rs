@@ -99,6 +99,12 @@ impl Line {
                     lock.display()
                 ));
             }
+            Progress::Attaching { scheduler } => {
+                self.booting.store(true, Ordering::Relaxed);
+                self.say(format!(
+                    "attaching {scheduler} once; later runs fork the machine with it"
+                ));
+            }
             Progress::Unsaved { why } => {
                 let warning = "warning: the booted machine is not kept for later runs";
                 self.bar
@@ -115,6 +121,7 @@ impl Line {
             Progress::Tracing => {
                 self.say("the run failed: executing it again to trace the calls that led there");
             }
+            Progress::Confirming => self.say("the run did not pass: executing it again, cold"),
             Progress::Machine(other) => self.say(format!("{other:?}")),
         }
     }

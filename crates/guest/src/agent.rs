@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::fork;
 use crate::ops;
 use crate::ostime;
+use crate::warm_up;
 
 /// The most ended children that are reaped in a row.
 const MAX_ORPHANS_IN_A_ROW: u32 = 10_000;
@@ -86,6 +87,7 @@ impl Agent {
             } => ops::write_chunk(&path, mode, offset, &bytes),
             Command::Do { op, within } => ops::carry_out(&op, within, &mut self.context),
             Command::PowerOff => Ok(OpOutcome::Done),
+            Command::WarmUp { span } => warm_up::carry_out(span, &mut self.context),
         }
     }
 

@@ -34,6 +34,7 @@ mod proc;
 mod scheduler;
 #[cfg(test)]
 mod testing;
+mod warm_up;
 mod worker;
 mod workers;
 

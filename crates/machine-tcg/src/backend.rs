@@ -123,10 +123,8 @@ struct OpenSave {
 }
 
 impl SavedMachine for OpenSave {
-    fn fork(&self, seed: u64) -> Result<Box<dyn Machine>, ForkError> {
-        let mut config = self.config.clone();
-        config.machine.seed = seed;
-        match TcgMachine::fork(&config, &self.saved) {
+    fn fork(&self) -> Result<Box<dyn Machine>, ForkError> {
+        match TcgMachine::fork(&self.config, &self.saved) {
             Ok(machine) => Ok(Box::new(machine)),
             Err(TcgForkError::Saved(error)) if error.is_damage() => Err(ForkError::Damaged(error.into())),
             Err(error) => Err(ForkError::Other(error.into())),

@@ -47,7 +47,7 @@ pub enum BeginDescriptor {
 
 /// The version of the arguments, raised whenever a guest can notice a change: a machine that was saved with another recipe
 /// is another machine.
-pub const RECIPE: u32 = 2;
+pub const RECIPE: u32 = 3;
 
 /// The arguments for QEMU. The recipe is not optional:
 ///

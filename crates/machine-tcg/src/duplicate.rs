@@ -7,9 +7,10 @@
 //!
 //! Guest RAM of both is their own from then on, over the same file, which does not change any more.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use guestmem::{ProcessRam, ProcessRamError, RamLayout};
@@ -17,7 +18,7 @@ use rustix::event::{PollFd, PollFlags};
 use tcg_channel::{Cause, Command, Refusal};
 
 use crate::exit::tail;
-use crate::launch::Parts;
+use crate::launch::{PLUGIN, Parts};
 use crate::link::{Link, Received, wait};
 use crate::memfd;
 use crate::process::Process;
@@ -152,6 +153,36 @@ pub(crate) fn duplicate(parts: &mut Parts, layout: &RamLayout) -> Result<Parts, 
 
 fn own_ram(pid: u32, file: &File, layout: &RamLayout) -> Result<GuestRam, DuplicateError> {
     Ok(GuestRam::Private(ProcessRam::frozen(pid, file, layout.clone())?))
+}
+
+/// The build of the process's program, of its C library, of the plugin, and of the host's kernel.
+pub(crate) fn depends_on(pid: u32) -> String {
+    let file = |path: &str| match fs::metadata(path) {
+        Ok(file) => format!("{path} {} {}", file.len(), file.mtime()),
+        Err(error) => format!("{path} {error}"),
+    };
+    let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let library = maps
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(5))
+        .find(|path| {
+            path.rsplit('/')
+                .next()
+                .is_some_and(|name| name.starts_with("libc.so"))
+        });
+    let host = rustix::system::uname();
+    [
+        file(&program.to_string_lossy()),
+        file(library.unwrap_or("libc.so")),
+        disk::files::sha256(PLUGIN),
+        format!(
+            "{} {}",
+            host.release().to_string_lossy(),
+            host.version().to_string_lossy()
+        ),
+    ]
+    .join("; ")
 }
 
 /// One of the two that answer.

@@ -4,7 +4,7 @@
 //!              ┌─ probe ──► Executor            what executes guests on this host
 //!              ├─ identity ─► Identity          goes into manifests and records
 //!  Backend ────┼─ boot ───► Machine ─ save ─► directory
-//!              ├─ open ───► SavedMachine ─ fork(seed) ─► Machine, as often as wanted
+//!              ├─ open ───► SavedMachine ─ fork ─► Machine, as often as wanted
 //!              └─ running ─► RunningMachine     of other processes, to be looked at
 //! ```
 
@@ -58,12 +58,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
 /// A saved machine, open: it can be forked after its directory was removed, and from several threads.
 pub trait SavedMachine: fmt::Debug + Send + Sync {
-    /// A new machine at the instant of the save. `seed` decides what is drawn at random from then on. The machine is
-    /// frozen and takes hooks; see the crate's picture for its first `resume`.
+    /// A new machine at the instant of the save. The machine is frozen and takes hooks; see the crate's picture for its first
+    /// `resume`.
     ///
     /// # Errors
     /// [`ForkError`].
-    fn fork(&self, seed: u64) -> Result<Box<dyn Machine>, ForkError>;
+    fn fork(&self) -> Result<Box<dyn Machine>, ForkError>;
 }
 
 /// A machine that another process owns: its memory can be read while it runs, and its guest does not notice.

@@ -88,6 +88,9 @@ pub trait Machine: Send {
     /// machine must be frozen, with all its events taken. Needs [`Caps::duplicates`].
     fn duplicate(&mut self) -> Result<Box<dyn Machine>, MachineError>;
 
+    /// What the correctness of duplicates depends on, as one line of text: builds of what executes the guest, and the host.
+    fn duplicates_depend_on(&self) -> String;
+
     /// Ends the machine, whatever its state, and returns how it ended. Its process and files are gone afterwards.
     fn kill(self: Box<Self>) -> ExitReport;
 }

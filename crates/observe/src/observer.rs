@@ -21,7 +21,7 @@ mod view;
 use std::sync::Arc;
 
 use guestmem::{GuestVirt, PhysMem};
-use introspect::{DebugInfo, GuestKernel};
+use introspect::{DebugInfo, GuestKernel, Placement};
 use machine::{HookId, HookSpec, Instrument, MachineError, WatchId, When};
 use record::{Dump, DumpTrigger, Observation, Series, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
@@ -115,6 +115,11 @@ impl Observer {
         if self.instruments.of_detector(&[Trigger::Printk]).is_empty() {
             self.probe(port, FailureDetector::probe_points);
         }
+    }
+
+    /// Takes the kernel's place, where somebody has found it in the same memory before.
+    pub fn set_placement(&mut self, place: Placement) {
+        self.view.set_placement(place);
     }
 
     /// The build that the guest's kernel should be, where it is known.

@@ -1,5 +1,8 @@
 //! What it takes to make a run again.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
 use spec::op::HostProgram;
 use spec::{Nanos, Op};
@@ -15,9 +18,49 @@ pub struct ReplayInputs {
     pub scheduler: Option<HostProgram>,
     /// How long things may take.
     pub limits: GuestLimits,
+    /// When the scheduler was attached. Records of before there was a choice have none.
+    #[serde(default)]
+    pub attach: Attach,
     /// The ops that the test applied, once the scheduler was attached: a test's body is code of the host, and nothing else
     /// of it reaches the guest.
     pub script: Vec<Op>,
+}
+
+/// When the scheduler of a run is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attach {
+    /// Once for all runs: each is a fork of a machine that was saved with the scheduler attached.
+    Once,
+    /// In the run itself, when its seed has entered.
+    #[default]
+    Fresh,
+}
+
+/// A text that is not [`Attach`]'s.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` says nothing about when a scheduler is attached; write `once` or `fresh`")]
+pub struct AttachError(String);
+
+impl FromStr for Attach {
+    type Err = AttachError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "once" => Ok(Attach::Once),
+            "fresh" => Ok(Attach::Fresh),
+            other => Err(AttachError(other.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Attach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Attach::Once => "once",
+            Attach::Fresh => "fresh",
+        })
+    }
 }
 
 /// How long things may take, in guest time.

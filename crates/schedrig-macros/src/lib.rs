@@ -25,6 +25,7 @@ struct Arguments {
     kernel: Option<LitStr>,
     seed: Option<LitInt>,
     memory: Option<LitInt>,
+    attach: Option<LitStr>,
     attach_within: Option<LitStr>,
     snapshots: Option<LitInt>,
     auto_repro: Option<LitBool>,
@@ -40,6 +41,7 @@ struct Arguments {
 /// | `kernel = "apt:sid"` | the kernel request |
 /// | `seed = 7` | the seed; 1 if left out |
 /// | `memory = 1024` | guest RAM in MiB |
+/// | `attach = "fresh"` | the scheduler is attached in the run itself, not once for all runs |
 /// | `attach_within = "120s"` | how long the scheduler may take to attach, in guest time |
 /// | `snapshots = 3` | snapshots taken during the workers' first run, evenly over its time |
 /// | `auto_repro = false` | a failed run is not executed again to trace the calls that led to the failure |
@@ -72,13 +74,14 @@ impl Arguments {
             "kernel" => self.kernel = Some(meta.value()?.parse()?),
             "seed" => self.seed = Some(meta.value()?.parse()?),
             "memory" => self.memory = Some(meta.value()?.parse()?),
+            "attach" => self.attach = Some(meta.value()?.parse()?),
             "attach_within" => self.attach_within = Some(meta.value()?.parse()?),
             "snapshots" => self.snapshots = Some(meta.value()?.parse()?),
             "auto_repro" => self.auto_repro = Some(meta.value()?.parse()?),
             "monitor" => self.monitor = Some(meta.value()?.parse()?),
             _ => {
                 return Err(meta.error(
-                    "unknown argument; arguments: `topology`, `scheduler`, `kernel`, `seed`, `memory`, `attach_within`, \
+                    "unknown argument; arguments: `topology`, `scheduler`, `kernel`, `seed`, `memory`, `attach`, `attach_within`, \
                      `snapshots`, `auto_repro`, `monitor`",
                 ));
             }
@@ -110,6 +113,14 @@ impl Arguments {
         {
             let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
             return wrong(memory, &format!("memory is {least} to {most} MiB"));
+        }
+        if let Some(attach) = &self.attach
+            && !["once", "fresh"].contains(&attach.value().as_str())
+        {
+            return wrong(
+                attach,
+                &"a scheduler is attached `once` for all runs, or `fresh` in each",
+            );
         }
         if let Some(within) = &self.attach_within
             && let Err(error) = within.value().parse::<Nanos>()
@@ -143,6 +154,7 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::
     let kernel = option(arguments.kernel.as_ref());
     let seed = option(arguments.seed.as_ref());
     let memory = option(arguments.memory.as_ref());
+    let attach = option(arguments.attach.as_ref());
     let attach_within = option(arguments.attach_within.as_ref());
     let snapshots = option(arguments.snapshots.as_ref());
     let auto_repro = option(arguments.auto_repro.as_ref());
@@ -159,6 +171,7 @@ fn expand(arguments: &Arguments, function: &ItemFn) -> syn::Result<proc_macro2::
                 kernel: #kernel,
                 seed: #seed,
                 memory: #memory,
+                attach: #attach,
                 attach_within: #attach_within,
                 snapshots: #snapshots,
                 auto_repro: #auto_repro,

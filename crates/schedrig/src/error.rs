@@ -66,8 +66,25 @@ pub enum RigError {
     #[error(transparent)]
     Boot(#[from] machine::BootError),
     /// The booted machine could not be saved.
-    #[error("save the booted machine; SCHEDRIG_SAVES names another directory for saved machines")]
-    Save(#[source] machine::MachineError),
+    #[error("save the machine; SCHEDRIG_SAVES names another directory for saved machines")]
+    Save(#[source] session::SaveError),
+    /// A run could not be begun on a machine that came up.
+    #[error("begin the run")]
+    Begin(#[source] machine::MachineError),
+    /// A run that did not pass was another execution when it was made again cold.
+    #[error(
+        "a run that was forked from a warm machine is {warm}, and made again cold it is {cold}: warm forks are wrong on this \
+         host; both records are kept{}; use --cold, and report this",
+        in_words(places)
+    )]
+    WarmDiffers {
+        /// The hash of the run.
+        warm: String,
+        /// The hash of the cold one.
+        cold: String,
+        /// Where the two records are.
+        places: Vec<PathBuf>,
+    },
     /// The cache of saved machines failed.
     #[error(transparent)]
     Saves(#[from] saves::StoreError),
@@ -95,6 +112,9 @@ pub enum RigError {
     /// There is no home directory to keep records in.
     #[error("find the directory for records; set SCHEDRIG_RECORDS")]
     NoHome,
+    /// A test says something else about when its scheduler is attached.
+    #[error(transparent)]
+    Attach(#[from] record::AttachError),
     /// The name of a cgroup is invalid.
     #[error(transparent)]
     GroupName(#[from] GroupNameError),
@@ -134,4 +154,12 @@ pub enum RigError {
     /// The running session refused.
     #[error(transparent)]
     Session(#[from] session::SessionError),
+}
+
+fn in_words(places: &[PathBuf]) -> String {
+    let places: Vec<String> = places.iter().map(|place| place.display().to_string()).collect();
+    match places.is_empty() {
+        true => String::new(),
+        false => format!(" in {}", places.join(" and ")),
+    }
 }

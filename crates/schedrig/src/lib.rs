@@ -25,7 +25,7 @@
 //! together; what they do is theirs.
 //!
 //! ```text
-//! RunSpec ─► Setup: backend, kernel (kstore), scheduler, saved machine (saves; booted where there is none)
+//! RunSpec ─► Setup: backend, kernel (kstore), scheduler, machines (saves; booted, attached, warm)
 //!              └─ run(seed) ─► fork ─► Session ─► body(&mut Rig) ─► Evidence ─► judge ─► Record on disk
 //! ```
 #![forbid(unsafe_code)]
@@ -33,10 +33,9 @@
 mod backend;
 mod checks;
 mod error;
-mod fork_pool;
-mod fork_source;
 mod kernel;
 mod live;
+mod machines;
 mod progress;
 mod replay;
 mod repro;
@@ -55,10 +54,11 @@ pub use kernel::{DEFAULT_KERNEL, PreparedKernel};
 pub use kstore::KernelRequest;
 pub use live::{LiveError, ask_running};
 pub use machine::{Backend, HookId, Instrument, WatchId, When};
+pub use machines::SelfTest;
 pub use progress::Progress;
 pub use record::{
-    CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record, Series, Snapshot,
-    Source, Value, Verdict, View, Window,
+    Attach, AttachError, CheckResult, Dump, Evidence, Expectation, Judgement, NoSuchValue, Percent, Record,
+    Series, Snapshot, Source, Value, Verdict, View, Window,
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Group, GroupBuilder, KernelOps, Rig};

@@ -11,6 +11,11 @@ pub enum Progress {
     Kernel(kstore::Progress),
     /// The machine is booted and saved, or somebody else does that and is waited for.
     Machine(saves::Progress),
+    /// A scheduler is attached and the machine saved, for all runs under it.
+    Attaching {
+        /// Its program's name.
+        scheduler: String,
+    },
     /// The machine cannot be saved where saved machines are kept; it is saved for this process alone.
     Unsaved {
         /// Why.
@@ -20,4 +25,6 @@ pub enum Progress {
     Guest(Arc<Status>),
     /// The run failed, and is executed again to see what led there.
     Tracing,
+    /// The run did not pass, and is executed again on a machine that was never duplicated.
+    Confirming,
 }

@@ -4,18 +4,18 @@ use std::fmt;
 use std::path::PathBuf;
 
 use kstore::{KernelRequest, Store};
-use record::{KernelFacts, Record};
+use record::{Attach, KernelFacts, Record};
 use report::Difference;
 use session::{Limits, Program, ScriptPlayer, read_program};
 use spec::op::HostProgram;
 
 use crate::run::{RunBody, TimedLook};
 use crate::scheduler::{self, SchedulerSpec};
-use crate::setup::{Finished, Setup};
+use crate::setup::{Finished, How, Setup};
 use crate::{Outcome, Progress, Rig, RigError, RunSpec, backend};
 
 /// What to use in place of what the record names.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct ReplayOptions {
     /// The scheduler's program, where it is not at its recorded path.
     pub scheduler: Option<PathBuf>,
@@ -31,6 +31,23 @@ pub struct ReplayOptions {
     pub looks: Vec<TimedLook>,
     /// Go on where something is not what it was: then the execution may be another.
     pub anyway: bool,
+    /// The run may be forked from a warm machine. Changes no result.
+    pub warm: bool,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        ReplayOptions {
+            scheduler: None,
+            kernel: None,
+            qemu: None,
+            saves: None,
+            records: None,
+            looks: Vec::new(),
+            anyway: false,
+            warm: true,
+        }
+    }
 }
 
 /// A recorded run, ready to be made again.
@@ -130,7 +147,7 @@ impl Replay {
     pub fn run(&self, progress: &mut dyn FnMut(Progress)) -> Result<Replayed, RigError> {
         let plan = &self.recorded.plan;
         let body: RunBody<'_, fn(&mut Rig) -> Outcome> = RunBody::Script(&self.player, &plan.expectations);
-        let (record, _) = self.setup.make(plan.seed, progress, body, Vec::new())?;
+        let record = self.setup.make(plan.seed, progress, body, How::default())?.record;
         let mut finished = self.setup.keep(record);
         let difference = report::first_difference(&self.recorded, &finished.record);
         // With the same hash it would take the place of the record that it is compared with.
@@ -167,6 +184,11 @@ fn specify(
         shift: Some(plan.shift),
         kernel_args: plan.kernel_args.clone(),
         limits,
+        attach: recorded
+            .replay_inputs
+            .as_ref()
+            .map_or(Attach::Fresh, |inputs| inputs.attach),
+        warm: options.warm,
         qemu: options.qemu.clone(),
         saves: options.saves.clone(),
         keep: crate::Keep::None,

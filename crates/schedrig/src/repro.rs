@@ -8,7 +8,7 @@ use record::{Dump, Record, ReplayInputs, Repro, Trace};
 use session::{HitAction, HitKind, ScriptPlayer, chain};
 
 use crate::run::RunBody;
-use crate::setup::Setup;
+use crate::setup::{How, Setup};
 use crate::{Outcome, Progress, Rig};
 
 impl Setup {
@@ -32,9 +32,12 @@ impl Setup {
         let player = ScriptPlayer::prepare(script, true).map_err(|error| chain(&error))?;
         let recorder = Arc::new(Mutex::new(CallRecorder::new(sites.clone(), about(caught))));
         let body: RunBody<'_, fn(&mut Rig) -> Outcome> = RunBody::Script(&player, &record.plan.expectations);
-        let (second, _) = self
-            .make(record.plan.seed, progress, body, hooks(sites, &recorder))
-            .map_err(|error| chain(&error))?;
+        let how = How {
+            hooks: hooks(sites, &recorder),
+            cold: true,
+        };
+        let second = self.make(record.plan.seed, progress, body, how);
+        let second = second.map_err(|error| chain(&error))?.record;
         let recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(Repro::Traced(Trace {
             hash: second.hash,

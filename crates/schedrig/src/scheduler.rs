@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use record::SchedulerPlan;
 use session::Program;
@@ -34,7 +35,7 @@ pub struct SchedulerSpecError;
 
 /// A scheduler's program, read, and its description for the record.
 pub(crate) struct PreparedScheduler {
-    pub(crate) program: Program,
+    pub(crate) program: Arc<Program>,
     pub(crate) plan: SchedulerPlan,
 }
 
@@ -92,7 +93,10 @@ impl PreparedScheduler {
                 .map(|file| file.sha256.clone())
                 .unwrap_or_default(),
         };
-        Ok(Some(PreparedScheduler { program, plan }))
+        Ok(Some(PreparedScheduler {
+            program: Arc::new(program),
+            plan,
+        }))
     }
 }
 

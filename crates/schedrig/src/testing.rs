@@ -23,6 +23,8 @@ pub struct Declared {
     pub seed: Option<u64>,
     /// Guest RAM in MiB.
     pub memory: Option<u32>,
+    /// When the scheduler is attached, as in `fresh`.
+    pub attach: Option<&'static str>,
     /// How long the scheduler may take to attach, as in `120s`.
     pub attach_within: Option<&'static str>,
     /// How many snapshots are taken while the workers run for the first time.
@@ -95,8 +97,9 @@ fn specify(declared: &Declared) -> Result<RunSpec, RigError> {
     spec.snapshots = declared.snapshots.unwrap_or(spec.snapshots);
     spec.auto_repro = declared.auto_repro.unwrap_or(spec.auto_repro);
     spec.monitor = declared.monitor.unwrap_or(spec.monitor);
-    // Tests of one file mostly share machine and seed.
-    spec.warm = true;
+    if let Some(text) = declared.attach {
+        spec.attach = text.parse()?;
+    }
     spec.qemu = std::env::var_os("SCHEDRIG_QEMU").map(PathBuf::from);
     let name = name.to_owned();
     spec.replay = Arc::new(move |run| {

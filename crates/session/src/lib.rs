@@ -15,6 +15,9 @@
 //!                                              ├─ hook on the tick: guest time; is it silent? is a query due?
 //!                                              └─ Exit, Deadline ──► over: every later op says why
 //! ```
+//!
+//! Where a machine stands in a call, its session can be saved with it and gone on with in any fork ([`Session::go_on`]), or
+//! have a twin ([`Session::twin`]).
 #![forbid(unsafe_code)]
 
 mod agent;
@@ -25,6 +28,7 @@ mod port;
 mod programs;
 mod replay;
 mod session;
+mod standing;
 mod status;
 mod watchdog;
 
@@ -37,6 +41,7 @@ pub use observe::{
     SnapshotError,
 };
 pub use replay::{ReplayError, ScriptPlayer, read_program};
-pub use session::{Failed, Limits, Session, SessionError, Start};
+pub use session::{Failed, Limits, SaveError, Session, SessionError, Start};
+pub use standing::{Standing, StandingError};
 pub use status::{Doing, Status};
 pub use watchdog::{GuestClock, WatchdogError};

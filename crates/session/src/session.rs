@@ -16,12 +16,14 @@ use guestmem::{GuestVirt, PhysMem};
 use machine::{AddressSpaceId, Call, Machine, MachineError};
 use observe::{HitAction, LookError, Observed, Observer};
 use record::{Event, EventKind, Evidence, GuestLimits};
+use serde::{Deserialize, Serialize};
 use spec::{GuestTime, Nanos, Op, OpError};
 use wire::{Answer, Command, Hello};
 
 use crate::closure::Program;
 use crate::programs::Programs;
 use crate::replay::ReplayError;
+use crate::standing::{Standing, StandingError};
 use crate::status::Status;
 use crate::watchdog::{Clock, GuestClock};
 
@@ -156,11 +158,23 @@ pub struct Start {
 }
 
 /// Where the scheduler's program is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SchedulerLife {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub(crate) enum SchedulerLife {
+    #[default]
     None,
     Attached,
     Gone,
+}
+
+/// A machine could not be saved, or not what its session knows.
+#[derive(Debug, thiserror::Error)]
+pub enum SaveError {
+    /// The machine.
+    #[error(transparent)]
+    Machine(#[from] MachineError),
+    /// What its session knows.
+    #[error(transparent)]
+    Standing(#[from] StandingError),
 }
 
 impl Session {
@@ -186,26 +200,7 @@ impl Session {
             hooks,
             status,
         } = start;
-        let mut session = Session {
-            machine,
-            evidence: Evidence::default(),
-            pending: None,
-            clock: None,
-            limits,
-            host_deadline: Instant::now() + limits.host,
-            now: GuestTime::default(),
-            scheduler: SchedulerLife::None,
-            scheduler_log: Vec::new(),
-            file: Vec::new(),
-            supplies: Vec::new(),
-            put: Vec::new(),
-            calls: 0,
-            agent: None,
-            programs: Programs::default(),
-            script: None,
-            observer: Observer::default(),
-            status,
-        };
+        let mut session = Session::on(machine, Standing::default(), limits, status);
         let begun = match session.set_hooks(clock, hooks) {
             Ok(()) => session.resume(),
             Err(error) => Err(session.over(describe::machine_died(&error))),
@@ -217,6 +212,118 @@ impl Session {
                 error,
                 evidence: session.finish(),
             })),
+        }
+    }
+
+    /// Goes on with a fork of a machine that was saved by [`Session::save`].
+    ///
+    /// # Errors
+    /// [`Failed`] where it does not come up in the call that it was saved in.
+    pub fn go_on(
+        machine: Box<dyn Machine>,
+        standing: Standing,
+        start: Start,
+    ) -> Result<Session, Box<Failed>> {
+        let Start {
+            clock,
+            limits,
+            hooks,
+            status,
+        } = start;
+        let mut session = Session::on(machine, standing, limits, status);
+        let begun = match session.set_hooks(clock, hooks) {
+            Ok(()) => session.resume(),
+            Err(error) => Err(session.over(describe::machine_died(&error))),
+        };
+        match begun.and_then(|()| session.stand_again()) {
+            Ok(()) => Ok(session),
+            Err(error) => Err(Box::new(Failed {
+                error,
+                evidence: session.finish(),
+            })),
+        }
+    }
+
+    /// A second session with a duplicate of the machine. It knows what this one knows; what is observed, and the hooks of
+    /// whoever observes, begin anew.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn twin(&mut self) -> Result<Session, MachineError> {
+        let machine = self.machine.duplicate()?;
+        let mut twin = Session::on(machine, self.standing(), self.limits, Arc::default());
+        twin.pending.clone_from(&self.pending);
+        twin.agent = self.agent;
+        twin.clock.clone_from(&self.clock);
+        Ok(twin)
+    }
+
+    /// What the correctness of twins depends on.
+    pub fn duplicates_depend_on(&self) -> String {
+        self.machine.duplicates_depend_on()
+    }
+
+    /// The run begins here: what came before was the same for many. Its clock and its limits count from now on.
+    ///
+    /// # Errors
+    /// The backend's.
+    pub fn begin(
+        &mut self,
+        clock: Option<GuestClock>,
+        limits: Limits,
+        status: Arc<Status>,
+    ) -> Result<(), MachineError> {
+        if let Some(before) = self.clock.take() {
+            before.unset(self.machine.as_mut())?;
+        }
+        self.clock = clock
+            .map(|clock| Clock::set(clock, self.machine.as_mut()))
+            .transpose()?;
+        self.limits = limits;
+        self.status = status;
+        self.host_deadline = Instant::now() + limits.host;
+        self.advance_clock(self.now);
+        Ok(())
+    }
+
+    /// What this session knows.
+    fn standing(&self) -> Standing {
+        Standing {
+            evidence: self.evidence.clone(),
+            now: self.now,
+            scheduler: self.scheduler,
+            scheduler_log: self.scheduler_log.clone(),
+            calls: self.calls,
+        }
+    }
+
+    fn on(machine: Box<dyn Machine>, standing: Standing, limits: Limits, status: Arc<Status>) -> Session {
+        let Standing {
+            evidence,
+            now,
+            scheduler,
+            scheduler_log,
+            calls,
+        } = standing;
+        Session {
+            machine,
+            evidence,
+            pending: None,
+            clock: None,
+            limits,
+            host_deadline: Instant::now() + limits.host,
+            now,
+            scheduler,
+            scheduler_log,
+            file: Vec::new(),
+            supplies: Vec::new(),
+            put: Vec::new(),
+            calls,
+            agent: None,
+            programs: Programs::default(),
+            script: None,
+            observer: Observer::default(),
+            status,
         }
     }
 
@@ -266,12 +373,14 @@ impl Session {
         self.calls
     }
 
-    /// Saves the machine in the call that it stands in, for its backend to fork, and ends it.
+    /// Saves the machine in the call that it stands in, for its backend to fork, and what this session knows, and ends the
+    /// machine. [`Session::go_on`] takes both.
     ///
     /// # Errors
-    /// The backend's; the directory may then hold half a save.
-    pub fn save(self, into: &Path) -> Result<(), MachineError> {
-        self.machine.save(into)
+    /// [`SaveError`]; the directory may then hold half a save.
+    pub fn save(self, into: &Path) -> Result<(), SaveError> {
+        self.standing().save(into)?;
+        Ok(self.machine.save(into)?)
     }
 
     /// Notes the ops from now on.

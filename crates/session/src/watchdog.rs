@@ -103,7 +103,7 @@ impl GuestClock {
 ///
 /// `jiffies` stands still until the kernel has a timer, and so is behind `CLOCK_MONOTONIC` by as much as that took: what
 /// the guest tells of its time puts it right.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Clock {
     clock: GuestClock,
     hook: HookId,
@@ -123,6 +123,11 @@ impl Clock {
             ticks: 0,
             behind: None,
         })
+    }
+
+    /// Looks no more.
+    pub(crate) fn unset(self, machine: &mut dyn Machine) -> Result<(), MachineError> {
+        machine.remove(Instrument::Hook(self.hook))
     }
 
     /// From now on, has a look in every tick.

@@ -110,11 +110,6 @@ impl Instruments {
         at(&self.late, address)
     }
 
-    /// Are there late hooks?
-    pub(crate) fn has_late(&self) -> bool {
-        !self.late.is_empty()
-    }
-
     /// Counts an execution of hook `index`; returns the hit if it must be reported.
     pub(crate) fn hit(&mut self, index: u32) -> Option<Hit> {
         let instrument = self.all.get_mut(index as usize)?;
@@ -254,11 +249,10 @@ mod tests {
         assert_eq!(hooks.hit(3), None);
         hooks.late(0x10, 1);
         hooks.watch(watched(0x40, 8, Condition::Stored), 1);
-        assert!(hooks.has_late());
         hooks.remove(0);
         hooks.remove(1);
         hooks.remove(9);
-        assert!(!hooks.has_late());
+        assert_eq!(hooks.late_at(0x10).count(), 0);
         assert_eq!(hooks.hit(0), None);
         assert_eq!(hooks.stored_value(1, 5), None);
         assert!(hooks.watched_span().is_empty());

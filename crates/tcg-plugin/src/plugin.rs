@@ -6,6 +6,7 @@
 //! that are set later, and so does every function entry, for hooks; together they cost some percent of a short run.
 //! (Conditional callbacks would cost less. QEMU 10.0 executes kernels wrongly with them.)
 
+use std::collections::HashMap;
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -37,14 +38,21 @@ struct Plugin {
     /// Completed when the first block is translated: the owner has set its first hooks.
     ready: Once,
     instruments: Mutex<Instruments>,
-    /// Whether there are late hooks.
-    late: AtomicBool,
+    /// The function entries that were translated, and those that are hooked, by address. None is ever removed.
+    entries: Mutex<HashMap<u64, &'static Entry>>,
     /// First address at which a store may hit a watch.
     watched_from: AtomicU64,
     /// Bytes from there on at which it may; 0 without watches.
     watched_len: AtomicU64,
     /// Register handles, by vCPU index.
     vcpus: Mutex<Vec<Option<Handles>>>,
+}
+
+/// A function's entry, whose callback must cost next to nothing: most are never hooked.
+struct Entry {
+    address: u64,
+    /// There is a late hook.
+    hooked: AtomicBool,
 }
 
 /// QEMU's entry: `channel=FD` and `monitor=FD` are the arguments. A non-zero return makes QEMU exit.
@@ -88,7 +96,7 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
         owner,
         ready: Once::new(),
         instruments: Mutex::default(),
-        late: AtomicBool::new(false),
+        entries: Mutex::default(),
         watched_from: AtomicU64::new(0),
         watched_len: AtomicU64::new(0),
         vcpus: Mutex::new(Vec::new()),
@@ -156,7 +164,8 @@ extern "C" fn on_translate(_: ffi::PluginId, block: *mut ffi::Block) {
         }
         if is_kernel {
             if index == 0 && is_entry(instruction) {
-                attach(instruction, on_entry, address);
+                let entry = std::ptr::from_ref(plugin.entry(address));
+                attach(instruction, on_entry, entry as u64);
             }
             attach_to_stores(instruction, address);
         } else if is_call(instruction) {
@@ -212,12 +221,14 @@ extern "C" fn on_hook(vcpu: c_uint, index: *mut c_void) {
 }
 
 /// The kernel enters a function.
-extern "C" fn on_entry(vcpu: c_uint, address: *mut c_void) {
-    let Some(plugin) = PLUGIN.get() else { return };
-    if !plugin.late.load(Ordering::Relaxed) {
+extern "C" fn on_entry(vcpu: c_uint, entry: *mut c_void) {
+    // SAFETY: the callback was attached with an entry, and entries are never removed.
+    let entry = unsafe { &*entry.cast::<Entry>() };
+    if !entry.hooked.load(Ordering::Relaxed) {
         return;
     }
-    let hooks: Vec<u32> = plugin.instruments().late_at(address as u64).collect();
+    let Some(plugin) = PLUGIN.get() else { return };
+    let hooks: Vec<u32> = plugin.instruments().late_at(entry.address).collect();
     for index in hooks {
         // SAFETY: this is an execution callback that reads registers.
         unsafe { plugin.hook(vcpu, index) };
@@ -245,6 +256,17 @@ impl Plugin {
         self.instruments.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The entry at that address.
+    fn entry(&self, address: u64) -> &'static Entry {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.entry(address).or_insert_with(|| {
+            Box::leak(Box::new(Entry {
+                address,
+                hooked: AtomicBool::new(false),
+            }))
+        })
+    }
+
     /// At the first call, reports that the machine is ready and waits for the owner's hooks.
     fn ready(&self) {
         self.ready.call_once(|| {
@@ -261,7 +283,10 @@ impl Plugin {
     fn obey(&self, command: Command) {
         let mut instruments = self.instruments();
         match command {
-            Command::Hook { address, every } => instruments.late(address, every),
+            Command::Hook { address, every } => {
+                instruments.late(address, every);
+                self.entry(address).hooked.store(true, Ordering::Relaxed);
+            }
             Command::Watch {
                 address,
                 width,
@@ -277,6 +302,7 @@ impl Plugin {
                 };
                 instruments.watch(watched, every);
             }
+            // An entry that was hooked stays marked: its callback then finds no hook.
             Command::Remove { index } => instruments.remove(index),
             Command::Count { index } => {
                 let hits = instruments.count(index);
@@ -294,7 +320,6 @@ impl Plugin {
         let span = instruments.watched_span();
         self.watched_from.store(span.start, Ordering::Relaxed);
         self.watched_len.store(span.end - span.start, Ordering::Relaxed);
-        self.late.store(instruments.has_late(), Ordering::Relaxed);
     }
 
     /// Counts an execution of a hook's instruction, and reports it if it is due.

@@ -85,7 +85,7 @@ impl Backend for FakeBackend {
 }
 
 impl SavedMachine for FakeBackend {
-    fn fork(&self, _seed: u64) -> Result<Box<dyn Machine>, ForkError> {
+    fn fork(&self) -> Result<Box<dyn Machine>, ForkError> {
         Ok(self.make())
     }
 }

@@ -173,6 +173,10 @@ impl Machine for FakeMachine {
         Err(lacks("a duplicate of a scripted machine", Ability::Duplicates))
     }
 
+    fn duplicates_depend_on(&self) -> String {
+        String::new()
+    }
+
     fn kill(self: Box<Self>) -> ExitReport {
         ExitReport {
             reason: ExitReason::Killed,

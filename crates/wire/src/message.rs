@@ -8,7 +8,7 @@ use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 5;
+pub const PROTOCOL_VERSION: u32 = 6;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,6 +126,11 @@ pub enum Command {
     },
     /// Switches the guest off; no reply.
     PowerOff,
+    /// Has workers of each kind work for a moment, and removes them, so that what comes in every run was executed once.
+    WarmUp {
+        /// How long they work.
+        span: Nanos,
+    },
 }
 
 impl Command {
@@ -136,6 +141,7 @@ impl Command {
             Command::WriteChunk { path, .. } => format!("the agent writes {path}"),
             Command::Do { op, .. } => op.describe(),
             Command::PowerOff => "the guest powers off".to_owned(),
+            Command::WarmUp { .. } => "the machine warms up".to_owned(),
         }
     }
 
@@ -321,6 +327,8 @@ mod tests {
             &[1, 2, b'/', b'a', 0xa4, 0x03, 0xac, 0x02, 1, 0xff],
         );
         check(Answer::Command(Command::PowerOff), &[3]);
+        let span = Nanos(300);
+        check(Answer::Command(Command::WarmUp { span }), &[4, 0xac, 0x02]);
     }
 
     /// The number and the fields of each op that is sent, as `Do` carries them: `[2, op…, within]`.

@@ -39,6 +39,10 @@ pub(crate) struct ReplayArgs {
     #[arg(long)]
     anyway: bool,
 
+    /// Do not fork the run from a warm machine; changes no result.
+    #[arg(long)]
+    cold: bool,
+
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -54,6 +58,7 @@ pub(crate) fn execute(arguments: &ReplayArgs) -> anyhow::Result<Exit> {
         records: arguments.records.directory.clone(),
         looks: Vec::new(),
         anyway: arguments.anyway,
+        warm: !arguments.cold,
     };
     let line = Line::new();
     line.title(format!("replaying {}", place.display()));

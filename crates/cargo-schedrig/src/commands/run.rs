@@ -8,8 +8,8 @@ use clap::Args;
 use report::Model;
 use schedrig::op::{Form, MakeCgroup, RunFor};
 use schedrig::{
-    Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError, RunSpec,
-    SchedulerSpec, Setup, Topology,
+    Attach, Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError,
+    RunSpec, SchedulerSpec, Setup, Topology,
 };
 use spec::CgroupSpec;
 
@@ -78,6 +78,14 @@ pub(crate) struct Run {
     /// Make the run that often, and fail unless all are the same execution.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
+
+    /// Attach the scheduler `once` for all runs, which are forks of that machine, or `fresh` in each run.
+    #[arg(long, value_name = "WHEN", default_value = "once")]
+    attach: Attach,
+
+    /// Do not fork the run from a warm machine; changes no result.
+    #[arg(long)]
+    cold: bool,
 
     /// How long the scheduler may take to attach, or to load one more BPF program, in guest time [default: 300s].
     #[arg(long, value_name = "TIME")]
@@ -176,9 +184,6 @@ fn repeat(
     let (seed, times) = (first.plan.seed, run.repeat.unwrap_or(1));
     for nth in 2..=times {
         line.title(format!("run {nth} of {times}"));
-        if nth < times {
-            setup.prepare(seed);
-        }
         let again = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
         if let Some(difference) = report::first_difference(first, &again.record) {
             return Ok(Some((nth, difference)));
@@ -337,6 +342,8 @@ impl Run {
     pub(crate) fn specify(&self) -> anyhow::Result<RunSpec> {
         let mut spec = RunSpec::new(&self.name, self.topology)?;
         spec.memory_mib = self.memory;
+        spec.attach = self.attach;
+        spec.warm = !self.cold;
         spec.limits.scheduler = self.attach_within.unwrap_or(spec.limits.scheduler);
         spec.kernel = self.kernel.clone();
         spec.scheduler = self.scheduler.clone();

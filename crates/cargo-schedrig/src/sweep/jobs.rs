@@ -53,14 +53,9 @@ impl Jobs {
             let (seeds, sender) = (Arc::clone(&seeds), sender.clone());
             let next = move || seeds.lock().unwrap_or_else(PoisonError::into_inner).next();
             thread::Builder::new().name(format!("job-{job}")).spawn(move || {
-                let mut upcoming = next();
-                while let Some((place, seed)) = upcoming {
-                    upcoming = next().filter(|_| !stop.load(Ordering::Relaxed));
-                    if let Some((_, next)) = upcoming {
-                        setup.prepare(next);
-                    }
+                while let Some((place, seed)) = next() {
                     let ran = run(&setup, seed, &*scenario).map(|ran| (place, ran));
-                    if sender.send(ran).is_err() {
+                    if sender.send(ran).is_err() || stop.load(Ordering::Relaxed) {
                         break;
                     }
                 }

@@ -10,7 +10,7 @@ mod window;
 
 use std::io;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, Signal, kill_process};
 use spec::{ExitStatus, GuestTime, Nanos, WorkerId};
 use workload::{Arena, Random, Slot};
 
@@ -101,6 +101,18 @@ impl Workers {
                 worker.exit = Some(status);
             }
         }
+    }
+
+    /// Kills all of them.
+    pub(crate) fn kill(&self) {
+        for worker in self.workers.iter().filter(|worker| worker.exit.is_none()) {
+            let _ = kill_process(worker.pid, Signal::KILL);
+        }
+    }
+
+    /// Have all of them ended, and been reaped?
+    pub(crate) fn all_ended(&self) -> bool {
+        self.workers.iter().all(|worker| worker.exit.is_some())
     }
 
     /// Somebody else reaped `pid`; it may have been a worker.

@@ -235,6 +235,10 @@ impl Machine for TcgMachine {
         Ok(Box::new(self.twin()?))
     }
 
+    fn duplicates_depend_on(&self) -> String {
+        duplicate::depends_on(self.pid())
+    }
+
     fn kill(mut self: Box<Self>) -> ExitReport {
         let reason = match &self.state {
             State::Ended(reason) => reason.clone(),

@@ -155,7 +155,7 @@ fn the_backend_boots_saves_opens_and_forks() {
     machine.save(directory.path()).unwrap();
 
     let saved = backend.open(&config, directory.path()).unwrap();
-    let mut fork = saved.fork(9).unwrap();
+    let mut fork = saved.fork().unwrap();
     fork.resume().unwrap();
     assert!(matches!(fork.next(Instant::now()).unwrap(), Event::Console(_)));
     assert_eq!(fork.next(Instant::now()).unwrap(), Event::Call(call));
@@ -164,7 +164,7 @@ fn the_backend_boots_saves_opens_and_forks() {
     let ram = directory.path().join("ram");
     fs::write(&ram, b"not RAM").unwrap();
     let saved = backend.open(&config, directory.path()).unwrap();
-    assert!(matches!(saved.fork(9), Err(ForkError::Damaged(_))));
+    assert!(matches!(saved.fork(), Err(ForkError::Damaged(_))));
     fs::remove_file(&ram).unwrap();
     let opened = backend.open(&config, directory.path());
     assert!(matches!(opened, Err(OpenError::Damaged { .. })), "{opened:?}");

@@ -29,7 +29,7 @@ impl View {
         self.info = Some(info);
     }
 
-    #[cfg(test)]
+    /// Spares the first look its search.
     pub(super) fn set_placement(&mut self, place: Placement) {
         self.place = Some(place);
     }

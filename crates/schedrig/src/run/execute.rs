@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use record::{DumpTrigger, Evidence, Expectation, Verdict};
 use session::{Observed, ScriptPlayer, Session, SessionError, chain};
-use spec::op::{BodyFailed, PutProgram, StartScheduler, StopScheduler};
+use spec::op::{BodyFailed, StopScheduler};
 use spec::{Op, OpError};
 
 use super::{RunSpec, TimedLook};
 use crate::error::BodyError;
 use crate::kernel::PreparedKernel;
+use crate::machines::start_scheduler;
 use crate::scheduler::PreparedScheduler;
 use crate::{Outcome, Rig, RigError};
 
@@ -173,13 +174,7 @@ fn prepare_guest(
     let Some(PreparedScheduler { program, plan }) = scheduler else {
         return Ok(());
     };
-    session.supply(Arc::new(program.clone()));
-    let put = PutProgram {
-        program: program.sums(),
-    };
-    session.apply(&put.into())?;
-    let argv = [vec![program.guest_path.clone()], plan.args.clone()].concat();
-    session.apply(&StartScheduler { argv }.into()).map(drop)
+    start_scheduler(session, program, &plan.args)
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use etcetera::BaseStrategy as _;
 use machine::{Ability, Requirement};
+use record::Attach;
 use session::{Limits, Look};
 use spec::{Nanos, Topology};
 
@@ -41,8 +42,9 @@ pub struct RunSpec {
     pub keep: Keep,
     /// The directory of saved machines; `None` = the user's cache.
     pub saves: Option<PathBuf>,
-    /// From the second run of a machine in this process on, makes the next fork of the same seed while this run goes on.
-    /// Changes no result.
+    /// When the scheduler is attached: once for all runs, or in each of them.
+    pub attach: Attach,
+    /// The run may be forked from a warm machine, where the host allows it. Changes no result.
     pub warm: bool,
     /// Looks at the guest's kernel, and when each is taken.
     pub looks: Vec<TimedLook>,
@@ -113,7 +115,8 @@ impl RunSpec {
             records: default_records_dir()?,
             keep: Keep::All,
             saves: None,
-            warm: false,
+            attach: Attach::Once,
+            warm: true,
             looks: Vec::new(),
             snapshots: 0,
             monitor: true,

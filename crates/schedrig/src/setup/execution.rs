@@ -5,53 +5,66 @@ use std::time::Instant;
 
 use guestmem::GuestVirt;
 use observe::call_history::Sites;
-use record::{HostFacts, KernelFacts, Plan, Record, ReplayInputs};
-use session::{GuestClock, HitAction, Session, Start, Status};
+use record::{Attach, HostFacts, KernelFacts, Plan, Record, ReplayInputs};
+use session::{GuestClock, HitAction, Status};
 
 use super::Setup;
-use crate::fork_source::Forked;
+use crate::machines::{Begin, Begun, Running};
 use crate::run::{self, Exactly, Executed, RunBody};
 use crate::{Progress, RigError, backend};
 
+/// How an execution is made; by default as any run is.
+#[derive(Default)]
+pub(crate) struct How {
+    /// Set before the first instruction.
+    pub(crate) hooks: Vec<(GuestVirt, HitAction)>,
+    /// On a machine that was never duplicated.
+    pub(crate) cold: bool,
+}
+
+/// What an execution came to.
+pub(crate) struct Made {
+    pub(crate) record: Record,
+    /// Where a second execution can record the calls that led to a detected failure.
+    pub(crate) sites: Option<Sites>,
+    /// Its machine was a duplicate.
+    pub(crate) warm: bool,
+}
+
 impl Setup {
-    /// Makes one execution and judges it; returns its record, and the sites at which a second execution can record the
-    /// calls that led to a detected failure. `hooks` are set before the first instruction.
+    /// Makes one execution and judges it.
     pub(crate) fn make<F>(
         &self,
         seed: u64,
         progress: &mut dyn FnMut(Progress),
         body: RunBody<'_, F>,
-        hooks: Vec<(GuestVirt, HitAction)>,
-    ) -> Result<(Record, Option<Sites>), RigError>
+        how: How,
+    ) -> Result<Made, RigError>
     where
         F: FnOnce(&mut crate::Rig) -> crate::Outcome,
     {
         let started = Instant::now();
-        let forked = self.fork_source.fork(seed, self.spec.limits, progress)?;
-        if self.spec.warm && self.fork_source.forks() > 1 {
-            self.fork_source.prepare(seed);
-        }
-        let (mut executed, boot_seconds) = match forked {
-            Forked::Dead(evidence) => (
-                Executed::without_a_body(evidence),
-                started.elapsed().as_secs_f64(),
-            ),
-            Forked::Machine(machine) => {
-                let status = Arc::<Status>::default();
-                progress(Progress::Guest(Arc::clone(&status)));
-                let start = Start {
-                    clock: self.clock(),
-                    limits: self.spec.limits,
-                    hooks,
-                    status,
-                };
-                let begun = Session::start_with(machine, start);
-                let boot_seconds = started.elapsed().as_secs_f64();
-                let executed = match begun {
-                    Err(failed) => Executed::without_a_body(failed.evidence),
-                    Ok((session, _hello)) => self.execute(session, seed, body),
-                };
-                (executed, boot_seconds)
+        let begin = Begin {
+            clock: self.clock(),
+            limits: self.spec.limits,
+            hooks: how.hooks,
+            status: Arc::<Status>::default(),
+            warm: self.spec.warm && !how.cold,
+        };
+        let begun = self.machines.begin(begin, progress)?;
+        let boot_seconds = started.elapsed().as_secs_f64();
+        let (mut executed, attach, warm) = match begun {
+            Begun::Dead(evidence) => (Executed::without_a_body(evidence), self.spec.attach, false),
+            Begun::Run(running) => {
+                let Running {
+                    session,
+                    attached,
+                    warm,
+                } = *running;
+                let scheduler = self.scheduler.as_ref().filter(|_| !attached);
+                let executed = run::execute(session, &self.spec, seed, &self.kernel, scheduler, body);
+                let attach = if attached { Attach::Once } else { Attach::Fresh };
+                (executed, attach, warm)
             }
         };
         let host = HostFacts {
@@ -66,7 +79,11 @@ impl Setup {
             }),
         };
         let sites = executed.observed.sites.take();
-        Ok((self.judge(seed, executed, host), sites))
+        Ok(Made {
+            record: self.judge(seed, executed, attach, host),
+            sites,
+            warm,
+        })
     }
 
     /// The guest's clock, read as often as the run needs.
@@ -81,22 +98,8 @@ impl Setup {
         }
     }
 
-    fn execute<F>(&self, session: Session, seed: u64, body: RunBody<'_, F>) -> Executed
-    where
-        F: FnOnce(&mut crate::Rig) -> crate::Outcome,
-    {
-        run::execute(
-            session,
-            &self.spec,
-            seed,
-            &self.kernel,
-            self.scheduler.as_ref(),
-            body,
-        )
-    }
-
     /// The evidence first, then the judgement.
-    fn judge(&self, seed: u64, executed: Executed, host: HostFacts) -> Record {
+    fn judge(&self, seed: u64, executed: Executed, attach: Attach, host: HostFacts) -> Record {
         let Executed {
             evidence,
             expectations,
@@ -128,6 +131,7 @@ impl Setup {
             manifest: self.manifest.clone(),
             scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.program.sums()),
             limits: spec.limits.of_guest(),
+            attach,
             script,
         };
         Record {

@@ -1,7 +1,9 @@
 //! What all runs of one specification share: backend, kernel, scheduler, and the saved machine that they fork.
 //!
-//! `manifest` says which machine that is, `execution` makes one run of it and its record.
+//! `manifest` says which machine that is, `execution` makes one run of it and its record, `confirm` makes a warm run that did not
+//! pass again cold.
 
+mod confirm;
 mod execution;
 mod manifest;
 
@@ -9,14 +11,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use machine::{Ability, Backend, Identity, MachineConfig, Requirement};
-use record::{Manifest, Record, Verdict};
+use record::{Attach, Manifest, Record, Verdict};
 use session::Program;
 
-use crate::fork_source::{BOOT_SEED, ForkSource, Place};
 use crate::kernel::PreparedKernel;
+use crate::machines::{Attachment, Host, LAYER_SEED, Machines, Place};
 use crate::run::{Keep, RunBody, RunSpec, default_records_dir};
 use crate::scheduler::PreparedScheduler;
 use crate::{Outcome, Progress, Rig, RigError, backend};
+
+pub(crate) use execution::{How, Made};
 
 /// Runs of one specification, made ready once. Runs may be made from several threads at a time.
 pub struct Setup {
@@ -27,7 +31,7 @@ pub struct Setup {
     kernel: Arc<PreparedKernel>,
     scheduler: Option<PreparedScheduler>,
     manifest: Manifest,
-    fork_source: Arc<ForkSource>,
+    machines: Machines,
 }
 
 /// A run that is over.
@@ -95,12 +99,25 @@ impl Setup {
             kernel: kernel.boot.clone(),
             initrd: kernel.initrd()?,
             cmdline: format!("{} {}", session::KERNEL_ARGUMENTS, spec.kernel_args),
-            seed: BOOT_SEED,
+            seed: LAYER_SEED,
         };
         let identity = backend.identity(&config)?;
         let manifest = manifest::of(&identity, &config, &kernel);
         let place = Place::of(&spec, progress)?;
-        let fork_source = ForkSource::of(&backend, config, kernel.clock, manifest.clone(), place)?;
+        let host = Host {
+            backend: Arc::clone(&backend),
+            config,
+            clock: kernel.clock,
+        };
+        let info = kernel.debug_info().ok();
+        let attached = scheduler.as_ref().filter(|_| spec.attach == Attach::Once);
+        let attached = attached.map(|scheduler| Attachment {
+            program: Arc::clone(&scheduler.program),
+            args: scheduler.plan.args.clone(),
+            limits: spec.limits,
+            info: info.clone(),
+        });
+        let machines = Machines::new(host, manifest.clone(), attached, info, place)?;
         Ok(Setup {
             spec,
             backend,
@@ -108,7 +125,7 @@ impl Setup {
             kernel,
             scheduler,
             manifest,
-            fork_source,
+            machines,
         })
     }
 
@@ -129,18 +146,13 @@ impl Setup {
         &self.manifest
     }
 
-    /// Boots and saves the machine if there is no save of it; otherwise the first run does. A machine that does not boot is
-    /// no error here: it is the evidence of each run.
+    /// Boots the machine, attaches the scheduler, and saves both, where there is no save of it; otherwise the first run does.
+    /// A machine that does not boot and a scheduler that does not attach are no errors here: they are the evidence of each run.
     ///
     /// # Errors
     /// [`RigError`] where it cannot be saved.
     pub fn ready(&self, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
-        self.fork_source.ready(self.spec.limits, progress)
-    }
-
-    /// Makes the fork for a seed in the background. Changes no result. Does nothing before the first run.
-    pub fn prepare(&self, seed: u64) {
-        self.fork_source.prepare(seed);
+        self.machines.ready(self.spec.limits, progress)
     }
 
     /// Makes a run: forks the machine (which is booted first if there is no save of it), starts the scheduler, executes
@@ -156,13 +168,20 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
         body: impl FnOnce(&mut Rig) -> Outcome,
     ) -> Result<Finished, RigError> {
-        let (mut record, sites) = self.make(seed, progress, RunBody::Test(body), Vec::new())?;
+        let Made {
+            mut record,
+            sites,
+            warm,
+        } = self.make(seed, progress, RunBody::Test(body), How::default())?;
         if self.spec.auto_repro
             && record.verdict() == Verdict::Fail
             && let Some(sites) = sites
         {
             progress(Progress::Tracing);
             record.repro = Some(self.trace(&record, &sites, progress));
+        }
+        if warm && record.verdict() > Verdict::Pass {
+            self.confirm(&record, progress)?;
         }
         Ok(self.keep(record))
     }

@@ -17,6 +17,9 @@ use super::{SchedulerLife, Session, SessionError};
 use crate::closure::Program;
 use crate::replay::read_program;
 
+/// How long the workers of the warm-up work. From some milliseconds a CPU on, more of it translates little more.
+const WARM_UP: Nanos = Nanos::from_millis(20);
+
 impl Session {
     /// Applies an op: everything that changes the guest between two of its calls goes through here, so that the script can
     /// do it again.
@@ -69,6 +72,17 @@ impl Session {
     pub fn seed(&mut self, seed: u64) -> Result<(), SessionError> {
         let outcome = self.command(Command::Seed { seed }, Nanos::ZERO)?;
         expect_done(&outcome, "seed")
+    }
+
+    /// Has the guest do for a moment what comes in every run, and undo it: a machine that was duplicated afterwards has it
+    /// translated. Leaves no evidence.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn warm_up(&mut self) -> Result<(), SessionError> {
+        let span = WARM_UP;
+        let outcome = self.command(Command::WarmUp { span }, span)?;
+        expect_done(&outcome, "the warm-up")
     }
 
     /// Has the contents of a program at hand for the next [`PutProgram`] that names it. Without, they are read from the

@@ -41,6 +41,27 @@ impl Session {
         }
     }
 
+    /// Waits until a fork stands in the call that its original was saved in. What was said there is known.
+    pub(super) fn stand_again(&mut self) -> Result<(), SessionError> {
+        const DOING: &str = "a saved machine comes up";
+        self.status.begin(DOING, self.now, None);
+        loop {
+            match self.machine.next(self.host_deadline) {
+                Ok(MachineEvent::Console(bytes)) => show(&bytes),
+                Ok(MachineEvent::Call(call)) => {
+                    self.agent = Some(call.registers.address_space_id());
+                    self.pending = Some(call);
+                    return Ok(());
+                }
+                Ok(MachineEvent::Exit(reason)) => return Err(self.over(ended(reason, DOING))),
+                Ok(MachineEvent::Deadline) => return Err(self.too_late(DOING)),
+                // Nothing is executed before the call.
+                Ok(MachineEvent::Hook(_) | MachineEvent::Watch(_)) => self.resume()?,
+                Err(error) => return Err(self.over(machine_died(&error))),
+            }
+        }
+    }
+
     /// Answers the pending call with the command, and waits for its outcome; `takes` is the guest time that the
     /// command itself is meant to take.
     pub(super) fn command(&mut self, command: Command, takes: Nanos) -> Result<OpOutcome, SessionError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use introspect::{DebugInfo, GuestKernel};
+use introspect::{DebugInfo, GuestKernel, Placement};
 use machine::{Ability, HookHit, HookId, Instrument, MachineError, Requirement, WatchId, When};
 use observe::{
     AfterHit, HitAction, HitFilter, InstrumentError, Look, LookError, Observer, RawHit, SnapshotError,
@@ -22,6 +22,14 @@ impl Session {
     pub fn set_debug_info(&mut self, info: Arc<DebugInfo>) {
         let (observer, mut port) = self.observer();
         observer.set_debug_info(info, &mut port);
+        if self.scheduler_runs() {
+            self.watch_scheduler();
+        }
+    }
+
+    /// Tells where the guest's kernel lies, which is the same in all forks of one machine.
+    pub fn set_placement(&mut self, place: Placement) {
+        self.observer.set_placement(place);
     }
 
     /// The guest's kernel as it stands now: between two commands nothing in it moves.

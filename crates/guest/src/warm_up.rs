@@ -1,0 +1,81 @@
+//! The warm-up: what every run does, done once before any of them begins.
+//!
+//! A machine is duplicated for each run together with the code that its emulator has translated. So the emulator is shown
+//! here what comes in every run: groups and workers of each kind are made, work for a moment and are gone, and the agent
+//! takes all its measures of them. Nothing of it is left but what a kernel remembers of processes that ended.
+
+use std::fs;
+
+use spec::op::{MakeCgroup, RunFor, Spawn};
+use spec::{CgroupSpec, GroupName, Nanos, Op, OpError, OpOutcome, Weight, Work, Workers};
+
+use crate::context::Context;
+use crate::error::{Failure, system};
+use crate::{ops, ostime, workers};
+
+/// The group that is made and removed again.
+const GROUP: &str = "warm-up";
+
+/// How long workers may take to be gone. A scheduler under test may be in their way.
+const ENDING: Nanos = Nanos::from_secs(2);
+
+/// The kernel frees what is left of a group and its processes within this time (an RCU grace period or two).
+const SETTLING: Nanos = Nanos::from_millis(40);
+
+/// Has workers work for `span`.
+pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
+    // They share nothing with the workers of the run, which count from the first.
+    let fresh = workers::Workers::new().map_err(system("map the memory of the warm-up's workers"))?;
+    let own = std::mem::replace(&mut context.workers, fresh);
+    let worked = work(span, context);
+    let cleaned = clean(context);
+    context.workers = own;
+    worked.and(cleaned)?;
+    Ok(OpOutcome::Done)
+}
+
+fn work(span: Nanos, context: &mut Context) -> Result<(), Failure> {
+    let group = group()?;
+    let cpus = rustix::thread::sched_getaffinity(None).map_or(1, |cpus| cpus.count());
+    let mut carry_out = |op: Op| ops::carry_out(&op, span, context);
+    let spec = CgroupSpec {
+        name: group.clone(),
+        cpus: None,
+        weight: Weight::default(),
+    };
+    carry_out(MakeCgroup { group: spec }.into())?;
+    for (work, count) in [("spin", cpus), ("burst", 2), ("pingpong", 2), ("yield", 1)] {
+        let work: Work = work
+            .parse()
+            .map_err(|error: spec::WorkError| OpError::State(error.to_string()))?;
+        let workers = Workers::new(work, count);
+        let group = group.clone();
+        carry_out(Spawn { group, workers }.into())?;
+    }
+    carry_out(RunFor { span }.into())?;
+    Ok(())
+}
+
+fn clean(context: &mut Context) -> Result<(), Failure> {
+    context.workers.kill();
+    let until = ostime::after(ostime::now(), ENDING);
+    while !context.workers.all_ended() {
+        if ostime::now() >= until {
+            return Err(OpError::State("the workers of the warm-up do not end".to_owned()).into());
+        }
+        context
+            .event_loop
+            .sleep(ostime::after(ostime::now(), Nanos::from_millis(1)))?;
+        context.workers.reap();
+    }
+    let directory = context.places.cgroup.join(GROUP);
+    fs::remove_dir(directory).map_err(system("remove the cgroup of the warm-up"))?;
+    context.event_loop.sleep(ostime::after(ostime::now(), SETTLING))?;
+    Ok(())
+}
+
+fn group() -> Result<GroupName, OpError> {
+    GROUP
+        .parse()
+        .map_err(|error: spec::GroupNameError| OpError::State(error.to_string()))
+}

@@ -1,0 +1,251 @@
+//! What runs begin from: forks of saved machines, cold or warm.
+//!
+//! ```text
+//! place    where saved machines are kept
+//! layer    booted ──► scheduler attached: each saved once, found by whoever wants the same
+//! zygote   the upmost layer, forked and warmed up, held: duplicated for each run of this process
+//! ```
+//!
+//! Both ways lead to the same place: the upmost layer is forked, the guest does for a moment what comes in every run, and stands
+//! in its agent's call. There the run begins, and its seed enters.
+
+mod layer;
+mod place;
+mod zygote;
+
+use std::sync::Arc;
+
+use guestmem::GuestVirt;
+use introspect::DebugInfo;
+use machine::MachineError;
+use record::{Evidence, Manifest};
+use session::{GuestClock, HitAction, Limits, Session, Start, Status, chain};
+use tempfile::TempDir;
+
+pub(crate) use layer::{Attachment, Host, LAYER_SEED, start_scheduler};
+use layer::{Fork, Layer, Refused};
+pub(crate) use place::Place;
+pub use zygote::SelfTest;
+use zygote::Zygote;
+
+use crate::{Progress, RigError};
+
+/// The machines of one setup.
+pub(crate) struct Machines {
+    clock: Option<GuestClock>,
+    info: Option<Arc<DebugInfo>>,
+    booted: Arc<Layer>,
+    /// With the scheduler attached, unless each run is to attach it.
+    attached: Option<Arc<Layer>>,
+    /// Removed with this.
+    _temporary: Option<TempDir>,
+}
+
+/// How a run is to begin.
+pub(crate) struct Begin {
+    /// As often as the run reads it.
+    pub(crate) clock: Option<GuestClock>,
+    pub(crate) limits: Limits,
+    /// Set before the first instruction: such a run is cold.
+    pub(crate) hooks: Vec<(GuestVirt, HitAction)>,
+    pub(crate) status: Arc<Status>,
+    /// It may be a duplicate of a warm machine.
+    pub(crate) warm: bool,
+}
+
+/// A run that begins.
+pub(crate) enum Begun {
+    Run(Box<Running>),
+    /// The machine does not come up by its own fault; this is the run's evidence.
+    Dead(Evidence),
+}
+
+/// A machine where the run begins.
+pub(crate) struct Running {
+    pub(crate) session: Session,
+    /// The scheduler is attached.
+    pub(crate) attached: bool,
+    /// It is a duplicate.
+    pub(crate) warm: bool,
+}
+
+impl Machines {
+    /// The machines that `manifest` describes, with that scheduler attached once for all runs.
+    pub(crate) fn new(
+        host: Host,
+        manifest: Manifest,
+        attached: Option<Attachment>,
+        info: Option<Arc<DebugInfo>>,
+        place: Place,
+    ) -> Result<Machines, RigError> {
+        let Place { store, temporary } = place;
+        let clock = host.clock;
+        let booted = Layer::booted(host, &store, manifest)?;
+        let attached = attached.map(|scheduler| Layer::attached(&booted, scheduler));
+        Ok(Machines {
+            clock,
+            info,
+            attached: attached.transpose()?,
+            booted,
+            _temporary: temporary,
+        })
+    }
+
+    /// Makes what is missing, which the first run does otherwise.
+    pub(crate) fn ready(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
+        self.top(limits, progress).map(drop)
+    }
+
+    /// Brings a machine to where a run begins.
+    pub(crate) fn begin(&self, how: Begin, progress: &mut dyn FnMut(Progress)) -> Result<Begun, RigError> {
+        progress(Progress::Guest(Arc::clone(&how.status)));
+        let top = self.top(how.limits, progress)?;
+        match self.begin_from(top, how, progress)? {
+            Ok(begun) => Ok(begun),
+            // What the scheduler does in the warm-up is no part of the run: it is started in the run instead.
+            Err((refused, how)) if top.is_attached() => {
+                tracing::debug!(why = refused.why, "a scheduler is not attached before its runs");
+                self.begin_from(&self.booted, how, progress)
+                    .map(|begun| begun.unwrap_or_else(|(refused, _)| Begun::Dead(refused.evidence)))
+            }
+            Err((refused, _)) => Ok(Begun::Dead(refused.evidence)),
+        }
+    }
+
+    /// The upmost layer. A scheduler that does not attach is no fault of the layer: the run shows it.
+    fn top(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<&Arc<Layer>, RigError> {
+        if let Some(attached) = &self.attached
+            && attached.make_ready(limits, progress)?.is_ok()
+        {
+            return Ok(attached);
+        }
+        // One that does not boot is told by the fork.
+        self.booted.make_ready(limits, progress)?.ok();
+        Ok(&self.booted)
+    }
+
+    fn begin_from(
+        &self,
+        top: &Arc<Layer>,
+        how: Begin,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Result<Begun, (Refused, Begin)>, RigError> {
+        let warm = how.warm && how.hooks.is_empty() && zygote::off().is_none();
+        let warm = if warm {
+            self.duplicate(top, &how, progress)?
+        } else {
+            None
+        };
+        let is_warm = warm.is_some();
+        let (session, how) = match warm {
+            Some(Ok(session)) => (session, how),
+            Some(Err(refused)) => return Ok(Err((refused, how))),
+            None => {
+                let Begin {
+                    clock,
+                    limits,
+                    hooks,
+                    status,
+                    warm,
+                } = how;
+                let session = self.cold(top, limits, hooks, &status, progress)?;
+                let how = Begin {
+                    clock,
+                    limits,
+                    hooks: Vec::new(),
+                    status,
+                    warm,
+                };
+                match session {
+                    Ok(session) => (session, how),
+                    Err(refused) => return Ok(Err((refused, how))),
+                }
+            }
+        };
+        let mut session = session;
+        session
+            .begin(how.clock, how.limits, how.status)
+            .map_err(RigError::Begin)?;
+        Ok(Ok(Begun::Run(Box::new(Running {
+            session,
+            attached: top.is_attached(),
+            warm: is_warm,
+        }))))
+    }
+
+    /// A machine that was forked from the layer and has warmed up.
+    fn cold(
+        &self,
+        top: &Layer,
+        limits: Limits,
+        hooks: Vec<(GuestVirt, HitAction)>,
+        status: &Arc<Status>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Result<Session, Refused>, RigError> {
+        let Fork { machine, standing } = match top.fork(limits, progress)? {
+            Ok(fork) => fork,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let start = Start {
+            clock: self.clock,
+            limits,
+            hooks,
+            status: Arc::clone(status),
+        };
+        let refused = |why: String, evidence| Refused { evidence, why };
+        let mut session = match Session::go_on(machine, standing, start) {
+            Ok(session) => session,
+            Err(failed) => return Ok(Err(refused(chain(&failed.error), failed.evidence))),
+        };
+        if let Err(error) = session.warm_up() {
+            return Ok(Err(refused(chain(&error), session.finish())));
+        }
+        if top.is_attached() && !session.scheduler_runs() {
+            let why = "the scheduler ended in the warm-up".to_owned();
+            return Ok(Err(refused(why, session.finish())));
+        }
+        Ok(Ok(session))
+    }
+
+    /// A duplicate of the layer's zygote, which is made if there is none. `None`: there can be none.
+    fn duplicate(
+        &self,
+        top: &Layer,
+        how: &Begin,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Option<Result<Session, Refused>>, RigError> {
+        let slot = zygote::slot(&top.key()?);
+        let mut held = slot.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if held.is_none() {
+            let mut cold = || self.cold(top, how.limits, Vec::new(), &how.status, progress);
+            let session = match cold()? {
+                Ok(session) => session,
+                Err(refused) => return Ok(Some(Err(refused))),
+            };
+            let mut zygote = Zygote::hold(session, self.info.as_deref());
+            zygote::self_test(&mut zygote, top.store().directory(), || Ok(cold()?.ok()))?;
+            if zygote::off().is_some() {
+                return Ok(None);
+            }
+            *held = Some(zygote);
+        }
+        let Some(zygote) = held.as_mut() else {
+            return Ok(None);
+        };
+        match zygote.twin() {
+            Ok(session) => Ok(Some(Ok(session))),
+            Err(error) => {
+                // Its process may be gone. Where it is this host that refuses, the next one says so in its self-test.
+                tracing::warn!(
+                    error = chain(&error),
+                    "a run is cold, since its warm machine has no duplicate"
+                );
+                *held = None;
+                if matches!(error, MachineError::Lacks(_)) {
+                    zygote::turn_off(chain(&error));
+                }
+                Ok(None)
+            }
+        }
+    }
+}
