@@ -76,6 +76,10 @@ pub trait Machine: Send {
     /// Resumes a frozen machine. An answer for the guest is written to its memory before.
     fn resume(&mut self) -> Result<(), MachineError>;
 
+    /// Seeds what the machine itself draws at random from now on, such as the numbers of RDRAND, as far as its backend can. The
+    /// machine must be frozen.
+    fn seed(&mut self, seed: u64) -> Result<(), MachineError>;
+
     /// The console so far, as bytes; complete up to the frozen instant.
     fn console(&self) -> Result<Vec<u8>, MachineError>;
 

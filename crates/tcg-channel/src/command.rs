@@ -39,6 +39,11 @@ pub enum Command {
         /// The hook or watch.
         index: u32,
     },
+    /// Seed the machine's own source of random numbers anew.
+    Seed {
+        /// The seed.
+        seed: u64,
+    },
     /// Duplicate the process, which stands in a call. With the packet come four descriptors for the duplicate, in the order of
     /// [`crate::DUPLICATE_DESCRIPTORS`].
     Duplicate,
@@ -136,6 +141,10 @@ impl Command {
                 5
             }
             Command::Duplicate => 6,
+            Command::Seed { seed } => {
+                put(&mut packet, 8, &seed.to_le_bytes());
+                7
+            }
         };
         put(&mut packet, 0, &kind.to_le_bytes());
         packet
@@ -165,6 +174,9 @@ impl Command {
             4 => Some(Command::Remove { index: index()? }),
             5 => Some(Command::Count { index: index()? }),
             6 => Some(Command::Duplicate),
+            7 => Some(Command::Seed {
+                seed: u64_at(packet, 8)?,
+            }),
             _ => None,
         }
     }
@@ -208,6 +220,7 @@ mod tests {
         check(Command::Remove { index: 0x0102 }, &[(0, 4), (8, 2), (9, 1)]);
         check(Command::Count { index: 9 }, &[(0, 5), (8, 9)]);
         check(Command::Duplicate, &[(0, 6)]);
+        check(Command::Seed { seed: 0x0102 }, &[(0, 7), (8, 2), (9, 1)]);
     }
 
     #[test]
@@ -242,7 +255,7 @@ mod tests {
             packet[at] = byte;
             packet
         };
-        check(&with(0, 7));
+        check(&with(0, 8));
         check(&with(39, 1));
         // A watch of no bytes; a hook with an index beyond 32 bits.
         check(&with(0, 3));
@@ -278,6 +291,7 @@ mod tests {
             any::<u32>().prop_map(|index| Command::Remove { index }),
             any::<u32>().prop_map(|index| Command::Count { index }),
             Just(Command::Duplicate),
+            any::<u64>().prop_map(|seed| Command::Seed { seed }),
             Just(Command::Resume),
         ]
     }
@@ -302,7 +316,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_the_encoding_of_a_command_or_none(
-            kind in 0u32..8, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
+            kind in 0u32..9, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
         ) {
             let packet = [&kind.to_le_bytes()[..], &rest].concat();
             let read = Command::from_bytes(&packet);

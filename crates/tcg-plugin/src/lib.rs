@@ -33,4 +33,6 @@ mod owner;
 #[cfg(not(test))]
 mod plugin;
 #[cfg(not(test))]
+mod random;
+#[cfg(not(test))]
 mod registers;

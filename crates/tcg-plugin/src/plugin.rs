@@ -18,6 +18,7 @@ use crate::ffi;
 use crate::instruments::{Hit, Instruments, Watched};
 use crate::memory;
 use crate::owner::Owner;
+use crate::random;
 use crate::registers::Handles;
 
 /// The call instruction: an 8-byte NOP (`nopl disp32(%rax,%rax)`) whose displacement no other program uses.
@@ -308,6 +309,11 @@ impl Plugin {
                 let hits = instruments.count(index);
                 self.owner
                     .send(Report::without_registers(Cause::Count { index, hits }));
+            }
+            Command::Seed { seed } => {
+                if !random::seed(seed) {
+                    eprintln!("schedrig plugin: this QEMU's RDRAND cannot be seeded anew");
+                }
             }
             // The owner's end carries these out.
             Command::Duplicate | Command::Resume => {}

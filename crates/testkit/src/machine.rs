@@ -169,6 +169,10 @@ impl Machine for FakeMachine {
         Err(lacks("a save of a scripted machine", Ability::Saves))
     }
 
+    fn seed(&mut self, _seed: u64) -> Result<(), MachineError> {
+        Ok(())
+    }
+
     fn duplicate(&mut self) -> Result<Box<dyn Machine>, MachineError> {
         Err(lacks("a duplicate of a scripted machine", Ability::Duplicates))
     }

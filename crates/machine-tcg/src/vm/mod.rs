@@ -220,6 +220,11 @@ impl Machine for TcgMachine {
         Ok(())
     }
 
+    fn seed(&mut self, seed: u64) -> Result<(), MachineError> {
+        self.state.require_frozen("seed")?;
+        self.send(Command::Seed { seed })
+    }
+
     fn console(&self) -> Result<Vec<u8>, MachineError> {
         let own = memfd::content(&self.parts.console).map_err(MachineError::Console)?;
         Ok([&self.console_before, &own[..]].concat())

@@ -213,7 +213,7 @@ impl Layer {
                     return Ok(Ok(Fork { machine, standing }));
                 }
                 Err(ForkError::Damaged(damage)) if attempt < ATTEMPTS => {
-                    self.discard(&opened.entry, &damage)?
+                    self.discard(&opened.entry, &damage)?;
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -403,7 +403,7 @@ pub(crate) fn start_scheduler(
         program: program.sums(),
     };
     session.apply(&put.into())?;
-    let argv = [&[program.guest_path.clone()], args].concat();
+    let argv = [std::slice::from_ref(&program.guest_path), args].concat();
     session.apply(&StartScheduler { argv }.into()).map(drop)
 }
 

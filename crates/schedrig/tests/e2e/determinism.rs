@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use schedrig::prelude::*;
-use schedrig::{Record, Setup, Verdict};
+use schedrig::{Record, RunSpec, Setup, Verdict};
 
 use crate::stage::{STANDARD, of_verdict, spec};
 
@@ -73,7 +73,7 @@ fn run(setup: &Setup, seed: u64) -> Record {
     of_verdict(Verdict::Pass, setup.run(seed, &mut |_| {}, mixed).unwrap().record)
 }
 
-/// Five forks of one seed, two of them under host load, two at the same time, one made ahead; five forks of others.
+/// Five forks of one seed, two of them under host load, two at the same time; one more cold; five forks of others.
 fn same_seed_same_execution(scheduler: &str) {
     let setup = Setup::new(spec("determinism", "1n2l2c1t", STANDARD, scheduler), &mut |_| {}).unwrap();
     let quiet = run(&setup, 7);
@@ -81,13 +81,17 @@ fn same_seed_same_execution(scheduler: &str) {
     assert_same(&quiet, &run(&setup, 7));
     assert_same(&quiet, &run(&setup, 7));
     drop(load);
-    setup.prepare(7);
     thread::scope(|scope| {
         let both = [(); 2].map(|()| scope.spawn(|| run(&setup, 7)));
         for again in both {
             assert_same(&quiet, &again.join().unwrap());
         }
     });
+    let cold = RunSpec {
+        warm: false,
+        ..spec("determinism", "1n2l2c1t", STANDARD, scheduler)
+    };
+    assert_same(&quiet, &run(&Setup::new(cold, &mut |_| {}).unwrap(), 7));
     let mut hashes: Vec<_> = (8..12).map(|seed| run(&setup, seed)).collect();
     assert_ne!(
         quiet.evidence.windows, hashes[0].evidence.windows,

@@ -2,7 +2,6 @@
 //! kernels, and `scx_baton` built (`cargo xtask test` sees to all three).
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-mod ahead;
 mod alarms;
 mod asking;
 mod determinism;
@@ -23,3 +22,4 @@ mod surface;
 mod symbols;
 mod topology;
 mod verdicts;
+mod warm;

@@ -13,6 +13,7 @@ use spec::op::{
 use spec::{Nanos, Op, OpError, OpOutcome};
 use wire::Command;
 
+use super::describe::machine_died;
 use super::{SchedulerLife, Session, SessionError};
 use crate::closure::Program;
 use crate::replay::read_program;
@@ -65,11 +66,17 @@ impl Session {
         }
     }
 
-    /// Seeds what is random from now on: the agent's choices, and the kernel's generator with all that draws on it.
+    /// Seeds what is random from now on: the machine's own generator, the agent's choices, and the kernel's generator with all
+    /// that draws on it.
     ///
     /// # Errors
     /// [`SessionError`].
     pub fn seed(&mut self, seed: u64) -> Result<(), SessionError> {
+        if self.pending.is_some()
+            && let Err(error) = self.machine.seed(seed)
+        {
+            return Err(self.over(machine_died(&error)));
+        }
         let outcome = self.command(Command::Seed { seed }, Nanos::ZERO)?;
         expect_done(&outcome, "seed")
     }
