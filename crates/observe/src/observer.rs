@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use guestmem::{GuestVirt, PhysMem};
 use introspect::{DebugInfo, GuestKernel, Placement};
-use machine::{HookId, HookSpec, Instrument, MachineError, WatchId, When};
+use machine::{HookId, HookSpec, Instrument, Machine, MachineError, WatchId, When};
 use record::{Dump, DumpTrigger, Observation, Series, Snapshot, Tag, Value};
 use spec::{GuestTime, Nanos};
 use wire::kernel_op::{KernelOpReply, KernelOpRequest};
@@ -109,6 +109,22 @@ impl Default for Observer {
 
 /// What is told before and between windows.
 impl Observer {
+    /// An observer of a duplicate of the machine that this one observes: it knows the same kernel, has observed nothing, and takes
+    /// away the hooks and watches that the duplicate has from its original.
+    ///
+    /// # Errors
+    /// The machine's.
+    pub fn anew(&self, machine: &mut dyn Machine) -> Result<Observer, MachineError> {
+        for which in self.instruments.all() {
+            machine.remove(which)?;
+        }
+        Ok(Observer {
+            view: self.view.clone(),
+            ran: self.ran,
+            ..Observer::default()
+        })
+    }
+
     /// Takes names and types of the guest's kernel. From now on, problems that the kernel reports are dumped.
     pub fn set_debug_info(&mut self, info: Arc<DebugInfo>, port: &mut dyn MachinePort) {
         self.view.set_debug_info(info);

@@ -41,7 +41,7 @@ pub use hash::RecordHash;
 pub use manifest::Manifest;
 pub use observation::Observation;
 pub use plan::{KernelFacts, Plan, SchedulerPlan};
-pub use replay_inputs::{Attach, AttachError, GuestLimits, ReplayInputs};
+pub use replay_inputs::{Attach, AttachError, GuestLimits, Lineage, ReplayInputs};
 pub use repro::{CallHistory, Repro, Trace, TracedCall};
 pub use series::{
     Counts, CpuSample, Imbalance, MAX_READINGS, MAX_ROWS, MAX_WAITING, Numbers, Running, Sample, Series,

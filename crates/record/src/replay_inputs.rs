@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use spec::op::HostProgram;
-use spec::{Nanos, Op};
+use spec::{GuestTime, Nanos, Op};
 
 use crate::Manifest;
 
@@ -21,9 +21,25 @@ pub struct ReplayInputs {
     /// When the scheduler was attached. Records of before there was a choice have none.
     #[serde(default)]
     pub attach: Attach,
+    /// Where the run was forked from another one, if it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lineage: Option<Lineage>,
     /// The ops that the test applied, once the scheduler was attached: a test's body is code of the host, and nothing else
     /// of it reaches the guest.
     pub script: Vec<Op>,
+}
+
+/// A run that goes on from an instant of another one: its script begins with that one's, followed by its own seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lineage {
+    /// The other run's name.
+    pub of: String,
+    /// How many ops of the script are that run's.
+    pub ops: usize,
+    /// The guest's time there.
+    pub at: GuestTime,
+    /// Which one of its forks this is, from 0.
+    pub nth: u32,
 }
 
 /// When the scheduler of a run is attached.

@@ -112,6 +112,12 @@ pub enum RigError {
     /// There is no home directory to keep records in.
     #[error("find the directory for records; set SCHEDRIG_RECORDS")]
     NoHome,
+    /// Continuations of a run did not pass.
+    #[error("{}", failed.join("; "))]
+    Forks {
+        /// Each with its verdict, and where its record is.
+        failed: Vec<String>,
+    },
     /// A test says something else about when its scheduler is attached.
     #[error(transparent)]
     Attach(#[from] record::AttachError),

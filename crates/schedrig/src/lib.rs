@@ -61,7 +61,7 @@ pub use record::{
     Series, Snapshot, Source, Value, Verdict, View, Window,
 };
 pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
-pub use rig::{Group, GroupBuilder, KernelOps, Rig};
+pub use rig::{Forks, Group, GroupBuilder, KernelOps, Rig};
 pub use run::{Exactly, Keep, ReplayCommand, RunSpec, TimedLook, default_records_dir};
 pub use schedrig_macros::test;
 pub use scheduler::{SchedulerSpec, SchedulerSpecError};

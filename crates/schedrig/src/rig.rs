@@ -1,12 +1,13 @@
 //! The rig: what a test's body works with.
 
+mod fork;
 mod kernel;
 mod looking;
 
 use std::sync::Arc;
 
 use introspect::GuestKernel;
-use record::{Expectation, Window};
+use record::{Attach, Expectation, Window};
 use session::{Program, Session, SessionError};
 use spec::op::{
     Content, Exec, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
@@ -19,6 +20,9 @@ use spec::{
 
 pub use kernel::KernelOps;
 
+pub use fork::Forks;
+
+use crate::setup::Setup;
 use crate::{Outcome, PreparedKernel, RigError};
 
 /// A booted machine with its scheduler attached. Between two calls the guest stands still.
@@ -30,10 +34,20 @@ pub struct Rig {
     topology: Topology,
     overrides: CheckOverrides,
     kernel: Arc<PreparedKernel>,
+    origin: Origin,
+}
+
+/// Which run a rig's session is.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    pub(crate) setup: Setup,
+    pub(crate) seed: u64,
+    /// When its scheduler was attached.
+    pub(crate) attach: Attach,
 }
 
 /// What the body wants the run to be judged by, in place of the defaults or beside them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct CheckOverrides {
     pub(crate) added: Vec<Expectation>,
     pub(crate) replaced: Vec<Expectation>,
@@ -67,13 +81,19 @@ impl Group {
 }
 
 impl Rig {
-    pub(crate) fn new(session: Session, topology: Topology, kernel: Arc<PreparedKernel>) -> Rig {
+    pub(crate) fn new(session: Session, origin: Origin) -> Rig {
         Rig {
             session,
-            topology,
+            topology: origin.setup.spec.topology,
             overrides: CheckOverrides::default(),
-            kernel,
+            kernel: Arc::clone(&origin.setup.kernel),
+            origin,
         }
+    }
+
+    /// The same, to be judged as another one is.
+    pub(crate) fn judged_as(self, overrides: CheckOverrides) -> Rig {
+        Rig { overrides, ..self }
     }
 
     pub(crate) fn into_parts(self) -> (Session, CheckOverrides) {

@@ -34,6 +34,7 @@ pub enum SchedulerSpec {
 pub struct SchedulerSpecError;
 
 /// A scheduler's program, read, and its description for the record.
+#[derive(Clone)]
 pub(crate) struct PreparedScheduler {
     pub(crate) program: Arc<Program>,
     pub(crate) plan: SchedulerPlan,

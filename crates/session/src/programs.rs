@@ -30,7 +30,7 @@ pub(crate) use quota::ProgramQuota;
 use dispatcher::Dispatcher;
 
 /// The programs of a run, as far as they have called the host.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Programs {
     dispatcher: Dispatcher,
     pub(crate) quota: ProgramQuota,

@@ -244,8 +244,8 @@ impl Session {
         }
     }
 
-    /// A second session with a duplicate of the machine. It knows what this one knows; what is observed, and the hooks of
-    /// whoever observes, begin anew.
+    /// A second session with a duplicate of the machine. It knows what this one knows, its script included; what is observed,
+    /// and the hooks of whoever observes, begin anew.
     ///
     /// # Errors
     /// The backend's.
@@ -255,7 +255,16 @@ impl Session {
         twin.pending.clone_from(&self.pending);
         twin.agent = self.agent;
         twin.clock.clone_from(&self.clock);
+        twin.script.clone_from(&self.script);
+        twin.put.clone_from(&self.put);
+        twin.programs = self.programs.clone();
+        twin.observer = self.observer.anew(twin.machine.as_mut())?;
         Ok(twin)
+    }
+
+    /// The ops that were noted so far.
+    pub fn script(&self) -> &[Op] {
+        self.script.as_deref().unwrap_or_default()
     }
 
     /// What the correctness of twins depends on.

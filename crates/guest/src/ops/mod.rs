@@ -33,7 +33,12 @@ pub(crate) fn carry_out(op: &Op, within: Nanos, context: &mut Context) -> Result
         Op::Exec(op) => exec::carry_out(op, context),
         Op::Cpu(op) => cpu::carry_out(op, context),
         Op::Write(op) => write::carry_out(op),
-        Op::PutFile(_) | Op::PutProgram(_) | Op::WriteKernel(_) | Op::Note(_) | Op::BodyFailed(_) => {
+        Op::PutFile(_)
+        | Op::PutProgram(_)
+        | Op::WriteKernel(_)
+        | Op::Note(_)
+        | Op::BodyFailed(_)
+        | Op::Seed(_) => {
             let op = op.name().to_owned();
             Err(OpError::ByHost { op }.into())
         }

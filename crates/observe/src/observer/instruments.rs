@@ -82,6 +82,11 @@ pub(super) fn find_function(
 }
 
 impl Instruments {
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = Instrument> {
+        self.all.iter().map(|(which, _)| *which)
+    }
+
     /// Sets a hook of a test at a function.
     pub(super) fn hook(
         &mut self,

@@ -6,7 +6,7 @@ use guestmem::PhysMem;
 use introspect::{DebugInfo, GuestKernel, Hints, Placement, PlacementError};
 
 /// What is known of the guest's kernel.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct View {
     info: Option<Arc<DebugInfo>>,
     /// Where the kernel lies, from the first look on.

@@ -1,7 +1,6 @@
 //! One execution: the guest is prepared, the body runs, the evidence is taken.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use record::{DumpTrigger, Evidence, Expectation, Verdict};
 use session::{Observed, ScriptPlayer, Session, SessionError, chain};
@@ -10,9 +9,10 @@ use spec::{Op, OpError};
 
 use super::{RunSpec, TimedLook};
 use crate::error::BodyError;
-use crate::kernel::PreparedKernel;
 use crate::machines::start_scheduler;
+use crate::rig::{CheckOverrides, Origin};
 use crate::scheduler::PreparedScheduler;
+use crate::setup::Setup;
 use crate::{Outcome, Rig, RigError};
 
 /// What decides the steps of a run.
@@ -43,18 +43,55 @@ impl Executed {
     }
 }
 
-/// Prepares the guest, executes the body, and takes the evidence.
+/// Prepares the guest, executes the body, and takes the evidence. `scheduler` is started, unless it is attached already.
 pub(crate) fn execute<F>(
     mut session: Session,
-    spec: &RunSpec,
-    seed: u64,
-    kernel: &Arc<PreparedKernel>,
+    origin: &Origin,
     scheduler: Option<&PreparedScheduler>,
     body: RunBody<'_, F>,
 ) -> Executed
 where
     F: FnOnce(&mut Rig) -> Outcome,
 {
+    let spec = &origin.setup.spec;
+    observe(&mut session, origin);
+    let ready = prepare_guest(&mut session, origin.seed, scheduler);
+    for TimedLook { at, look } in &spec.looks {
+        if let Some(at) = at {
+            session.look_at(*at, look.clone());
+        }
+    }
+    if let Err(error) = session.snapshots(spec.snapshots) {
+        tracing::warn!(%error, "no snapshots at times");
+    }
+    session.begin_script();
+    let (session, expectations) = match body {
+        RunBody::Test(body) => execute_test(Rig::new(session, origin.clone()), ready, body),
+        RunBody::Script(player, expectations) => {
+            // What went wrong before the body began made it give up, and that is the script's only step.
+            player.play(&mut session);
+            (session, expectations.to_vec())
+        }
+    };
+    conclude(session, spec, expectations)
+}
+
+/// Executes the body of a run that goes on where another one stands, and takes the evidence.
+pub(crate) fn go_on(
+    mut session: Session,
+    origin: &Origin,
+    overrides: CheckOverrides,
+    body: impl FnOnce(&mut Rig) -> Outcome,
+) -> Executed {
+    observe(&mut session, origin);
+    let rig = Rig::new(session, origin.clone()).judged_as(overrides);
+    let (session, expectations) = execute_test(rig, Ok(()), body);
+    conclude(session, &origin.setup.spec, expectations)
+}
+
+/// Has the guest's kernel looked at from now on.
+fn observe(session: &mut Session, origin: &Origin) {
+    let Setup { kernel, spec, .. } = &origin.setup;
     match kernel.debug_info() {
         Ok(info) => {
             session.set_debug_info(info);
@@ -65,24 +102,9 @@ where
         // Every query will be answered with this error.
         Err(error) => tracing::debug!(%error, "no debug info"),
     }
-    let ready = prepare_guest(&mut session, seed, scheduler);
-    for TimedLook { at, look } in &spec.looks {
-        if let Some(at) = at {
-            session.look_at(*at, look.clone());
-        }
-    }
-    if let Err(error) = session.snapshots(spec.snapshots) {
-        tracing::warn!(%error, "no snapshots at times");
-    }
-    session.begin_script();
-    let (mut session, expectations) = match body {
-        RunBody::Test(body) => execute_test(session, spec, kernel, ready, body),
-        RunBody::Script(player, expectations) => {
-            // What went wrong before the body began made it give up, and that is the script's only step.
-            player.play(&mut session);
-            (session, expectations.to_vec())
-        }
-    };
+}
+
+fn conclude(mut session: Session, spec: &RunSpec, expectations: Vec<Expectation>) -> Executed {
     let script = session.take_script();
     for TimedLook { look, .. } in spec.looks.iter().filter(|look| look.at.is_none()) {
         session.look(look);
@@ -123,13 +145,10 @@ fn dump_failure(session: &mut Session, expectations: &[Expectation]) {
 }
 
 fn execute_test(
-    session: Session,
-    spec: &RunSpec,
-    kernel: &Arc<PreparedKernel>,
+    mut rig: Rig,
     ready: Result<(), SessionError>,
     body: impl FnOnce(&mut Rig) -> Outcome,
 ) -> (Session, Vec<Expectation>) {
-    let mut rig = Rig::new(session, spec.topology, Arc::clone(kernel));
     let outcome = match ready {
         Err(error) => Err(error.into()),
         Ok(()) => catch_unwind(AssertUnwindSafe(|| body(&mut rig)))

@@ -3,5 +3,5 @@
 mod execute;
 mod spec;
 
-pub(crate) use execute::{Executed, RunBody, execute};
+pub(crate) use execute::{Executed, RunBody, execute, go_on};
 pub use spec::{Exactly, Keep, ReplayCommand, RunSpec, TimedLook, default_records_dir};

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use guestmem::GuestVirt;
 use observe::call_history::Sites;
-use record::{Attach, HostFacts, KernelFacts, Plan, Record, ReplayInputs};
-use session::{GuestClock, HitAction, Status};
+use record::{Attach, HostFacts, KernelFacts, Lineage, Plan, Record, ReplayInputs};
+use session::{GuestClock, HitAction, Session, Status};
 
 use super::Setup;
 use crate::machines::{Begin, Begun, Running};
+use crate::rig::{CheckOverrides, Origin};
 use crate::run::{self, Exactly, Executed, RunBody};
-use crate::{Progress, RigError, backend};
+use crate::{Outcome, Progress, Rig, RigError, backend};
 
 /// How an execution is made; by default as any run is.
 #[derive(Default)]
@@ -41,7 +42,7 @@ impl Setup {
         how: How,
     ) -> Result<Made, RigError>
     where
-        F: FnOnce(&mut crate::Rig) -> crate::Outcome,
+        F: FnOnce(&mut Rig) -> Outcome,
     {
         let started = Instant::now();
         let begin = Begin {
@@ -61,13 +62,59 @@ impl Setup {
                     attached,
                     warm,
                 } = *running;
-                let scheduler = self.scheduler.as_ref().filter(|_| !attached);
-                let executed = run::execute(session, &self.spec, seed, &self.kernel, scheduler, body);
                 let attach = if attached { Attach::Once } else { Attach::Fresh };
+                let origin = Origin {
+                    setup: self.clone(),
+                    seed,
+                    attach,
+                };
+                let scheduler = self.scheduler.as_ref().filter(|_| !attached);
+                let executed = run::execute(session, &origin, scheduler, body);
                 (executed, attach, warm)
             }
         };
-        let host = HostFacts {
+        let host = self.host_facts(seed, started, boot_seconds);
+        let sites = executed.observed.sites.take();
+        Ok(Made {
+            record: self.judge(seed, executed, attach, host),
+            sites,
+            warm,
+        })
+    }
+
+    /// Makes the execution that goes on where the session stands, which is a duplicate of another run's.
+    pub(crate) fn make_from(
+        &self,
+        mut session: Session,
+        origin: &Origin,
+        lineage: Lineage,
+        overrides: CheckOverrides,
+        body: impl FnOnce(&mut Rig) -> Outcome,
+    ) -> Result<Made, RigError> {
+        let started = Instant::now();
+        let status = Arc::<Status>::default();
+        let begun = session.begin(self.clock(), self.spec.limits, status);
+        begun.map_err(RigError::Begin)?;
+        let origin = Origin {
+            setup: self.clone(),
+            ..origin.clone()
+        };
+        let mut executed = run::go_on(session, &origin, overrides, body);
+        let host = self.host_facts(origin.seed, started, 0.0);
+        let sites = executed.observed.sites.take();
+        let mut record = self.judge(origin.seed, executed, origin.attach, host);
+        if let Some(inputs) = &mut record.replay_inputs {
+            inputs.lineage = Some(lineage);
+        }
+        Ok(Made {
+            record,
+            sites,
+            warm: true,
+        })
+    }
+
+    fn host_facts(&self, seed: u64, started: Instant, boot_seconds: f64) -> HostFacts {
+        HostFacts {
             schedrig: env!("CARGO_PKG_VERSION").to_owned(),
             backend: format!("{}, {}", self.identity.backend, self.identity.executor),
             seconds: started.elapsed().as_secs_f64(),
@@ -77,13 +124,7 @@ impl Setup {
                 kernel: &self.kernel.files.exact,
                 scheduler: &self.spec.scheduler.absolute(),
             }),
-        };
-        let sites = executed.observed.sites.take();
-        Ok(Made {
-            record: self.judge(seed, executed, attach, host),
-            sites,
-            warm,
-        })
+        }
     }
 
     /// The guest's clock, read as often as the run needs.
@@ -132,6 +173,7 @@ impl Setup {
             scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.program.sums()),
             limits: spec.limits.of_guest(),
             attach,
+            lineage: None,
             script,
         };
         Record {

@@ -22,16 +22,17 @@ use crate::{Outcome, Progress, Rig, RigError, backend};
 
 pub(crate) use execution::{How, Made};
 
-/// Runs of one specification, made ready once. Runs may be made from several threads at a time.
+/// Runs of one specification, made ready once. Runs may be made from several threads at a time. Cheap to clone.
+#[derive(Clone)]
 pub struct Setup {
     pub(crate) spec: RunSpec,
     backend: Arc<dyn Backend>,
     /// The backend's part of the manifest.
     identity: Identity,
-    kernel: Arc<PreparedKernel>,
+    pub(crate) kernel: Arc<PreparedKernel>,
     scheduler: Option<PreparedScheduler>,
     manifest: Manifest,
-    machines: Machines,
+    machines: Arc<Machines>,
 }
 
 /// A run that is over.
@@ -125,7 +126,7 @@ impl Setup {
             kernel,
             scheduler,
             manifest,
-            machines,
+            machines: Arc::new(machines),
         })
     }
 
@@ -168,11 +169,21 @@ impl Setup {
         progress: &mut dyn FnMut(Progress),
         body: impl FnOnce(&mut Rig) -> Outcome,
     ) -> Result<Finished, RigError> {
+        let made = self.make(seed, progress, RunBody::Test(body), How::default())?;
+        self.conclude(made, progress)
+    }
+
+    /// Looks closer at a run that did not pass, and keeps its record.
+    pub(crate) fn conclude(
+        &self,
+        made: Made,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Finished, RigError> {
         let Made {
             mut record,
             sites,
             warm,
-        } = self.make(seed, progress, RunBody::Test(body), How::default())?;
+        } = made;
         if self.spec.auto_repro
             && record.verdict() == Verdict::Fail
             && let Some(sites) = sites
@@ -184,6 +195,17 @@ impl Setup {
             self.confirm(&record, progress)?;
         }
         Ok(self.keep(record))
+    }
+
+    /// The same setup for runs of another name.
+    pub(crate) fn named(&self, name: String) -> Setup {
+        Setup {
+            spec: RunSpec {
+                name,
+                ..self.spec.clone()
+            },
+            ..self.clone()
+        }
     }
 
     /// Keeps the record, if [`RunSpec::keep`] says so.

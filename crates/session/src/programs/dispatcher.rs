@@ -12,7 +12,7 @@ use super::disposition::{Action, Disposition, Refusal, WrongKernel};
 use super::evidence;
 
 /// Sorts frames, and counts them.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Dispatcher {
     counts: Counts,
 }

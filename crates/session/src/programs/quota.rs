@@ -3,7 +3,7 @@
 use observe::{MAX_EVENTS, MAX_PROGRAM_WATCHES};
 
 /// What programs have done that is bounded.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ProgramQuota {
     watches: usize,
     recorded: usize,

@@ -58,6 +58,12 @@ impl Session {
                 }))
             }
             Op::Exec(op) => self.exec(op),
+            Op::Seed(op) => {
+                self.seed(op.seed)?;
+                Ok(self.done(EventKind::Applied {
+                    op: op.clone().into(),
+                }))
+            }
             op => {
                 let outcome = self.send(op.clone())?;
                 self.happened(EventKind::Applied { op: op.clone() });

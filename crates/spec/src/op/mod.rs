@@ -27,6 +27,7 @@ mod put_file;
 mod put_program;
 mod read_file;
 mod run_for;
+mod seed;
 mod spawn;
 mod start_scheduler;
 mod stop_scheduler;
@@ -48,6 +49,7 @@ pub use put_file::{Content, ContentError, PutFile};
 pub use put_program::{FileSum, HostProgram, PutProgram};
 pub use read_file::ReadFile;
 pub use run_for::RunFor;
+pub use seed::Seed;
 pub use spawn::Spawn;
 pub use start_scheduler::StartScheduler;
 pub use stop_scheduler::StopScheduler;
@@ -85,4 +87,6 @@ table::ops! {
     Cpu = "cpu",
     /// Writes a text to a cgroup or sysctl file.
     Write = "write",
+    /// Seeds what is random from now on.
+    Seed = "seed",
 }

@@ -27,6 +27,7 @@ fn ops_read_as_they_show_themselves() {
         "offline 3",
         "online 3",
         "write /sys/fs/cgroup/a/cpu.max 20000 100000",
+        "seed 18446744073709551615",
     ] {
         assert_eq!(op(text).to_string(), text);
     }
@@ -66,6 +67,9 @@ fn what_is_wrong_with_an_ops_text_is_said() {
     check("exec 5s", "the program is missing");
     check("write cpu.max 5", "`cpu.max` is not an absolute path");
     check("write /cpu.max", "the text is missing");
+    check("seed", "the seed is missing");
+    check("seed -1", "the seed");
+    check("seed 1 2", "`2` is too much");
 }
 
 #[test]
@@ -117,6 +121,7 @@ fn the_spelling_in_a_record_is_pinned() {
     );
     check(op("offline 3"), r#"{"do":"cpu","cpu":3,"online":false}"#);
     check(op("write /a 5"), r#"{"do":"write","path":"/a","text":"5"}"#);
+    check(op("seed 7"), r#"{"do":"seed","seed":7}"#);
     check(op("note a b c"), r#"{"do":"note","key":"a","value":"b c"}"#);
     check(
         PutFile {
