@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use clap::Args;
-use schedrig::Backend;
+use saves::Store;
+use schedrig::{Backend, SelfTest};
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -39,7 +40,7 @@ pub(crate) fn execute(doctor: &Doctor) -> anyhow::Result<Exit> {
         .iter()
         .map(|backend| executor(backend.as_ref()))
         .collect();
-    findings.extend([clang(), kernels(), apt(), kvm()]);
+    findings.extend([warm_forks(), clang(), kernels(), apt(), kvm()]);
     if doctor.json {
         outln!("{}", serde_json::to_string_pretty(&findings)?);
     } else {
@@ -73,6 +74,33 @@ fn executor(backend: &dyn Backend) -> Finding {
             |error| error.to_string(),
             |executor| format!("{} {}", executor.path.display(), executor.version),
         ),
+        fix: None,
+    }
+}
+
+/// Whether runs are forked from a warm machine here, as the first run has found out.
+fn warm_forks() -> Finding {
+    let tested = Store::open_default().map(|store| SelfTest::load(store.directory()));
+    let (ok, found) = match tested {
+        Err(error) => (false, error.to_string()),
+        Ok(None) => (
+            true,
+            "not tried yet: the first run finds out whether machines can be duplicated".to_owned(),
+        ),
+        Ok(Some(SelfTest { fault: None, .. })) => (
+            true,
+            "runs are duplicates of a warm machine; in the self-test one executed what a cold one does"
+                .to_owned(),
+        ),
+        Ok(Some(SelfTest {
+            fault: Some(fault), ..
+        })) => (false, format!("runs are cold, which is slower: {fault}")),
+    };
+    Finding {
+        what: "warm forks".to_owned(),
+        ok,
+        needed: false,
+        found,
         fix: None,
     }
 }

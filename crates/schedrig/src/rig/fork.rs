@@ -10,7 +10,6 @@
 //! op that seeds it. So it is replayed without that run, and without a fork.
 
 use std::panic::resume_unwind;
-use std::path::PathBuf;
 use std::thread;
 
 use record::{Lineage, Verdict};
@@ -43,7 +42,7 @@ impl Forks {
         });
         let mut words = Vec::new();
         for (nth, fork) in not_passed {
-            let place = fork.place.as_ref().map(PathBuf::as_path);
+            let place = fork.place.as_deref();
             let place = place.map_or_else(String::new, |place| format!(", record in {}", place.display()));
             words.push(format!("fork {nth}: {}{place}", fork.record.verdict()));
         }
@@ -91,7 +90,7 @@ impl Rig {
                         })
                     })
                     .collect();
-                let joined = threads.into_iter().map(|thread| thread.join());
+                let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
                 joined
                     .map(|made| made.unwrap_or_else(|panic| resume_unwind(panic)))
                     .collect::<Vec<_>>()

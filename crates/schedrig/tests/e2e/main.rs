@@ -6,6 +6,7 @@ mod alarms;
 mod asking;
 mod determinism;
 mod fairness;
+mod forks;
 mod introspect;
 mod misbehaviour;
 mod observe;
