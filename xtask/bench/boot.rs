@@ -21,6 +21,8 @@ use crate::figure::Figure;
 pub(crate) const TOPOLOGY: &str = "1n2l2c1t";
 const MEMORY_MIB: u32 = 512;
 const SEED: u64 = 7;
+/// More than any event takes here.
+pub(crate) const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// The host seconds of one boot's parts.
 struct Boot {

@@ -12,6 +12,7 @@ mod memory;
 mod observe;
 mod runs;
 mod snapshot;
+mod warm;
 
 use anyhow::{Result, bail};
 use clap::Parser;
@@ -44,6 +45,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("observe", observe::measure),
     ("run", runs::measure),
     ("snapshot", snapshot::measure),
+    ("warm", warm::measure),
 ];
 
 fn main() -> Result<()> {

@@ -1,7 +1,7 @@
-//! Runs over seeds, with and without making the next fork while one runs.
+//! Runs over seeds, as duplicates of a warm machine and as cold forks.
 //!
 //! ```text
-//! run.warm     a run of one guest second at four CPUs, its fork made ahead      peer: a fork made on demand
+//! run.warm     a run of one guest second at four CPUs, judged, not kept      peer: the same run, cold
 //! ```
 
 use std::time::Instant;
@@ -13,35 +13,29 @@ use schedrig::{Keep, RunSpec, Setup};
 use crate::boot::TOPOLOGY;
 use crate::figure::{Figure, Peer};
 
-/// Seeds of each series.
+/// Seeds of each sample.
 const ROW: u64 = 5;
 
-/// Runs one series of each kind for each sample, in turn.
+/// Runs each seed both ways, in turn.
 pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
     let mut spec = RunSpec::new("bench", TOPOLOGY.parse()?)?;
     spec.keep = Keep::None;
-    let setup = Setup::new(spec, &mut |_| {})?;
-    setup.run(0, &mut |_| {}, scenario)?;
-    let (mut warm, mut cold) = (Vec::new(), Vec::new());
-    for sample in 0..u64::from(samples) {
-        let first = 1 + sample * ROW;
-        for seed in first..first + ROW {
-            let begin = Instant::now();
-            if seed + 1 < first + ROW {
-                setup.prepare(seed + 1);
-            }
-            setup.run(seed, &mut |_| {}, scenario)?;
-            // The first run of a series has no fork made ahead.
-            if seed > first {
-                warm.push(begin.elapsed().as_secs_f64());
-            }
-        }
-        for seed in first..first + ROW {
+    let cold = RunSpec {
+        warm: false,
+        ..spec.clone()
+    };
+    let [warm, cold] = [spec, cold].map(|spec| Setup::new(spec, &mut |_| {}));
+    let (setups, mut seconds) = ([warm?, cold?], [Vec::new(), Vec::new()]);
+    // The first warm run makes the warm machine.
+    setups[0].run(0, &mut |_| {}, scenario)?;
+    for seed in 1..=u64::from(samples) * ROW {
+        for (setup, seconds) in setups.iter().zip(&mut seconds) {
             let begin = Instant::now();
             setup.run(seed, &mut |_| {}, scenario)?;
-            cold.push(begin.elapsed().as_secs_f64());
+            seconds.push(begin.elapsed().as_secs_f64());
         }
     }
+    let [warm, cold] = seconds;
     let mut figure = Figure::of("run.warm", "s", warm)?;
     figure.peer = Some(Peer {
         name: "cold",

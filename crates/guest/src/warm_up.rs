@@ -6,12 +6,12 @@
 
 use std::fs;
 
-use spec::op::{MakeCgroup, RunFor, Spawn};
-use spec::{CgroupSpec, GroupName, Nanos, Op, OpError, OpOutcome, Weight, Work, Workers};
+use spec::op::{MakeCgroup, RunFor, SchedulerState, Spawn};
+use spec::{CgroupSpec, GroupName, Nanos, OpError, OpOutcome, Weight, Work, Workers};
 
 use crate::context::Context;
 use crate::error::{Failure, system};
-use crate::{ops, ostime, workers};
+use crate::{ops, ostime, scheduler, workers};
 
 /// The group that is made and removed again.
 const GROUP: &str = "warm-up";
@@ -22,8 +22,9 @@ const ENDING: Nanos = Nanos::from_secs(2);
 /// The kernel frees what is left of a group and its processes within this time (an RCU grace period or two).
 const SETTLING: Nanos = Nanos::from_millis(40);
 
-/// Has workers work for `span`.
+/// Has workers work for `span`. An error where a scheduler does not let them, or is not the same afterwards.
 pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
+    let before = scheduler_state(context)?;
     // They share nothing with the workers of the run, which count from the first.
     let fresh = workers::Workers::new().map_err(system("map the memory of the warm-up's workers"))?;
     let own = std::mem::replace(&mut context.workers, fresh);
@@ -31,28 +32,37 @@ pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome,
     let cleaned = clean(context);
     context.workers = own;
     worked.and(cleaned)?;
+    if scheduler_state(context)? != before {
+        return Err(OpError::State("the scheduler did not stand the warm-up".to_owned()).into());
+    }
     Ok(OpOutcome::Done)
+}
+
+fn scheduler_state(context: &Context) -> Result<Option<SchedulerState>, OpError> {
+    scheduler::state(&context.places.sched_ext).map_err(system("read the state of sched_ext"))
 }
 
 fn work(span: Nanos, context: &mut Context) -> Result<(), Failure> {
     let group = group()?;
     let cpus = rustix::thread::sched_getaffinity(None).map_or(1, |cpus| cpus.count());
-    let mut carry_out = |op: Op| ops::carry_out(&op, span, context);
     let spec = CgroupSpec {
         name: group.clone(),
         cpus: None,
         weight: Weight::default(),
     };
-    carry_out(MakeCgroup { group: spec }.into())?;
+    ops::carry_out(&MakeCgroup { group: spec }.into(), span, context)?;
     for (work, count) in [("spin", cpus), ("burst", 2), ("pingpong", 2), ("yield", 1)] {
         let work: Work = work
             .parse()
             .map_err(|error: spec::WorkError| OpError::State(error.to_string()))?;
         let workers = Workers::new(work, count);
         let group = group.clone();
-        carry_out(Spawn { group, workers }.into())?;
+        ops::carry_out(&Spawn { group, workers }.into(), span, context)?;
+        if !context.workers.all_arrived() {
+            return Err(OpError::State("the workers of the warm-up do not start".to_owned()).into());
+        }
     }
-    carry_out(RunFor { span }.into())?;
+    ops::carry_out(&RunFor { span }.into(), span, context)?;
     Ok(())
 }
 

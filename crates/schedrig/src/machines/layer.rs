@@ -246,13 +246,7 @@ impl Layer {
             attempt += 1;
             match self.obtain(limits, progress)? {
                 Err(refused) => {
-                    // What the host or a limit did to one machine says nothing about the next.
-                    if !matches!(
-                        refused.evidence.end,
-                        End::HostDeadline { .. } | End::MachineDied { .. } | End::Stopped { .. }
-                    ) {
-                        state.refused = Some(refused.clone());
-                    }
+                    refused.note(&mut state);
                     return Ok(Err(refused));
                 }
                 Ok(entry) => match self.open(&entry) {
@@ -268,6 +262,11 @@ impl Layer {
                 },
             }
         }
+    }
+
+    /// A fork of the layer is not what a run can begin from, by its own fault. The next one would not be, either.
+    pub(crate) fn refuse(&self, refused: &Refused) {
+        refused.note(&mut lock(&self.state));
     }
 
     fn open(&self, entry: &Entry) -> Result<Opened, OpenError> {
@@ -362,6 +361,19 @@ impl Layer {
         tracing::warn!(%damage, "a saved machine is made anew");
         lock(&self.state).opened = None;
         Ok(self.store.discard(entry)?)
+    }
+}
+
+impl Refused {
+    fn note(&self, state: &mut State) {
+        // What the host or a limit did to one machine says nothing about the next.
+        let by_the_host = matches!(
+            self.evidence.end,
+            End::HostDeadline { .. } | End::MachineDied { .. } | End::Stopped { .. }
+        );
+        if !by_the_host {
+            state.refused = Some(self.clone());
+        }
     }
 }
 

@@ -105,6 +105,7 @@ impl Machines {
             // What the scheduler does in the warm-up is no part of the run: it is started in the run instead.
             Err((refused, how)) if top.is_attached() => {
                 tracing::debug!(why = refused.why, "a scheduler is not attached before its runs");
+                top.refuse(&refused);
                 self.begin_from(&self.booted, how, progress)
                     .map(|begun| begun.unwrap_or_else(|(refused, _)| Begun::Dead(refused.evidence)))
             }

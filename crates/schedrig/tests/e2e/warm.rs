@@ -153,6 +153,8 @@ fn held() -> Vec<u32> {
         .collect();
     let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     pids.into_iter()
+        // One that has ended is there until it is waited for, and executes nothing.
+        .filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok())
         .filter(|pid| name(pid).trim_end() == "schedrig-held")
         .collect()
 }
