@@ -52,6 +52,10 @@ pub trait Machine: Send {
     /// Guest RAM, readable and writable in every state.
     fn memory(&self) -> &dyn PhysMem;
 
+    /// Gives up watches, and hooks after the first `resume`: a machine that nobody looks at executes faster. Only before the
+    /// first `resume`. Changes no execution.
+    fn unobserved(&mut self) -> Result<(), MachineError>;
+
     /// Sets a hook: an [`Event::Hook`] when a vCPU is about to execute the instruction at `at`. The machine must be frozen.
     /// After the first `resume` that needs [`Caps::late_hooks`], and `at` must be the first instruction of a kernel function
     /// that ftrace could trace, or of a BPF program.

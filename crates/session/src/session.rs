@@ -153,6 +153,8 @@ pub struct Start {
     pub limits: Limits,
     /// Hooks, each at any instruction's address.
     pub hooks: Vec<(GuestVirt, HitAction)>,
+    /// Nobody looks at this machine; it only comes to where it is saved.
+    pub unobserved: bool,
     /// Where the session says what it is doing.
     pub status: Arc<Status>,
 }
@@ -198,10 +200,11 @@ impl Session {
             clock,
             limits,
             hooks,
+            unobserved,
             status,
         } = start;
         let mut session = Session::on(machine, Standing::default(), limits, status);
-        let begun = match session.set_hooks(clock, hooks) {
+        let begun = match session.set_hooks(clock, hooks, unobserved) {
             Ok(()) => session.resume(),
             Err(error) => Err(session.over(describe::machine_died(&error))),
         };
@@ -228,10 +231,11 @@ impl Session {
             clock,
             limits,
             hooks,
+            unobserved,
             status,
         } = start;
         let mut session = Session::on(machine, standing, limits, status);
-        let begun = match session.set_hooks(clock, hooks) {
+        let begun = match session.set_hooks(clock, hooks, unobserved) {
             Ok(()) => session.resume(),
             Err(error) => Err(session.over(describe::machine_died(&error))),
         };
@@ -341,7 +345,11 @@ impl Session {
         &mut self,
         clock: Option<GuestClock>,
         hooks: Vec<(GuestVirt, HitAction)>,
+        unobserved: bool,
     ) -> Result<(), MachineError> {
+        if unobserved {
+            self.machine.unobserved()?;
+        }
         self.clock = clock
             .map(|clock| Clock::set(clock, self.machine.as_mut()))
             .transpose()?;

@@ -44,6 +44,9 @@ pub enum Command {
         /// The seed.
         seed: u64,
     },
+    /// Attach nothing to code for the sake of hooks and watches that come later: none will. Only before the first
+    /// [`Command::Resume`].
+    Unobserved,
     /// Duplicate the process, which stands in a call. With the packet come four descriptors for the duplicate, in the order of
     /// [`crate::DUPLICATE_DESCRIPTORS`].
     Duplicate,
@@ -145,6 +148,7 @@ impl Command {
                 put(&mut packet, 8, &seed.to_le_bytes());
                 7
             }
+            Command::Unobserved => 8,
         };
         put(&mut packet, 0, &kind.to_le_bytes());
         packet
@@ -177,6 +181,7 @@ impl Command {
             7 => Some(Command::Seed {
                 seed: u64_at(packet, 8)?,
             }),
+            8 => Some(Command::Unobserved),
             _ => None,
         }
     }
@@ -221,6 +226,7 @@ mod tests {
         check(Command::Count { index: 9 }, &[(0, 5), (8, 9)]);
         check(Command::Duplicate, &[(0, 6)]);
         check(Command::Seed { seed: 0x0102 }, &[(0, 7), (8, 2), (9, 1)]);
+        check(Command::Unobserved, &[(0, 8)]);
     }
 
     #[test]
@@ -255,7 +261,7 @@ mod tests {
             packet[at] = byte;
             packet
         };
-        check(&with(0, 8));
+        check(&with(0, 9));
         check(&with(39, 1));
         // A watch of no bytes; a hook with an index beyond 32 bits.
         check(&with(0, 3));
@@ -291,6 +297,7 @@ mod tests {
             any::<u32>().prop_map(|index| Command::Remove { index }),
             any::<u32>().prop_map(|index| Command::Count { index }),
             Just(Command::Duplicate),
+            Just(Command::Unobserved),
             any::<u64>().prop_map(|seed| Command::Seed { seed }),
             Just(Command::Resume),
         ]
@@ -316,7 +323,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_the_encoding_of_a_command_or_none(
-            kind in 0u32..9, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
+            kind in 0u32..10, rest in prop::collection::vec(any::<u8>(), 0..2 * COMMAND_SIZE)
         ) {
             let packet = [&kind.to_le_bytes()[..], &rest].concat();
             let read = Command::from_bytes(&packet);

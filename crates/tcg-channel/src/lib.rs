@@ -10,7 +10,7 @@
 //! Command, owner → plugin, 40 bytes       Report, plugin → owner, 208 bytes
 //!   0 u32 kind: 1 hook, 2 resume,           0 u32 kind: 1 ready, 2 call, 3 hook, 4 watch, 5 count,
 //!         3 watch, 4 remove, 5 count,             6 duplicated, 7 is duplicate, 8 not duplicated
-//!         6 duplicate, 7 seed               4 u32 index of the hook or watch; process; refusal
+//!         6 duplicate, 7 seed, 8 unobserved 4 u32 index of the hook or watch; process; refusal
 //!   4 u16 width, u16 condition              8 u64 hits; the refusal's number
 //!   8 u64 address, index or seed           16 u64 value before the store (watch)
 //!  16 u64 every                            24 u64 value after it (watch)

@@ -39,6 +39,8 @@ struct Plugin {
     /// Completed when the first block is translated: the owner has set its first hooks.
     ready: Once,
     instruments: Mutex<Instruments>,
+    /// Nobody sets hooks or watches later.
+    unobserved: AtomicBool,
     /// The function entries that were translated, and those that are hooked, by address. None is ever removed.
     entries: Mutex<HashMap<u64, &'static Entry>>,
     /// First address at which a store may hit a watch.
@@ -97,6 +99,7 @@ pub(crate) unsafe extern "C" fn qemu_plugin_install(
         owner,
         ready: Once::new(),
         instruments: Mutex::default(),
+        unobserved: AtomicBool::new(false),
         entries: Mutex::default(),
         watched_from: AtomicU64::new(0),
         watched_len: AtomicU64::new(0),
@@ -153,6 +156,7 @@ extern "C" fn on_translate(_: ffi::PluginId, block: *mut ffi::Block) {
     let start = unsafe { ffi::qemu_plugin_tb_vaddr(block) };
     let is_kernel = start & KERNEL != 0;
     let instruments = plugin.instruments();
+    let unobserved = plugin.unobserved.load(Ordering::Relaxed);
     // SAFETY: as above.
     let count = unsafe { ffi::qemu_plugin_tb_n_insns(block) };
     for index in 0..count {
@@ -164,6 +168,9 @@ extern "C" fn on_translate(_: ffi::PluginId, block: *mut ffi::Block) {
             attach(instruction, on_hook, u64::from(hook));
         }
         if is_kernel {
+            if unobserved {
+                continue;
+            }
             if index == 0 && is_entry(instruction) {
                 let entry = std::ptr::from_ref(plugin.entry(address));
                 attach(instruction, on_entry, entry as u64);
@@ -315,6 +322,7 @@ impl Plugin {
                     eprintln!("schedrig plugin: this QEMU's RDRAND cannot be seeded anew");
                 }
             }
+            Command::Unobserved => self.unobserved.store(true, Ordering::Relaxed),
             // The owner's end carries these out.
             Command::Duplicate | Command::Resume => {}
         }

@@ -169,6 +169,10 @@ impl Machine for FakeMachine {
         Err(lacks("a save of a scripted machine", Ability::Saves))
     }
 
+    fn unobserved(&mut self) -> Result<(), MachineError> {
+        Ok(())
+    }
+
     fn seed(&mut self, _seed: u64) -> Result<(), MachineError> {
         Ok(())
     }

@@ -96,7 +96,7 @@ fn a_machine_is_saved_once_listed_and_removed_by_the_beginning_of_its_key() {
     assert_eq!(listed(&stage), [Value::Null; 0]);
     check(&["saves", "rm", &key[..8]], 69, "the cache is empty");
     check(&["saves", "rm", "--all"], 0, "");
-    assert_eq!(names_in(own(&stage)), [".locks"]);
+    assert_eq!(names_in(own(&stage)), [".locks", ".warm-forks"]);
     stage.assert_nothing_is_left();
 }
 
@@ -187,7 +187,7 @@ fn a_machine_killed_while_it_boots_leaves_the_run_inconclusive_and_no_save() {
         "{}",
         ended.stdout
     );
-    assert_eq!(names_in(own(&stage)), [".locks"]);
+    assert_eq!(names_in(own(&stage)), [".locks", ".warm-forks"]);
     stage.assert_nothing_is_left();
 }
 
@@ -202,6 +202,6 @@ fn a_rig_killed_while_its_machine_boots_is_succeeded_by_the_next() {
     assert_eq!(listed(&stage), [Value::Null; 0]);
     assert_eq!(stage.run(&TINY).code, Some(0));
     let names = names_in(own(&stage));
-    assert_eq!(names.len(), 2, "one save and the locks: {names:?}");
+    assert_eq!(names.len(), 3, "one save, the locks and the self-test: {names:?}");
     stage.assert_nothing_is_left();
 }

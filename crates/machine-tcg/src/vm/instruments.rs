@@ -15,6 +15,9 @@ use crate::link::{Received, wait};
 /// How long the plugin may take to answer a count: it waits for nothing else.
 const ANSWER: Duration = Duration::from_secs(30);
 
+/// Of a machine that is unobserved.
+const GIVEN_UP: &str = "this machine has given up being looked at; take another fork";
+
 /// What an index names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -25,6 +28,10 @@ pub(super) enum Kind {
 impl TcgMachine {
     pub(super) fn set_hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {
         self.state.require_frozen("hook")?;
+        if self.unobserved && !matches!(self.state, State::New) {
+            let reason = GIVEN_UP.to_owned();
+            return Err(MachineError::Hook { at, reason });
+        }
         if !matches!(self.state, State::New) && !self.is_function_entry(at) {
             return Err(MachineError::Hook {
                 at,
@@ -42,6 +49,10 @@ impl TcgMachine {
 
     pub(super) fn set_watch(&mut self, at: GuestVirt, spec: WatchSpec) -> Result<WatchId, MachineError> {
         self.state.require_frozen("watch")?;
+        if self.unobserved {
+            let reason = GIVEN_UP.to_owned();
+            return Err(MachineError::Watch { at, reason });
+        }
         if !is_kernel_address(at) || at.0.checked_add(spec.width.bytes()).is_none() {
             return Err(MachineError::Watch {
                 at,

@@ -35,6 +35,8 @@ pub struct TcgMachine {
     state: State,
     /// The vCPU of every report; `None` where there are several, since QEMU 10.0 does not report which one it is.
     only_vcpu: Option<VcpuId>,
+    /// It has given up watches and late hooks.
+    unobserved: bool,
     /// What each index names, removed hooks and watches included.
     instruments: Vec<Kind>,
     /// Bytes of this machine's own console that were reported as events.
@@ -101,6 +103,7 @@ impl TcgMachine {
             parts,
             state: State::New,
             only_vcpu: (config.machine.topology.cpus() == 1).then_some(VcpuId(0)),
+            unobserved: false,
             instruments: Vec::new(),
             console_reported: 0,
             pending: VecDeque::new(),
@@ -130,6 +133,7 @@ impl TcgMachine {
             parts,
             state: State::Frozen,
             only_vcpu: self.only_vcpu,
+            unobserved: self.unobserved,
             instruments: self.instruments.clone(),
             console_reported: 0,
             pending: VecDeque::new(),
@@ -183,6 +187,15 @@ impl Machine for TcgMachine {
 
     fn memory(&self) -> &dyn PhysMem {
         self.parts.ram.memory()
+    }
+
+    fn unobserved(&mut self) -> Result<(), MachineError> {
+        if !matches!(self.state, State::New) {
+            return Err(self.state.refuse("unobserved", "new"));
+        }
+        self.send(Command::Unobserved)?;
+        self.unobserved = true;
+        Ok(())
     }
 
     fn hook(&mut self, at: GuestVirt, spec: HookSpec) -> Result<HookId, MachineError> {

@@ -311,6 +311,7 @@ impl Layer {
             clock: self.host.clock,
             limits,
             status,
+            unobserved: true,
             ..Start::default()
         };
         let make = |directory: &Path| self.make(below, start, directory);

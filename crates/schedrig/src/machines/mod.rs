@@ -93,13 +93,17 @@ impl Machines {
 
     /// Makes what is missing, which the first run does otherwise.
     pub(crate) fn ready(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<(), RigError> {
-        self.top(limits, progress).map(drop)
+        self.top(limits, progress)?.ok();
+        Ok(())
     }
 
     /// Brings a machine to where a run begins.
     pub(crate) fn begin(&self, how: Begin, progress: &mut dyn FnMut(Progress)) -> Result<Begun, RigError> {
         progress(Progress::Guest(Arc::clone(&how.status)));
-        let top = self.top(how.limits, progress)?;
+        let top = match self.top(how.limits, progress)? {
+            Ok(top) => top,
+            Err(refused) => return Ok(Begun::Dead(refused.evidence)),
+        };
         match self.begin_from(top, how, progress)? {
             Ok(begun) => Ok(begun),
             // What the scheduler does in the warm-up is no part of the run: it is started in the run instead.
@@ -114,15 +118,20 @@ impl Machines {
     }
 
     /// The upmost layer. A scheduler that does not attach is no fault of the layer: the run shows it.
-    fn top(&self, limits: Limits, progress: &mut dyn FnMut(Progress)) -> Result<&Arc<Layer>, RigError> {
+    fn top(
+        &self,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Result<&Arc<Layer>, Refused>, RigError> {
+        if let Err(refused) = self.booted.make_ready(limits, progress)? {
+            return Ok(Err(refused));
+        }
         if let Some(attached) = &self.attached
             && attached.make_ready(limits, progress)?.is_ok()
         {
-            return Ok(attached);
+            return Ok(Ok(attached));
         }
-        // One that does not boot is told by the fork.
-        self.booted.make_ready(limits, progress)?.ok();
-        Ok(&self.booted)
+        Ok(Ok(&self.booted))
     }
 
     fn begin_from(
@@ -192,6 +201,7 @@ impl Machines {
             limits,
             hooks,
             status: Arc::clone(status),
+            ..Start::default()
         };
         let refused = |why: String, evidence| Refused { evidence, why };
         let mut session = match Session::go_on(machine, standing, start) {
