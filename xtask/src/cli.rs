@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{bench, campaign, demo, process, setup, test, tidy};
+use crate::{attach, bench, campaign, demo, process, setup, test, tidy};
 
 /// The project's own commands; CI runs `cargo xtask test` and nothing else.
 #[derive(Debug, Parser)]
@@ -22,6 +22,7 @@ enum Task {
     Tidy(tidy::Args),
     Bench(bench::Args),
     Campaign(campaign::Args),
+    Attach(attach::Args),
 }
 
 /// Parses the command line, runs the command and reports its error with the causes.
@@ -32,6 +33,7 @@ pub(crate) fn run() -> ExitCode {
         Task::Demo(args) => demo::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::exec(&args),
         Task::Campaign(args) => campaign::exec(&args).map(|()| ExitCode::SUCCESS),
+        Task::Attach(args) => attach::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Bench(args) => bench::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Tidy(args) => tidy::exec(&args).map(|()| ExitCode::SUCCESS),
     });

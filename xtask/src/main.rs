@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, one file each.
 #![forbid(unsafe_code)]
 
+mod attach;
 mod bench;
 mod campaign;
 mod cli;
