@@ -126,6 +126,8 @@ pub struct Session {
     /// The last guest time that the guest has reported.
     now: GuestTime,
     scheduler: SchedulerLife,
+    /// It was started since the machine was forked from the layer that it is of.
+    started_scheduler: bool,
     scheduler_log: Vec<u8>,
     /// Pieces of the file that is being read.
     file: Vec<u8>,
@@ -261,6 +263,7 @@ impl Session {
         twin.clock.clone_from(&self.clock);
         twin.script.clone_from(&self.script);
         twin.put.clone_from(&self.put);
+        twin.started_scheduler = self.started_scheduler;
         twin.programs = self.programs.clone();
         twin.observer = self.observer.anew(twin.machine.as_mut())?;
         Ok(twin)
@@ -327,6 +330,7 @@ impl Session {
             host_deadline: Instant::now() + limits.host,
             now,
             scheduler,
+            started_scheduler: false,
             scheduler_log,
             file: Vec::new(),
             supplies: Vec::new(),

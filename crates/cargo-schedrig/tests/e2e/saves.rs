@@ -187,7 +187,7 @@ fn a_machine_killed_while_it_boots_leaves_the_run_inconclusive_and_no_save() {
         "{}",
         ended.stdout
     );
-    assert_eq!(names_in(own(&stage)), [".locks", ".warm-forks"]);
+    assert_eq!(names_in(own(&stage)), [".locks"]);
     stage.assert_nothing_is_left();
 }
 
@@ -204,4 +204,63 @@ fn a_rig_killed_while_its_machine_boots_is_succeeded_by_the_next() {
     let names = names_in(own(&stage));
     assert_eq!(names.len(), 3, "one save, the locks and the self-test: {names:?}");
     stage.assert_nothing_is_left();
+}
+
+/// A run under a scheduler, whose attach takes some seconds.
+const UNDER_BATON: [&str; 9] = [
+    "run",
+    "--topology",
+    "1n1l1c1t",
+    "--group",
+    "a:spin:1",
+    "--for",
+    "100ms",
+    "--scheduler",
+    "scx_baton",
+];
+
+/// Whether a save is being made beside those that are there.
+fn one_is_being_made(stage: &Stage) -> bool {
+    names_in(own(stage)).iter().any(|name| name.starts_with(".new-"))
+}
+
+#[test]
+fn ctrl_c_while_a_scheduler_is_attached_for_the_first_time_leaves_no_half_layer() {
+    let stage = Stage::with_own_saves();
+    assert_eq!(stage.run(&[&UNDER_BATON[..7]].concat()).code, Some(0));
+    assert_eq!(listed(&stage).len(), 1, "the booted machine");
+    let child = stage.command(&UNDER_BATON).process_group(0).spawn().unwrap();
+    wait_until("the scheduler is being attached", || one_is_being_made(&stage));
+    signal("INT", &format!("-{}", child.id()));
+    let ended = ended(&child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    stage.assert_no_machine_is_left();
+    assert_eq!(listed(&stage).len(), 1, "no layer but the booted machine");
+    let next = stage.run(&UNDER_BATON);
+    assert_eq!(next.code, Some(0), "{next:?}");
+    assert!(!one_is_being_made(&stage), "what was left half made is gone");
+    let attached: Vec<Value> = listed(&stage)
+        .iter()
+        .map(|save| save["manifest"]["scheduler"].clone())
+        .filter(|scheduler| !scheduler.is_null())
+        .collect();
+    assert_eq!(attached, ["scx_baton"]);
+    stage.assert_nothing_is_left();
+}
+
+#[test]
+fn a_disk_that_fills_up_while_a_layer_is_saved_is_an_error_with_the_fix_and_leaves_no_half_layer() {
+    let stage = Stage::with_own_saves();
+    // The booted machine fits.
+    let Some(disk) = SmallDisk::over(own(&stage), "110m") else {
+        return;
+    };
+    let booted = stage.run(&[&UNDER_BATON[..7]].concat());
+    let full = stage.run(&UNDER_BATON);
+    let left = listed(&stage).len();
+    let half = one_is_being_made(&stage);
+    drop(disk);
+    assert_eq!(booted.code, Some(0), "{booted:?}");
+    assert_says_how_to_make_room(&stage, &full);
+    assert_eq!((left, half), (1, false), "the booted machine, and no half layer");
 }

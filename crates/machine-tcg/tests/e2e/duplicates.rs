@@ -2,7 +2,8 @@
 
 use std::collections::hash_map::DefaultHasher;
 use std::hash::Hasher as _;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -80,7 +81,8 @@ fn tail(of: &Rest, calls: u32) -> Rest {
 fn in_group_of(pid: u32) -> usize {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let stats = processes.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok());
-    let groups = stats.filter_map(|stat| {
+    let alive = stats.filter(|stat| !stat.contains(") Z "));
+    let groups = alive.filter_map(|stat| {
         stat.rsplit_once(')')?
             .1
             .split_whitespace()
@@ -253,4 +255,124 @@ fn a_machine_that_does_not_stand_still_or_has_ended_is_not_duplicated() {
     killed(machine.pid());
     let error = machine.twin().err().unwrap();
     assert!(matches!(error, MachineError::Duplicate(_)), "{error:?}");
+}
+
+/// A QEMU with one more plugin, which has in its process what `statement` makes.
+fn qemu_with(directory: &Path, statement: &str) -> PathBuf {
+    let source = format!(
+        "#define _GNU_SOURCE\n#include <pthread.h>\n#include <sys/epoll.h>\n#include <sys/mman.h>\n#include <unistd.h>\n\
+         int qemu_plugin_version = 4;\n\
+         static void *sleeper(void *unused) {{ for (;;) pause(); return unused; }}\n\
+         extern void qemu_plugin_register_vcpu_init_cb(unsigned long, void (*)(unsigned long, unsigned));\n\
+         static void later(unsigned long id, unsigned vcpu) {{ pthread_t t; (void)t; (void)sleeper; {statement}; }}\n\
+         int qemu_plugin_install(unsigned long id, const void *info, int argc, char **argv)\n\
+         {{ qemu_plugin_register_vcpu_init_cb(id, later); return 0; }}\n"
+    );
+    let [code, plugin, qemu] = ["stranger.c", "stranger.so", "qemu"].map(|name| directory.join(name));
+    std::fs::write(&code, source).unwrap();
+    let cc = Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&plugin, &code])
+        .status();
+    assert!(cc.unwrap().success());
+    let script = format!(
+        "#!/bin/sh\ncase \"$1\" in --version) exec qemu-system-x86_64 \"$@\";; esac\n\
+         exec qemu-system-x86_64 \"$@\" -plugin {}\n",
+        plugin.display()
+    );
+    std::fs::write(&qemu, script).unwrap();
+    std::fs::set_permissions(&qemu, std::fs::Permissions::from_mode(0o755)).unwrap();
+    qemu
+}
+
+/// Has the original of a refused duplicate run to its end.
+fn refused(machine: &mut TcgMachine, words: &str) {
+    let error = machine.twin().err().unwrap();
+    let MachineError::Duplicate(source) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(source.to_string().contains(words), "{source}");
+    assert!(rest(machine, CALLS).console.contains("at the end"));
+}
+
+#[test]
+fn a_process_with_something_unknown_is_not_duplicated_and_goes_on() {
+    let Some(kernel) = kernel() else { return };
+    let check = |statement: &str, words: &str| {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(kernel.clone(), "1n1l1c1t", &program());
+        config.options.qemu = Some(qemu_with(directory.path(), statement));
+        let mut machine = TcgMachine::launch(&config).unwrap();
+        next_call(&mut machine);
+        refused(&mut machine, words);
+    };
+    check("epoll_create1(0)", "anon_inode:[eventpoll], which is not known");
+    check(
+        "mmap(0, 4096, 3, MAP_SHARED | MAP_ANONYMOUS, -1, 0)",
+        "it has a shared mapping at 0x",
+    );
+    check(
+        "for (int i = 0; i < 20; i++) pthread_create(&t, 0, sleeper, 0)",
+        "threads, or they come and go",
+    );
+}
+
+#[test]
+fn where_the_process_has_no_room_for_descriptors_there_is_no_duplicate_and_the_original_goes_on() {
+    let Some(kernel) = kernel() else { return };
+    let mut machine = launch(kernel, "1n1l1c1t", &program());
+    next_call(&mut machine);
+    let pid = machine.pid().to_string();
+    let limit = |limit: &str| {
+        let status = Command::new("prlimit").args(["--pid", &pid, limit]).status();
+        assert!(status.unwrap().success());
+    };
+    limit("--nofile=12:");
+    let error = machine.twin().err().unwrap();
+    let MachineError::Duplicate(source) = &error else {
+        panic!("{error:?}");
+    };
+    assert!(
+        source.to_string().contains("descriptors came with the command"),
+        "{source}"
+    );
+    limit("--nofile=1024:");
+    drop(machine.twin().unwrap());
+    assert!(rest(&mut machine, CALLS).console.contains("at the end"));
+}
+
+#[test]
+fn an_original_that_is_killed_in_the_middle_leaves_a_whole_duplicate_or_none() {
+    let Some(kernel) = kernel() else { return };
+    let config = config(kernel, "1n1l2c1t", &program());
+    let directory = tempfile::tempdir().unwrap();
+    let saved = saved(&config, directory.path());
+    let mut whole = 0;
+    for nth in 0..12u64 {
+        let mut machine = TcgMachine::fork(&config, &saved).unwrap();
+        next_call(&mut machine);
+        drop(machine.twin().unwrap());
+        let pid = machine.pid();
+        let killer = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_micros(400 * nth));
+            // As the kernel's own killer would.
+            let _ = Command::new("kill").args(["-9", &pid.to_string()]).status();
+        });
+        match machine.twin() {
+            Ok(mut twin) => {
+                assert!(rest(&mut twin, CALLS).console.contains("at the end"));
+                whole += 1;
+            }
+            Err(error) => assert!(matches!(error, MachineError::Duplicate(_)), "{error:?}"),
+        }
+        killer.join().unwrap();
+        drop(machine);
+        let deadline = Instant::now() + std::time::Duration::from_secs(20);
+        // A duplicate that nobody has heard of ends when its channel hangs up; it stays a zombie of this process.
+        while in_group_of(pid) > 0 && Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        assert_eq!(in_group_of(pid), 0);
+    }
+    println!("{whole} of 12 duplicates were whole");
 }

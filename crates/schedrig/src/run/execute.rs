@@ -110,7 +110,8 @@ fn conclude(mut session: Session, spec: &RunSpec, expectations: Vec<Expectation>
         session.look(look);
     }
     dump_failure(&mut session, &expectations);
-    if session.scheduler_runs() {
+    // One that came with the machine is no more ended by the run than it was started by it.
+    if session.scheduler_runs() && session.started_scheduler() {
         // Its exit status is evidence; that it could not be stopped shows in the machine's end.
         let _ = session.apply(&StopScheduler.into());
     }

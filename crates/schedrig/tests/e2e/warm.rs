@@ -197,3 +197,48 @@ fn a_warm_machine_that_is_killed_costs_one_run_its_speed_and_nothing_else() {
     let text = String::from_utf8_lossy(&text);
     assert!(output.status.success() && text.contains("\nthe same\n"), "{text}");
 }
+
+const LAYERED: &str = "SCHEDRIG_TEST_CHILD_LAYERED";
+
+/// Not a test: what the test below starts.
+#[test]
+#[ignore = "another test starts it by name"]
+fn layered_child() {
+    let Some(saves) = std::env::var_os(LAYERED) else {
+        return;
+    };
+    let spec = RunSpec {
+        saves: Some(PathBuf::from(&saves)),
+        ..spec("layered-child", "1n1l1c1t", STANDARD, "scx_baton")
+    };
+    let (mut booted, mut attached) = (0, 0);
+    let mut note = |step| match step {
+        Progress::Machine(saves::Progress::Making) => booted += 1,
+        Progress::Attaching { .. } => attached += 1,
+        _ => {}
+    };
+    let setup = Setup::new(spec, &mut |_| {}).unwrap();
+    let record = of_verdict(Verdict::Pass, setup.run(7, &mut note, scenario).unwrap().record);
+    println!("\nresult {booted} {attached} {}", record.hash);
+}
+
+#[test]
+fn three_processes_that_want_a_layer_make_it_once() {
+    let saves = tempfile::tempdir().unwrap();
+    let start = || helper("warm::layered_child").env(LAYERED, saves.path()).spawn().unwrap();
+    let results: Vec<(u32, u32, String)> = [start(), start(), start()]
+        .into_iter()
+        .map(|child| {
+            let output = child.wait_with_output().unwrap();
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            let result = text.lines().find_map(|line| line.strip_prefix("result "));
+            let mut words = result.unwrap_or_else(|| panic!("{output:?}")).split(' ');
+            let mut number = || words.next().unwrap().parse().unwrap();
+            let (booted, attached) = (number(), number());
+            (booted, attached, words.next().unwrap().to_owned())
+        })
+        .collect();
+    let made = |of: fn(&(u32, u32, String)) -> u32| results.iter().map(of).sum::<u32>();
+    assert_eq!((made(|one| one.0), made(|one| one.1)), (1, 1), "{results:?}");
+    assert!(results.iter().all(|one| one.2 == results[0].2), "{results:?}");
+}

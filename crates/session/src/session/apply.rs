@@ -127,6 +127,11 @@ impl Session {
         lacks.map(|lack| lack.to_string()).collect()
     }
 
+    /// Was a scheduler started in this run? Else the one that runs came with the machine.
+    pub fn started_scheduler(&self) -> bool {
+        self.started_scheduler
+    }
+
     /// Is a scheduler's program attached, as far as its exit notices say?
     pub fn scheduler_runs(&self) -> bool {
         self.scheduler == SchedulerLife::Attached
@@ -271,6 +276,7 @@ impl Session {
 
     /// A failure is evidence too.
     fn start_scheduler(&mut self, op: &StartScheduler) -> Result<OpOutcome, SessionError> {
+        self.started_scheduler = true;
         self.watch_start_of_scheduler();
         let outcome = self
             .send(op.clone())
