@@ -21,6 +21,9 @@ pub struct ReplayInputs {
     /// When the scheduler was attached. Records of before there was a choice have none.
     #[serde(default)]
     pub attach: Attach,
+    /// The seed where the run began, if its own entered later, by the op `seed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begin_seed: Option<u64>,
     /// Where the run was forked from another one, if it was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lineage: Option<Lineage>,

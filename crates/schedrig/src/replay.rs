@@ -181,6 +181,10 @@ fn specify(
             },
         },
         seed: plan.seed,
+        begin_seed: recorded
+            .replay_inputs
+            .as_ref()
+            .and_then(|inputs| inputs.begin_seed),
         shift: Some(plan.shift),
         kernel_args: plan.kernel_args.clone(),
         limits,

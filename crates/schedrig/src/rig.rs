@@ -100,6 +100,11 @@ impl Rig {
         (self.session, self.overrides)
     }
 
+    /// The run's seed.
+    pub fn seed(&self) -> u64 {
+        self.origin.seed
+    }
+
     /// The machine's shape.
     pub fn topology(&self) -> Topology {
         self.topology

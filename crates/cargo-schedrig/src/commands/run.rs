@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use report::Model;
-use schedrig::op::{Form, MakeCgroup, RunFor};
+use schedrig::op::{Form, MakeCgroup, RunFor, Seed};
 use schedrig::{
     Attach, Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError,
     RunSpec, SchedulerSpec, Setup, Topology,
@@ -74,6 +74,11 @@ pub(crate) struct Run {
     /// The seed: the same one gives the same execution [default: 1].
     #[arg(long, value_name = "N", value_parser = seed, allow_hyphen_values = true)]
     seed: Option<u64>,
+
+    /// The step after which the seed enters: `begin`, where the run begins; `ops`, when groups and workers are made and the ops
+    /// are applied. What comes before is the same for all seeds.
+    #[arg(long, value_name = "STEP", default_value = "begin")]
+    seed_after: SeedAfter,
 
     /// Make the run that often, and fail unless all are the same execution.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
@@ -212,7 +217,7 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     out!("{}", report::text::fit(&model, page::width()));
     let host = &record.host;
     note!(
-        "  host time {:.1} s, of it {:.2} s until the agent's first call",
+        "  host time {:.1} s, of it {:.2} s until the run began",
         host.seconds,
         host.boot_seconds
     );
@@ -225,10 +230,22 @@ fn print(run: &Run, finished: &Finished) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The step after which a run's seed enters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum SeedAfter {
+    Begin,
+    Ops,
+}
+
+/// The seed up to then.
+const BEGIN_SEED: u64 = 1;
+
 /// What the arguments ask the guest to do. All that can be wrong with it is found before a machine starts.
 pub(crate) struct Scenario {
-    /// In this order: each cgroup with all of its workers, what `--op` asks for, the window.
+    /// In this order: each cgroup with all of its workers, what `--op` asks for.
     ops: Vec<Op>,
+    seed_after: SeedAfter,
+    run_for: RunFor,
     groups: Vec<GroupName>,
     share: Option<Percent>,
     fair: Option<Percent>,
@@ -265,9 +282,10 @@ impl Scenario {
             op.check(&run.topology)
                 .map_err(|error| Usage(format!("{option} '{op}': {error}")))?;
         }
-        ops.push(RunFor { span: run.span }.into());
         Ok(Scenario {
             ops,
+            seed_after: run.seed_after,
+            run_for: RunFor { span: run.span },
             groups: names,
             share: run.share,
             fair: run.fair,
@@ -293,6 +311,11 @@ impl Scenario {
         for op in &self.ops {
             rig.apply(op.clone())?;
         }
+        if self.seed_after == SeedAfter::Ops {
+            let seed = rig.seed();
+            rig.apply(Seed { seed })?;
+        }
+        rig.apply(self.run_for.clone())?;
         rig.finish()
     }
 }
@@ -348,6 +371,10 @@ impl Run {
         spec.kernel = self.kernel.clone();
         spec.scheduler = self.scheduler.clone();
         spec.seed = self.seed.unwrap_or(spec.seed);
+        spec.begin_seed = match self.seed_after {
+            SeedAfter::Begin => None,
+            SeedAfter::Ops => Some(BEGIN_SEED),
+        };
         spec.shift = self.shift;
         spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();

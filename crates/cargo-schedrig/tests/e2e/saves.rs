@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use serde_json::Value;
 
-use crate::stage::{Ended, SmallDisk, Stage, ended, kill, names_in, qemu_of};
+use crate::stage::{Ended, SmallDisk, Stage, ended, kill, names_in, qemu_of, signal, wait_until};
 
 /// The machine that boots fastest.
 const TINY: [&str; 9] = [

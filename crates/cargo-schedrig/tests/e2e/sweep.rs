@@ -237,3 +237,53 @@ fn a_sweep_that_is_killed_takes_its_machines_with_it() {
     child.wait().unwrap();
     stage.assert_no_machine_is_left();
 }
+
+#[test]
+fn seeds_that_enter_after_the_ops_have_what_comes_before_in_common() {
+    let stage = Stage::new();
+    let late = [
+        &["sweep", "--seeds", "3..5", "--keep-all", "--json", "--"],
+        &SMALL[..],
+        &["--seed-after", "ops"],
+    ]
+    .concat();
+    let (swept, json) = stage.json(&late);
+    assert_eq!(swept.code, Some(0), "{swept:?}");
+    assert_eq!(json["passed"], 2, "{json}");
+    let records: Vec<_> = stage
+        .record_names()
+        .iter()
+        .map(|name| stage.record(name))
+        .collect();
+    assert_eq!(records.len(), 2);
+    let seeds: BTreeSet<String> = records
+        .iter()
+        .map(|record| {
+            record
+                .replay_inputs
+                .as_ref()
+                .unwrap()
+                .script
+                .iter()
+                .find(|op| op.name() == "seed")
+                .unwrap()
+                .to_string()
+        })
+        .collect();
+    assert_eq!(
+        seeds.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["seed 3", "seed 4"]
+    );
+    let spawned = |record: &Record| {
+        let events = record.evidence.events.iter();
+        events
+            .filter(|event| matches!(event.what, record::EventKind::Spawned { .. }))
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(spawned(&records[0]), spawned(&records[1]));
+    assert_ne!(records[0].hash, records[1].hash);
+    let again = stage.run(&["replay", &stage.record_names()[0]]);
+    assert_eq!(again.code, Some(0), "{again:?}");
+    stage.assert_nothing_is_left();
+}

@@ -55,7 +55,8 @@ where
 {
     let spec = &origin.setup.spec;
     observe(&mut session, origin);
-    let ready = prepare_guest(&mut session, origin.seed, scheduler);
+    let seed = spec.begin_seed.unwrap_or(origin.seed);
+    let ready = prepare_guest(&mut session, seed, scheduler);
     for TimedLook { at, look } in &spec.looks {
         if let Some(at) = at {
             session.look_at(*at, look.clone());

@@ -28,6 +28,8 @@ pub struct RunSpec {
     pub scheduler: SchedulerSpec,
     /// The seed: another one gives another execution.
     pub seed: u64,
+    /// The seed where the run begins, if its own enters later, when the body applies it ([`crate::Rig::seed`]); `None` = its own.
+    pub begin_seed: Option<u64>,
     /// An instruction takes 2^shift ns of guest time; `None` = by the number of CPUs. Only of the backend `tcg`.
     pub shift: Option<u8>,
     /// Kernel arguments beside the rig's own; later arguments win.
@@ -108,6 +110,7 @@ impl RunSpec {
                 })?,
             scheduler: SchedulerSpec::Eevdf,
             seed: 1,
+            begin_seed: None,
             shift: None,
             kernel_args: String::new(),
             limits: Limits::default(),

@@ -173,6 +173,7 @@ impl Setup {
             scheduler: self.scheduler.as_ref().map(|scheduler| scheduler.program.sums()),
             limits: spec.limits.of_guest(),
             attach,
+            begin_seed: spec.begin_seed,
             lineage: None,
             script,
         };

@@ -225,7 +225,12 @@ fn layered_child() {
 #[test]
 fn three_processes_that_want_a_layer_make_it_once() {
     let saves = tempfile::tempdir().unwrap();
-    let start = || helper("warm::layered_child").env(LAYERED, saves.path()).spawn().unwrap();
+    let start = || {
+        helper("warm::layered_child")
+            .env(LAYERED, saves.path())
+            .spawn()
+            .unwrap()
+    };
     let results: Vec<(u32, u32, String)> = [start(), start(), start()]
         .into_iter()
         .map(|child| {
