@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::{attach, bench, campaign, demo, process, setup, test, tidy};
+use crate::{attach, bench, campaign, demo, process, setup, soak, test, tidy};
 
 /// The project's own commands; CI runs `cargo xtask test` and nothing else.
 #[derive(Debug, Parser)]
@@ -23,6 +23,7 @@ enum Task {
     Bench(bench::Args),
     Campaign(campaign::Args),
     Attach(attach::Args),
+    Soak(soak::Args),
 }
 
 /// Parses the command line, runs the command and reports its error with the causes.
@@ -33,6 +34,7 @@ pub(crate) fn run() -> ExitCode {
         Task::Demo(args) => demo::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Test(args) => test::exec(&args),
         Task::Campaign(args) => campaign::exec(&args).map(|()| ExitCode::SUCCESS),
+        Task::Soak(args) => soak::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Attach(args) => attach::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Bench(args) => bench::exec(&args).map(|()| ExitCode::SUCCESS),
         Task::Tidy(args) => tidy::exec(&args).map(|()| ExitCode::SUCCESS),

@@ -10,6 +10,7 @@ mod process;
 mod published;
 mod schedrig;
 mod setup;
+mod soak;
 mod test;
 mod tidy;
 mod workspace;
