@@ -52,7 +52,7 @@ fn forked(setup: &Setup, seed: u64) -> (Record, Vec<Finished>) {
 
 #[test]
 fn forks_of_a_run_are_runs_of_their_own_and_the_run_does_not_notice() {
-    for (topology, scheduler) in [("1n1l4c1t", "eevdf"), ("2n2l2c1t", "scx_baton")] {
+    for (topology, scheduler) in [("1n1l2c1t", "eevdf"), ("2n2l2c1t", "scx_baton")] {
         let spec = spec("forked", topology, STANDARD, scheduler);
         let setup = Setup::new(spec.clone(), &mut |_| {}).unwrap();
         let (run, forks) = forked(&setup, 7);

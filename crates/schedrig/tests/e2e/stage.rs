@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use schedrig::{CheckResult, Outcome, Record, Rig, RunSpec, Verdict, run};
+use schedrig::{Attach, CheckResult, Outcome, Record, Rig, RunSpec, Verdict, run};
 
 /// The newest kernel that is packaged, with sched_ext.
 pub(crate) const NEWEST: &str = "apt:trixie-backports";
@@ -16,6 +16,10 @@ pub(crate) fn spec(name: &str, topology: &str, kernel: &str, scheduler: &str) ->
     let mut spec = RunSpec::new(name, topology.parse().unwrap()).unwrap();
     spec.kernel = kernel.parse().unwrap();
     spec.scheduler = scheduler.parse().unwrap();
+    // One that is told to misbehave does so from its attach on: no two runs have a layer in common.
+    if scheduler.contains(" --") {
+        spec.attach = Attach::Fresh;
+    }
     spec.records = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("records");
     spec
 }

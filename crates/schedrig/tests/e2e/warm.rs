@@ -43,11 +43,7 @@ fn assert_same(one: &Record, other: &Record) {
 
 #[test]
 fn a_warm_run_is_the_cold_one_for_each_seed_topology_and_scheduler() {
-    for (topology, scheduler) in [
-        ("1n1l4c1t", "eevdf"),
-        ("2n2l2c1t", "eevdf"),
-        ("1n2l2c1t", "scx_baton"),
-    ] {
+    for (topology, scheduler) in [("2n2l2c1t", "eevdf"), ("1n2l2c1t", "scx_baton")] {
         let warm = spec("warm", topology, STANDARD, scheduler);
         let cold = Setup::new(cold(&warm), &mut |_| {}).unwrap();
         let warm = Setup::new(warm, &mut |_| {}).unwrap();
