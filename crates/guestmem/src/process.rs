@@ -158,6 +158,12 @@ impl ProcessRam {
         Ok(ram)
     }
 
+    /// The process is about to be gone: its number may be another's then, and nothing is read or written any more.
+    pub fn end(&mut self) {
+        self.forget();
+        self.mappings.clear();
+    }
+
     /// The guest is about to run: what was read is no more what is there.
     pub fn forget(&mut self) {
         if let Some(pages) = &mut self.pages {

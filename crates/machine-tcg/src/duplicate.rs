@@ -108,13 +108,19 @@ pub(crate) fn duplicate(parts: &mut Parts, layout: &RamLayout) -> Result<Parts, 
     sent.map_err(host("send a command"))?;
     drop((channel, monitor));
 
-    let mut original = Party {
+    let original = Party {
         whose: "QEMU",
         link: &parts.link,
         stderr: &parts.stderr,
     };
-    match original.answer(deadline)? {
-        Cause::Duplicated { .. } => {}
+    let answer = original.answer(deadline);
+    if answer.is_err() {
+        // An answer that comes later would be taken for another one's.
+        parts.process.end();
+    }
+    // From here on it is waited for, whatever becomes of it.
+    let process = match answer? {
+        Cause::Duplicated { pid } => Process::of_child(pid).map_err(host("take the duplicate's process"))?,
         Cause::NotDuplicated { why, number } => {
             return Err(DuplicateError::Refused {
                 refusal: why,
@@ -123,19 +129,17 @@ pub(crate) fn duplicate(parts: &mut Parts, layout: &RamLayout) -> Result<Parts, 
             });
         }
         other => return Err(original.wrong(format!("{other:?}"))),
-    }
-    let mut twin = Party {
+    };
+    let twin = Party {
         whose: "QEMU's duplicate",
         link: &link,
         stderr: &stderr,
     };
-    let pid = match twin.answer(deadline)? {
-        Cause::IsDuplicate { pid } => pid,
+    match twin.answer(deadline)? {
+        Cause::IsDuplicate { pid } if pid == process.id() => {}
         other => return Err(twin.wrong(format!("{other:?}"))),
-    };
-    let process = Process::of_child(pid).map_err(host("take the duplicate's process"))?;
-    // Of an error the process is ended with its value.
-    let ram = own_ram(pid, &parts.ram_file, layout)?;
+    }
+    let ram = own_ram(process.id(), &parts.ram_file, layout)?;
     let ram_file = parts
         .ram_file
         .try_clone()
@@ -193,7 +197,7 @@ struct Party<'p> {
 }
 
 impl Party<'_> {
-    fn answer(&mut self, deadline: Instant) -> Result<Cause, DuplicateError> {
+    fn answer(&self, deadline: Instant) -> Result<Cause, DuplicateError> {
         loop {
             match self.link.receive().map_err(host("read an answer"))? {
                 Received::Report(report) => return Ok(report.cause),

@@ -20,6 +20,13 @@ impl GuestRam {
         }
     }
 
+    /// QEMU's process has ended.
+    pub(crate) fn end(&mut self) {
+        if let GuestRam::Private(ram) = self {
+            ram.end();
+        }
+    }
+
     /// The guest is about to run.
     pub(crate) fn forget(&mut self) {
         if let GuestRam::Private(ram) = self {

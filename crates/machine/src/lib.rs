@@ -49,7 +49,8 @@ pub trait Machine: Send {
     /// What this machine's backend can do.
     fn caps(&self) -> Caps;
 
-    /// Guest RAM, readable and writable in every state.
+    /// Guest RAM, readable and writable until the machine has ended; that of one that was not duplicated, and is no duplicate, in
+    /// every state.
     fn memory(&self) -> &dyn PhysMem;
 
     /// Gives up watches, and hooks after the first `resume`: a machine that nobody looks at executes faster. Only before the

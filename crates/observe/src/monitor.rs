@@ -19,7 +19,7 @@ use counts::read_counts;
 pub use read::read_sample;
 
 /// Samples the runqueues while the workers run.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Monitor {
     series: SeriesBuilder,
     detector: Detector,

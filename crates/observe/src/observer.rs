@@ -109,8 +109,8 @@ impl Default for Observer {
 
 /// What is told before and between windows.
 impl Observer {
-    /// An observer of a duplicate of the machine that this one observes: it knows the same kernel, has observed nothing, and takes
-    /// away the hooks and watches that the duplicate has from its original.
+    /// An observer of a duplicate of the machine that this one observes: it knows the same kernel, has the same samples, has
+    /// observed nothing else, and takes away the hooks and watches that the duplicate has from its original.
     ///
     /// # Errors
     /// The machine's.
@@ -121,6 +121,7 @@ impl Observer {
         Ok(Observer {
             view: self.view.clone(),
             ran: self.ran,
+            monitor: self.monitor.clone(),
             ..Observer::default()
         })
     }
@@ -153,7 +154,7 @@ impl Observer {
 
     /// Samples the runqueues from now on.
     pub fn monitor(&mut self) {
-        self.monitor = Some(Monitor::default());
+        self.monitor.get_or_insert_default();
     }
 
     /// What the monitor has sampled so far, if there is one.

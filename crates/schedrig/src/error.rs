@@ -73,14 +73,13 @@ pub enum RigError {
     Begin(#[source] machine::MachineError),
     /// A run that did not pass was another execution when it was made again cold.
     #[error(
-        "a run that was forked from a warm machine is {warm}, and made again cold it is {cold}: warm forks are wrong on this \
-         host; both records are kept{}; use --cold, and report this",
+        "a run that was forked from a warm machine is {warm}, and cold it is {cold}: warm forks are wrong on this host; the records are kept{}; use --cold, and report this",
         in_words(places)
     )]
     WarmDiffers {
-        /// The hash of the run.
+        /// The hash of its script, executed warm.
         warm: String,
-        /// The hash of the cold one.
+        /// The hash of the same, executed cold.
         cold: String,
         /// Where the two records are.
         places: Vec<PathBuf>,

@@ -42,6 +42,8 @@ pub struct Rig {
 pub(crate) struct Origin {
     pub(crate) setup: Setup,
     pub(crate) seed: u64,
+    /// What the seeds of its forks are drawn from: its own seed, or that with which it was forked.
+    pub(crate) fork_seed: u64,
     /// When its scheduler was attached.
     pub(crate) attach: Attach,
 }

@@ -250,8 +250,8 @@ impl Session {
         }
     }
 
-    /// A second session with a duplicate of the machine. It knows what this one knows, its script included; what is observed,
-    /// and the hooks of whoever observes, begin anew.
+    /// A second session with a duplicate of the machine. It knows what this one knows, its clock, its script, and what the
+    /// monitor has sampled included; what else is observed, and the hooks of whoever observes, begin anew.
     ///
     /// # Errors
     /// The backend's.
@@ -289,17 +289,31 @@ impl Session {
         limits: Limits,
         status: Arc<Status>,
     ) -> Result<(), MachineError> {
-        if let Some(before) = self.clock.take() {
-            before.unset(self.machine.as_mut())?;
+        let anew = match clock.map(|clock| Clock::set(clock, self.machine.as_mut())) {
+            // A kernel whose tick cannot be hooked now keeps the clock that it has had since its first instruction.
+            Some(Err(MachineError::Hook { .. })) => None,
+            anew => anew.transpose()?,
+        };
+        if let Some(anew) = anew {
+            if let Some(before) = self.clock.replace(anew) {
+                before.unset(self.machine.as_mut())?;
+            }
+            self.advance_clock(self.now);
         }
-        self.clock = clock
-            .map(|clock| Clock::set(clock, self.machine.as_mut()))
-            .transpose()?;
+        self.go_on_within(limits, status);
+        Ok(())
+    }
+
+    /// From now on the limits count anew, and `status` tells what is done.
+    pub fn go_on_within(&mut self, limits: Limits, status: Arc<Status>) {
         self.limits = limits;
         self.status = status;
         self.host_deadline = Instant::now() + limits.host;
-        self.advance_clock(self.now);
-        Ok(())
+    }
+
+    /// The host's time that somebody else took while this machine stood still is no part of its limit.
+    pub fn forgive(&mut self, took: Duration) {
+        self.host_deadline += took;
     }
 
     /// What this session knows.

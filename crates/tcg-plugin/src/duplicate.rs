@@ -76,6 +76,7 @@ fn try_to(ends: &Ends<'_>, given: &Given) -> Result<Outcome, (Refusal, u64)> {
         return Err((Refusal::ShadowStacks, 0));
     }
     let mut descriptors = descriptors::Descriptors::survey(ends, given)?;
+    memory::let_anybody_read();
     if !PRIVATE.load(Ordering::SeqCst) {
         memory::make_private()?;
         PRIVATE.store(true, Ordering::SeqCst);
@@ -84,6 +85,7 @@ fn try_to(ends: &Ends<'_>, given: &Given) -> Result<Outcome, (Refusal, u64)> {
     descriptors.note_counts();
     let duplicated = threads.duplicate_process();
     if duplicated == Ok(0) {
+        memory::let_anybody_read();
         let begun = descriptors.replace(given).and_then(|()| threads.begin_anew());
         let pid = std::process::id();
         return Ok(match begun {

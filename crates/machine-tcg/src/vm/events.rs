@@ -159,6 +159,7 @@ impl TcgMachine {
             stderr: &memfd::content(&self.parts.stderr).unwrap_or_default(),
         };
         let reason = evidence.reason();
+        self.parts.ram.end();
         self.state = State::Ended(reason.clone());
         reason
     }

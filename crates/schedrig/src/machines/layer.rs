@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use introspect::DebugInfo;
@@ -141,10 +141,10 @@ impl Layer {
         Layer::of(host, &store, What::Attached { below, scheduler })
     }
 
-    /// The same one in the whole process.
+    /// The same one in the whole process, as long as somebody has it.
     fn of(host: Host, store: &Store, what: What) -> Result<Arc<Layer>, RigError> {
         /// By the store's directory and the key in it.
-        type Layers = HashMap<(PathBuf, String), Arc<Layer>>;
+        type Layers = HashMap<(PathBuf, String), Weak<Layer>>;
         static LAYERS: OnceLock<Mutex<Layers>> = OnceLock::new();
         let layer = Arc::new(Layer {
             host,
@@ -152,8 +152,14 @@ impl Layer {
             what,
             state: Mutex::default(),
         });
+        let key = layer.key()?;
         let mut layers = lock(LAYERS.get_or_init(Mutex::default));
-        Ok(Arc::clone(layers.entry(layer.key()?).or_insert(layer)))
+        layers.retain(|_, layer| layer.strong_count() > 0);
+        if let Some(there) = layers.get(&key).and_then(Weak::upgrade) {
+            return Ok(there);
+        }
+        layers.insert(key, Arc::downgrade(&layer));
+        Ok(layer)
     }
 
     /// The store's directory and the key in it.
@@ -291,8 +297,27 @@ impl Layer {
         })
     }
 
-    /// The save's entry in the store, which is made if it is not there.
+    /// The save's entry in the store, which is made if it is not there. A save below that turns out to be damaged is made anew.
     fn obtain(
+        &self,
+        limits: Limits,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Result<Entry, Refused>, RigError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match (self.try_to_obtain(limits, progress), &self.what) {
+                (Err(RigError::Fork(ForkError::Damaged(damage))), What::Attached { below, .. })
+                    if attempt < ATTEMPTS =>
+                {
+                    below.discard_opened(&damage)?;
+                }
+                (obtained, _) => return obtained,
+            }
+        }
+    }
+
+    fn try_to_obtain(
         &self,
         limits: Limits,
         progress: &mut dyn FnMut(Progress),
@@ -357,6 +382,12 @@ impl Layer {
         Ok(())
     }
 
+    /// Discards the save that is open, which is damaged.
+    fn discard_opened(&self, damage: &Source) -> Result<(), RigError> {
+        let opened = lock(&self.state).opened.clone();
+        opened.map_or(Ok(()), |opened| self.discard(&opened.entry, damage))
+    }
+
     /// Discards a damaged save.
     fn discard(&self, entry: &Entry, damage: &Source) -> Result<(), RigError> {
         tracing::warn!(%damage, "a saved machine is made anew");
@@ -366,13 +397,16 @@ impl Layer {
 }
 
 impl Refused {
-    fn note(&self, state: &mut State) {
-        // What the host or a limit did to one machine says nothing about the next.
-        let by_the_host = matches!(
+    /// What the host or a limit did to one machine says nothing about the next.
+    pub(crate) fn by_the_host(&self) -> bool {
+        matches!(
             self.evidence.end,
             End::HostDeadline { .. } | End::MachineDied { .. } | End::Stopped { .. }
-        );
-        if !by_the_host {
+        )
+    }
+
+    fn note(&self, state: &mut State) {
+        if !self.by_the_host() {
             state.refused = Some(self.clone());
         }
     }

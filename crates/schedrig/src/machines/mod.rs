@@ -17,7 +17,6 @@ use std::sync::Arc;
 
 use guestmem::GuestVirt;
 use introspect::DebugInfo;
-use machine::MachineError;
 use record::{Evidence, Manifest};
 use session::{GuestClock, HitAction, Limits, Session, Start, Status, chain};
 use tempfile::TempDir;
@@ -107,7 +106,7 @@ impl Machines {
         match self.begin_from(top, how, progress)? {
             Ok(begun) => Ok(begun),
             // What the scheduler does in the warm-up is no part of the run: it is started in the run instead.
-            Err((refused, how)) if top.is_attached() => {
+            Err((refused, how)) if top.is_attached() && !refused.by_the_host() => {
                 tracing::debug!(why = refused.why, "a scheduler is not attached before its runs");
                 top.refuse(&refused);
                 self.begin_from(&self.booted, how, progress)
@@ -126,12 +125,15 @@ impl Machines {
         if let Err(refused) = self.booted.make_ready(limits, progress)? {
             return Ok(Err(refused));
         }
-        if let Some(attached) = &self.attached
-            && attached.make_ready(limits, progress)?.is_ok()
-        {
-            return Ok(Ok(attached));
+        let Some(attached) = &self.attached else {
+            return Ok(Ok(&self.booted));
+        };
+        match attached.make_ready(limits, progress)? {
+            Ok(()) => Ok(Ok(attached)),
+            // Else what happens to this host would decide which execution a seed gives.
+            Err(refused) if refused.by_the_host() => Ok(Err(refused)),
+            Err(_) => Ok(Ok(&self.booted)),
         }
-        Ok(Ok(&self.booted))
     }
 
     fn begin_from(
@@ -234,8 +236,7 @@ impl Machines {
                 Err(refused) => return Ok(Some(Err(refused))),
             };
             let mut zygote = Zygote::hold(session, self.info.as_deref());
-            zygote::self_test(&mut zygote, top.store().directory(), || Ok(cold()?.ok()))?;
-            if zygote::off().is_some() {
+            if !zygote::self_test(&mut zygote, top.store().directory(), || Ok(cold()?.ok()))? {
                 return Ok(None);
             }
             *held = Some(zygote);
@@ -246,14 +247,14 @@ impl Machines {
         match zygote.twin() {
             Ok(session) => Ok(Some(Ok(session))),
             Err(error) => {
-                // Its process may be gone. Where it is this host that refuses, the next one says so in its self-test.
-                tracing::warn!(
-                    error = chain(&error),
-                    "a run is cold, since its warm machine has no duplicate"
-                );
+                let why = chain(&error);
+                let stands = zygote.stands();
                 *held = None;
-                if matches!(error, MachineError::Lacks(_)) {
-                    zygote::turn_off(chain(&error));
+                // One that was killed from outside says nothing about the next; a second one does.
+                if stands || !zygote::first_loss() {
+                    zygote::turn_off(why);
+                } else {
+                    tracing::warn!(why, "a run is cold, since its warm machine is gone");
                 }
                 Ok(None)
             }

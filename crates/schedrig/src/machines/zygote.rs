@@ -6,6 +6,7 @@
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guestmem::{GuestPhys, MemError, PhysMem};
@@ -49,15 +50,22 @@ pub(crate) fn slot(key: &Key) -> Slot {
     };
     let held = Arc::clone(&slot.1);
     slots.push(slot);
-    if slots.len() > MOST {
-        slots.remove(0);
-    }
+    let evicted = (slots.len() > MOST).then(|| slots.remove(0));
+    // Its machine takes time to end, which nobody else has to wait for.
+    drop(slots);
+    drop(evicted);
     held
 }
 
 /// Why machines are not duplicated here, if they are not.
 pub(crate) fn off() -> Option<String> {
     lock(&OFF).clone()
+}
+
+/// A held machine of this process is gone: is it the first?
+pub(crate) fn first_loss() -> bool {
+    static LOST: AtomicBool = AtomicBool::new(false);
+    !LOST.swap(true, Ordering::Relaxed)
 }
 
 /// From now on every run of this process is cold.
@@ -74,6 +82,14 @@ impl Zygote {
     pub(crate) fn hold(session: Session, info: Option<&DebugInfo>) -> Zygote {
         let place = info.and_then(|info| Placement::find(info, session.memory(), &Hints::default()).ok());
         Zygote { session, place }
+    }
+
+    /// Does its machine still stand?
+    pub(crate) fn stands(&self) -> bool {
+        let mut byte = [0];
+        let regions = self.session.memory().regions();
+        let first = regions.first().map(|region| region.start);
+        first.is_some_and(|first| self.session.memory().read(first, &mut byte).is_ok())
     }
 
     /// A duplicate.
@@ -119,44 +135,50 @@ const FILE: &str = ".warm-forks";
 
 /// Compares a duplicate with a machine that was brought to the same place cold, unless that was done on this host before.
 ///
+/// False: the zygote is not to be used, since that was not shown.
+///
 /// # Errors
 /// [`RigError`] where the cold machine cannot be made.
 pub(crate) fn self_test(
     zygote: &mut Zygote,
     saves: &Path,
     cold: impl FnOnce() -> Result<Option<Session>, RigError>,
-) -> Result<(), RigError> {
+) -> Result<bool, RigError> {
     let environment = zygote.session.duplicates_depend_on();
     if let Some(done) = SelfTest::load(saves).filter(|done| done.environment == environment) {
+        let passed = done.fault.is_none();
         if let Some(fault) = done.fault {
             turn_off(fault);
         }
-        return Ok(());
+        return Ok(passed);
     }
     let twin = match zygote.twin() {
         Ok(twin) => twin,
         Err(error) => {
             turn_off(chain(&error));
-            return Ok(());
+            return Ok(false);
         }
     };
-    let Some(cold) = cold()? else { return Ok(()) };
+    let Some(cold) = cold()? else { return Ok(false) };
     let fault = match (probe(twin), probe(cold)) {
         (Ok(warm), Ok(cold)) if warm == cold => None,
         (Ok(warm), Ok(cold)) => Some(format!(
             "a duplicate executed something else than its original: {warm:?} instead of {cold:?}"
         )),
-        (Err(error), _) => Some(format!("a duplicate did not run: {error}")),
-        (_, Err(error)) => {
-            tracing::debug!(%error, "the self-test of warm forks");
-            return Ok(());
+        // The host may have ended one of them, which says nothing about the next time.
+        (Err(error), _) | (_, Err(error)) => {
+            turn_off(format!(
+                "the self-test of warm forks did not come to its end: {error}"
+            ));
+            return Ok(false);
         }
     };
+    let passed = fault.is_none();
     if let Some(fault) = &fault {
         turn_off(fault.clone());
     }
     SelfTest { environment, fault }.keep(saves);
-    Ok(())
+    Ok(passed)
 }
 
 /// What a machine has come to: the guest's time, and a hash of its memory.

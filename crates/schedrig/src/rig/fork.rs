@@ -11,6 +11,7 @@
 
 use std::panic::resume_unwind;
 use std::thread;
+use std::time::Instant;
 
 use record::{Lineage, Verdict};
 use session::{ScriptPlayer, Session, chain};
@@ -67,6 +68,18 @@ impl Rig {
         count: u32,
         body: impl Fn(&mut Rig, u32) -> Outcome + Sync,
     ) -> Result<Forks, RigError> {
+        let began = Instant::now();
+        let forks = self.make_forks(count, &body);
+        // The limit is for this run, which stood still meanwhile.
+        self.session.forgive(began.elapsed());
+        forks
+    }
+
+    fn make_forks(
+        &mut self,
+        count: u32,
+        body: &(impl Fn(&mut Rig, u32) -> Outcome + Sync),
+    ) -> Result<Forks, RigError> {
         let at_a_time = thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32);
         let mut all = Vec::new();
         for first in (0..count).step_by(at_a_time as usize) {
@@ -78,7 +91,7 @@ impl Rig {
                 let threads: Vec<_> = starts
                     .into_iter()
                     .map(|(nth, session)| {
-                        let (script, body) = (&script, &body);
+                        let script = &script;
                         scope.spawn(move || {
                             let start = Continuation {
                                 nth,
@@ -129,7 +142,7 @@ impl Continuation<'_> {
         session: Option<Session>,
         body: impl FnOnce(&mut Rig) -> Outcome,
     ) -> Result<Finished, RigError> {
-        let seed = seed_of(origin.seed, self.nth);
+        let seed = seed_of(origin.fork_seed, self.script.len(), self.nth);
         let go_on = |rig: &mut Rig| -> Outcome {
             rig.apply(Seed { seed })?;
             body(rig)
@@ -144,12 +157,19 @@ impl Continuation<'_> {
         };
         let overrides = self.overrides.clone();
         let made = match session {
-            Some(session) => setup.make_from(session, origin, lineage, overrides, go_on)?,
+            Some(session) => {
+                let origin = Origin {
+                    fork_seed: seed,
+                    ..origin.clone()
+                };
+                setup.make_from(session, &origin, lineage, overrides, go_on)?
+            }
             None => {
                 let player = ScriptPlayer::prepare(self.script, true).map_err(CannotReplay::from)?;
                 let body = move |rig: &mut Rig| -> Outcome {
                     player.play(&mut rig.session);
                     rig.overrides = overrides;
+                    rig.origin.fork_seed = seed;
                     go_on(rig)
                 };
                 let mut made = setup.make(origin.seed, &mut |_| {}, RunBody::Test(body), How::default())?;
@@ -163,9 +183,11 @@ impl Continuation<'_> {
     }
 }
 
-/// The seed of a fork: the finaliser of splitmix64, so that neighbours have nothing in common.
-fn seed_of(seed: u64, nth: u32) -> u64 {
-    let mut mixed = seed.wrapping_add((u64::from(nth) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+/// The seed of the fork with that number, of a run that was seeded so and has applied so many ops: the finaliser of splitmix64,
+/// so that neighbours have nothing in common.
+fn seed_of(seed: u64, ops: usize, nth: u32) -> u64 {
+    let which = ((ops as u64) << 32) + u64::from(nth) + 1;
+    let mut mixed = seed.wrapping_add(which.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     mixed ^ (mixed >> 31)
@@ -178,11 +200,11 @@ mod tests {
     #[test]
     fn forks_have_seeds_of_their_own() {
         let mut seeds: Vec<u64> = (0..100)
-            .flat_map(|nth| [seed_of(1, nth), seed_of(2, nth)])
+            .flat_map(|nth| [seed_of(1, 4, nth), seed_of(2, 4, nth), seed_of(1, 5, nth)])
             .collect();
         seeds.sort_unstable();
         seeds.dedup();
-        assert_eq!(seeds.len(), 200);
-        assert_eq!(seed_of(7, 3), seed_of(7, 3));
+        assert_eq!(seeds.len(), 300);
+        assert_eq!(seed_of(7, 2, 3), seed_of(7, 2, 3));
     }
 }

@@ -66,6 +66,7 @@ impl Setup {
                 let origin = Origin {
                     setup: self.clone(),
                     seed,
+                    fork_seed: seed,
                     attach,
                 };
                 let scheduler = self.scheduler.as_ref().filter(|_| !attached);
@@ -92,9 +93,7 @@ impl Setup {
         body: impl FnOnce(&mut Rig) -> Outcome,
     ) -> Result<Made, RigError> {
         let started = Instant::now();
-        let status = Arc::<Status>::default();
-        let begun = session.begin(self.clock(), self.spec.limits, status);
-        begun.map_err(RigError::Begin)?;
+        session.go_on_within(self.spec.limits, Arc::default());
         let origin = Origin {
             setup: self.clone(),
             ..origin.clone()

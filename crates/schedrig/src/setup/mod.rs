@@ -192,7 +192,10 @@ impl Setup {
             record.repro = Some(self.trace(&record, &sites, progress));
         }
         if warm && record.verdict() > Verdict::Pass {
-            self.confirm(&record, progress)?;
+            let confirmed = self.confirm(&mut record, progress);
+            // Whatever comes of that, the run is not lost.
+            let finished = self.keep(record);
+            return confirmed.map(|()| finished);
         }
         Ok(self.keep(record))
     }

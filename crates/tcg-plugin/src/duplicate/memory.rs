@@ -56,6 +56,14 @@ pub(super) fn make_private() -> Result<(), (Refusal, u64)> {
     Ok(())
 }
 
+/// Lets processes of the same user read this one's memory, where Yama's ptrace_scope is 1 and would let its ancestors only: so a
+/// run is looked at from another process, as one with shared RAM is. Not inherited.
+pub(super) fn let_anybody_read() {
+    let anybody = libc::PR_SET_PTRACER_ANY;
+    // SAFETY: the call changes nothing but that permission; without Yama it fails, and nobody needs it.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, anybody, 0, 0, 0) };
+}
+
 /// Has a user-space shadow stack, on which no signal's frame can be forged?
 pub(super) fn has_shadow_stacks() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();

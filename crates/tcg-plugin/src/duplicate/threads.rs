@@ -42,6 +42,8 @@ static STANDING: [Standing; MOST] = [const {
 
 /// Whether the signal means to stand still.
 static STAND_STILL: AtomicBool = AtomicBool::new(false);
+/// Set for good when threads did not stand still in time: one of them may still come.
+static RESTLESS: AtomicBool = AtomicBool::new(false);
 /// How many threads do.
 static ARRIVED: AtomicU32 = AtomicU32::new(0);
 /// Changes when they may go on.
@@ -90,6 +92,9 @@ struct Anew {
 impl Threads {
     /// Stops all threads but this one, or none.
     pub(super) fn stop() -> Result<Threads, (Refusal, u64)> {
+        if RESTLESS.load(Ordering::SeqCst) {
+            return Err((Refusal::Restless, 0));
+        }
         let me = raw::thread_id();
         let tls = raw::thread_pointer();
         let tid_at = tid_offset(tls, me).ok_or((Refusal::ThreadBlock, me as u64))?;
@@ -135,6 +140,7 @@ impl Threads {
             }
             let rest = deadline.saturating_duration_since(Instant::now());
             if rest.is_zero() {
+                RESTLESS.store(true, Ordering::SeqCst);
                 return Err((Refusal::Restless, u64::from(all - arrived)));
             }
             raw::wait(&ARRIVED, arrived, Some(rest));
@@ -204,12 +210,17 @@ impl Threads {
             raw::checked(unsafe { begin_thread(&thread.anew, thread.tls, self.tid_at) })?;
         }
         let all = self.others.len() as u32;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let begun = BEGUN.load(Ordering::SeqCst);
             if begun >= all {
                 break;
             }
-            raw::wait(&BEGUN, begun, None);
+            let rest = deadline.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                return Err(Errno::TIMEDOUT);
+            }
+            raw::wait(&BEGUN, begun, Some(rest));
         }
         raw::advance(&GO_ON_ANEW);
         Ok(())
