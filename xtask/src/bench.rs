@@ -26,6 +26,9 @@ const DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// Runs `cargo xtask bench`.
 pub(crate) fn exec(args: &Args) -> Result<()> {
     setup::ensure()?;
+    // The benchmarks find it beside themselves.
+    let mut scheduler = workspace::cargo("build --quiet --release --package scx_baton");
+    process::run(&mut scheduler, DEADLINE)?;
     let mut command =
         workspace::cargo("run --quiet --release --package xtask --features bench --bin xtask-bench --");
     command.args(["--samples", &args.samples.to_string()]);
