@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! warm.fork      until the reply to the first command                          peer: cold
+//! warm.twin      of that, the duplicate alone
+//! warm.off       of the run of 10 ms, switching the guest off
 //! warm.run10     a whole run of 10 ms of guest time, four busy CPUs            peer: cold
 //! warm.run200    a whole run of 200 ms                                         peer: cold
 //! warm.baton     the same under scx_baton                                      peer: cold
@@ -57,6 +59,18 @@ pub(crate) fn measure(samples: u32) -> Result<Vec<Figure>> {
         }
         figures.push(compared(name, warm, cold)?);
     }
+    let (mut twin, mut off) = (Vec::new(), Vec::new());
+    for seed in 0..u64::from(samples) {
+        let began = Instant::now();
+        let session = zygote.twin()?;
+        twin.push(began.elapsed().as_secs_f64());
+        let session = rig.play(session, seed, Nanos::from_millis(10))?;
+        let ended = Instant::now();
+        session.finish();
+        off.push(ended.elapsed().as_secs_f64());
+    }
+    figures.push(Figure::of("warm.twin", "s", twin)?);
+    figures.push(Figure::of("warm.off", "s", off)?);
     zygote.finish();
 
     let baton = std::env::current_exe()?.with_file_name("scx_baton");
@@ -191,13 +205,21 @@ impl Bench {
     fn run(&self, seed: u64, span: Option<Nanos>, begin: impl FnOnce() -> Result<Session>) -> Result<f64> {
         let began = Instant::now();
         let mut session = begin()?;
-        session.begin(self.kernel.clock, Limits::default(), Arc::<Status>::default())?;
-        session.seed(seed)?;
         let Some(span) = span else {
+            session.begin(self.kernel.clock, Limits::default(), Arc::<Status>::default())?;
+            session.seed(seed)?;
             let seconds = began.elapsed().as_secs_f64();
             session.finish();
             return Ok(seconds);
         };
+        self.play(session, seed, span)?.finish();
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// A run up to where its guest is switched off.
+    fn play(&self, mut session: Session, seed: u64, span: Nanos) -> Result<Session> {
+        session.begin(self.kernel.clock, Limits::default(), Arc::<Status>::default())?;
+        session.seed(seed)?;
         let name: GroupName = "a".parse()?;
         let group = CgroupSpec {
             name: name.clone(),
@@ -217,8 +239,7 @@ impl Bench {
         for op in &ops {
             session.apply(op)?;
         }
-        session.finish();
-        Ok(began.elapsed().as_secs_f64())
+        Ok(session)
     }
 }
 
