@@ -118,7 +118,7 @@ impl TcgMachine {
     /// [`Machine::duplicate`].
     ///
     /// # Errors
-    /// [`MachineError::State`], and [`MachineError::Duplicate`] with a [`DuplicateError`].
+    /// [`MachineError::State`], and [`MachineError::Duplicate`] with a [`DuplicateError`](crate::DuplicateError).
     pub fn twin(&mut self) -> Result<TcgMachine, MachineError> {
         if !matches!(self.state, State::Frozen) || !self.pending.is_empty() {
             return Err(self
