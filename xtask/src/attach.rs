@@ -82,8 +82,8 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
             {
                 continue;
             }
-            let program = rig.install(*published)?;
-            let scheduler = format!("{program} {options}").trim_end().to_owned();
+            let program = published.ensure(&rig.target.join("schedulers"))?;
+            let scheduler = format!("{} {options}", program.display()).trim_end().to_owned();
             let mut row = rig.first(*published, &scheduler, topology, cpus)?;
             if row.verdict == "pass" {
                 row.next = Some(rig.next(&scheduler, topology, cpus)?);
@@ -125,16 +125,6 @@ struct Row {
 }
 
 impl Rig {
-    fn install(&self, published: Published) -> Result<String> {
-        let root = self.target.join("schedulers");
-        let program = published.program(&root);
-        if !program.is_file() {
-            eprintln!("building {} {}", published.name, published.version);
-            process::run(&mut published.install(&root), BUILD)?;
-        }
-        Ok(program.display().to_string())
-    }
-
     fn command(&self, name: &str) -> Command {
         let mut command = schedrig::command(&self.target);
         command

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::published::Published;
 use crate::{process, schedrig, setup, workspace};
 
 use results::{Outcome, Results};
@@ -47,8 +46,7 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
         let program = match entry.scheduler {
             Scheduler::Eevdf => "eevdf".to_owned(),
             Scheduler::Published(published, options) => {
-                install(published, &schedulers)?;
-                let program = published.program(&schedulers);
+                let program = published.ensure(&schedulers)?;
                 format!("{} {options}", program.display()).trim_end().to_owned()
             }
         };
@@ -72,14 +70,6 @@ pub(crate) fn exec(args: &Args) -> Result<()> {
             results.len()
         ),
     }
-}
-
-fn install(published: Published, root: &std::path::Path) -> Result<()> {
-    if published.program(root).is_file() {
-        return Ok(());
-    }
-    eprintln!("building {} {}", published.name, published.version);
-    process::run(&mut published.install(root), BUILD)
 }
 
 /// What came out of a run: of one that could not be judged or failed, too.

@@ -2,8 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use crate::{setup, workspace};
+use anyhow::Result;
+
+use crate::{process, setup, workspace};
+
+/// A scheduler and all that it depends on, on a slow machine.
+const BUILD: Duration = Duration::from_secs(40 * 60);
 
 /// A published scheduler, with its version pinned, since the project does not control its behaviour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +24,16 @@ impl Published {
     /// Its program, once it is installed below `root`.
     pub(crate) fn program(self, root: &Path) -> PathBuf {
         self.directory(root).join("bin").join(self.name)
+    }
+
+    /// Its program below `root`, built if it is not there.
+    pub(crate) fn ensure(self, root: &Path) -> Result<PathBuf> {
+        let program = self.program(root);
+        if !program.is_file() {
+            eprintln!("building {} {}", self.name, self.version);
+            process::run(&mut self.install(root), BUILD)?;
+        }
+        Ok(program)
     }
 
     /// The command that builds and installs it below `root`, unless that version is there. What all of them depend on is built

@@ -151,15 +151,7 @@ impl Scheduler {
         let path: PathBuf = match self {
             Scheduler::Eevdf => return Ok("eevdf".to_owned()),
             Scheduler::Baton => target.join("debug/scx_baton"),
-            Scheduler::Published(published) => {
-                let root = target.join("schedulers");
-                let program = published.program(&root);
-                if !program.is_file() {
-                    eprintln!("building {} {}", published.name, published.version);
-                    process::run(&mut published.install(&root), BUILD)?;
-                }
-                program
-            }
+            Scheduler::Published(published) => published.ensure(&target.join("schedulers"))?,
         };
         Ok(path.display().to_string())
     }

@@ -40,13 +40,14 @@ pub(crate) struct Machines {
     _temporary: Option<TempDir>,
 }
 
+/// Set before the first instruction: a run with such hooks is cold.
+pub(crate) type Hooks = Vec<(GuestVirt, HitAction)>;
+
 /// How a run is to begin.
 pub(crate) struct Begin {
     /// As often as the run reads it.
     pub(crate) clock: Option<GuestClock>,
     pub(crate) limits: Limits,
-    /// Set before the first instruction: such a run is cold.
-    pub(crate) hooks: Vec<(GuestVirt, HitAction)>,
     pub(crate) status: Arc<Status>,
     /// It may be a duplicate of a warm machine.
     pub(crate) warm: bool,
@@ -97,22 +98,28 @@ impl Machines {
     }
 
     /// Brings a machine to where a run begins.
-    pub(crate) fn begin(&self, how: Begin, progress: &mut dyn FnMut(Progress)) -> Result<Begun, RigError> {
+    pub(crate) fn begin(
+        &self,
+        how: &Begin,
+        hooks: Hooks,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Begun, RigError> {
         progress(Progress::Guest(Arc::clone(&how.status)));
         let top = match self.top(how.limits, progress)? {
             Ok(top) => top,
             Err(refused) => return Ok(Begun::Dead(refused.evidence)),
         };
-        match self.begin_from(top, how, progress)? {
+        match self.begin_from(top, how, hooks, progress)? {
             Ok(begun) => Ok(begun),
-            // What the scheduler does in the warm-up is no part of the run: it is started in the run instead.
-            Err((refused, how)) if top.is_attached() && !refused.by_the_host() => {
+            // What the scheduler does in the warm-up is no part of the run: it is started in the run instead. Hooks are of a
+            // second execution, which knows of the refusal by the first one.
+            Err(refused) if top.is_attached() && !refused.by_the_host() => {
                 tracing::debug!(why = refused.why, "a scheduler is not attached before its runs");
                 top.refuse(&refused);
-                self.begin_from(&self.booted, how, progress)
-                    .map(|begun| begun.unwrap_or_else(|(refused, _)| Begun::Dead(refused.evidence)))
+                let begun = self.begin_from(&self.booted, how, Vec::new(), progress)?;
+                Ok(begun.unwrap_or_else(|refused| Begun::Dead(refused.evidence)))
             }
-            Err((refused, _)) => Ok(Begun::Dead(refused.evidence)),
+            Err(refused) => Ok(Begun::Dead(refused.evidence)),
         }
     }
 
@@ -138,50 +145,33 @@ impl Machines {
 
     fn begin_from(
         &self,
-        top: &Arc<Layer>,
-        how: Begin,
+        top: &Layer,
+        how: &Begin,
+        hooks: Hooks,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Result<Begun, (Refused, Begin)>, RigError> {
-        let warm = how.warm && how.hooks.is_empty() && zygote::off().is_none();
-        let warm = if warm {
-            self.duplicate(top, &how, progress)?
+    ) -> Result<Result<Begun, Refused>, RigError> {
+        let can_be_warm = how.warm && hooks.is_empty() && zygote::off().is_none();
+        let twin = if can_be_warm {
+            self.duplicate(top, how, progress)?
         } else {
             None
         };
-        let is_warm = warm.is_some();
-        let (session, how) = match warm {
-            Some(Ok(session)) => (session, how),
-            Some(Err(refused)) => return Ok(Err((refused, how))),
-            None => {
-                let Begin {
-                    clock,
-                    limits,
-                    hooks,
-                    status,
-                    warm,
-                } = how;
-                let session = self.cold(top, limits, hooks, &status, progress)?;
-                let how = Begin {
-                    clock,
-                    limits,
-                    hooks: Vec::new(),
-                    status,
-                    warm,
-                };
-                match session {
-                    Ok(session) => (session, how),
-                    Err(refused) => return Ok(Err((refused, how))),
-                }
-            }
+        let warm = twin.is_some();
+        let session = match twin {
+            Some(session) => session,
+            None => self.cold(top, how.limits, hooks, &how.status, progress)?,
         };
-        let mut session = session;
+        let mut session = match session {
+            Ok(session) => session,
+            Err(refused) => return Ok(Err(refused)),
+        };
         session
-            .begin(how.clock, how.limits, how.status)
+            .begin(how.clock, how.limits, Arc::clone(&how.status))
             .map_err(RigError::Begin)?;
         Ok(Ok(Begun::Run(Box::new(Running {
             session,
             attached: top.is_attached(),
-            warm: is_warm,
+            warm,
         }))))
     }
 
@@ -190,7 +180,7 @@ impl Machines {
         &self,
         top: &Layer,
         limits: Limits,
-        hooks: Vec<(GuestVirt, HitAction)>,
+        hooks: Hooks,
         status: &Arc<Status>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Result<Session, Refused>, RigError> {

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use guestmem::GuestVirt;
 use observe::call_history::Sites;
 use record::{Attach, HostFacts, KernelFacts, Lineage, Plan, Record, ReplayInputs};
-use session::{GuestClock, HitAction, Session, Status};
+use session::{GuestClock, Session, Status};
 
 use super::Setup;
-use crate::machines::{Begin, Begun, Running};
+use crate::machines::{Begin, Begun, Hooks, Running};
 use crate::rig::{CheckOverrides, Origin};
 use crate::run::{self, Exactly, Executed, RunBody};
 use crate::{Outcome, Progress, Rig, RigError, backend};
@@ -18,7 +17,7 @@ use crate::{Outcome, Progress, Rig, RigError, backend};
 #[derive(Default)]
 pub(crate) struct How {
     /// Set before the first instruction.
-    pub(crate) hooks: Vec<(GuestVirt, HitAction)>,
+    pub(crate) hooks: Hooks,
     /// On a machine that was never duplicated.
     pub(crate) cold: bool,
 }
@@ -48,11 +47,10 @@ impl Setup {
         let begin = Begin {
             clock: self.clock(),
             limits: self.spec.limits,
-            hooks: how.hooks,
             status: Arc::<Status>::default(),
             warm: self.spec.warm && !how.cold,
         };
-        let begun = self.machines.begin(begin, progress)?;
+        let begun = self.machines.begin(&begin, how.hooks, progress)?;
         let boot_seconds = started.elapsed().as_secs_f64();
         let (mut executed, attach, warm) = match begun {
             Begun::Dead(evidence) => (Executed::without_a_body(evidence), self.spec.attach, false),

@@ -1,26 +1,15 @@
 //! Runs that go on from an instant of another one.
 
 use schedrig::prelude::*;
-use schedrig::{Finished, Record, Replay, ReplayOptions, RunSpec, Setup, Verdict};
+use schedrig::{Finished, Record, RunSpec, Setup, Verdict};
 
-use crate::stage::{STANDARD, of_verdict, spec};
+use crate::stage::{STANDARD, of_verdict, replayed, spec};
 
 fn assert_same(one: &Record, other: &Record) {
     if let Some(difference) = report::first_difference(one, other) {
         panic!("not the same execution: {difference}");
     }
     assert_eq!(one.hash, other.hash);
-}
-
-/// The same run, made again from its record alone.
-fn replayed(record: &Record, warm: bool) {
-    let options = ReplayOptions {
-        warm,
-        ..ReplayOptions::default()
-    };
-    let replay = Replay::new(record.clone(), &options, &mut |_| {}).unwrap();
-    let replayed = replay.run(&mut |_| {}).unwrap();
-    assert!(replayed.difference.is_none(), "{:?}", replayed.difference);
 }
 
 fn begin(rig: &mut Rig) -> Outcome {

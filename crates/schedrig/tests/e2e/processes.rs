@@ -17,6 +17,11 @@ pub(crate) fn helper(name: &str) -> Command {
 
 /// The QEMUs that a process has started and not waited for.
 pub(crate) fn qemus_of(parent: u32) -> Vec<u32> {
+    children_named(parent, "qemu-system")
+}
+
+/// The children of a process that it has not waited for, whose names begin so.
+pub(crate) fn children_named(parent: u32, begin: &str) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{parent}/task"));
     let children = tasks
         .into_iter()
@@ -32,7 +37,7 @@ pub(crate) fn qemus_of(parent: u32) -> Vec<u32> {
         .collect();
     let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     pids.into_iter()
-        .filter(|pid| name(pid).starts_with("qemu-system"))
+        .filter(|pid| name(pid).starts_with(begin))
         .collect()
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use schedrig::{Attach, CheckResult, Outcome, Record, Rig, RunSpec, Verdict, run};
+use schedrig::{Attach, CheckResult, Outcome, Record, Replay, ReplayOptions, Rig, RunSpec, Verdict, run};
 
 /// The newest kernel that is packaged, with sched_ext.
 pub(crate) const NEWEST: &str = "apt:trixie-backports";
@@ -52,4 +52,15 @@ pub(crate) fn of_verdict(expect: Verdict, record: Record) -> Record {
 pub(crate) fn check<'r>(record: &'r Record, name: &str) -> &'r CheckResult {
     let found = record.judgement.checks.iter().find(|check| check.check == name);
     found.unwrap_or_else(|| panic!("no check `{name}`: {}", report::detail(record)))
+}
+
+/// Makes the run again from its record alone, warm or cold: it must be the same.
+pub(crate) fn replayed(record: &Record, warm: bool) {
+    let options = ReplayOptions {
+        warm,
+        ..ReplayOptions::default()
+    };
+    let replay = Replay::new(record.clone(), &options, &mut |_| {}).unwrap();
+    let replayed = replay.run(&mut |_| {}).unwrap();
+    assert!(replayed.difference.is_none(), "{:?}", replayed.difference);
 }

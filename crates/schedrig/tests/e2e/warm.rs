@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use schedrig::prelude::*;
-use schedrig::{Attach, Progress, Record, Replay, ReplayOptions, RunSpec, SelfTest, Setup, Verdict};
+use schedrig::{Attach, Progress, Record, RunSpec, SelfTest, Setup, Verdict};
 
-use crate::processes::{helper, wait_until};
-use crate::stage::{STANDARD, of_verdict, spec};
+use crate::processes::{children_named, helper, wait_until};
+use crate::stage::{STANDARD, of_verdict, replayed, spec};
 
 fn scenario(rig: &mut Rig) -> Outcome {
     rig.cgroup("a").weight(200).spawn(Spin.workers(3))?;
@@ -65,13 +65,7 @@ fn a_record_of_a_warm_run_is_replayed_cold_and_warm() {
     let record = run(&setup, 5);
     assert_eq!(record.replay_inputs.as_ref().unwrap().attach, Attach::Once);
     for warm in [false, true] {
-        let options = ReplayOptions {
-            warm,
-            ..ReplayOptions::default()
-        };
-        let replay = Replay::new(record.clone(), &options, &mut |_| {}).unwrap();
-        let replayed = replay.run(&mut |_| {}).unwrap();
-        assert!(replayed.difference.is_none(), "{:?}", replayed.difference);
+        replayed(&record, warm);
     }
 }
 
@@ -136,22 +130,10 @@ fn a_scheduler_whose_file_has_changed_is_attached_anew() {
 
 const CHILD: &str = "SCHEDRIG_TEST_CHILD_WARM";
 
-/// The processes of this user that are held, below this one.
+/// The machines that this process holds. One that has ended is there until it is waited for, and executes nothing.
 fn held() -> Vec<u32> {
-    let tasks = fs::read_dir("/proc/self/task").unwrap().flatten();
-    let children = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let pids: Vec<u32> = children
-        .flat_map(|pids| {
-            pids.split_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let name = |pid: &u32| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    pids.into_iter()
-        // One that has ended is there until it is waited for, and executes nothing.
-        .filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok())
-        .filter(|pid| name(pid).trim_end() == "schedrig-held")
+    let all = children_named(std::process::id(), "schedrig-held").into_iter();
+    all.filter(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok())
         .collect()
 }
 
