@@ -9,8 +9,8 @@
 //!
 //! Markers end where the token table begins (but for padding, and before 6.4 seqs_of_names), start with 0 and grow. So
 //! walking down from the token table finds them. Their number bounds the number of names to within 256, and the last
-//! marker bounds the start of names to within the length of 256 names. Every aligned place in that range whose preceding
-//! word could be num_syms is tried, by walking all names from marker to marker.
+//! marker bounds the start of names to within the length of 256 names. Every aligned word in that range that could be num_syms is
+//! tried, by walking all names from marker to marker.
 
 use super::align_up;
 use super::tokens::Tokens;
@@ -60,28 +60,27 @@ pub(super) fn find(bytes: &[u8], tokens: &Tokens<'_>) -> Option<Names> {
 
 fn find_below(bytes: &[u8], tokens: &Tokens<'_>, markers: &Markers) -> Option<Names> {
     let last = *markers.offsets.last()? as usize;
-    let highest = markers.start.checked_sub(last)? & !3;
-    let lowest = highest.saturating_sub(MARKER_EVERY * (MAX_NAME + 2)).max(4);
+    let highest = markers.start.checked_sub(last)?.checked_sub(4)? & !3;
+    let lowest = highest.saturating_sub(MARKER_EVERY * (MAX_NAME + 2) + 4);
     let mut walks = 0;
-    for start in (lowest..=highest).rev().step_by(4) {
-        // num_syms precedes the names by the alignment of tables.
-        for num_syms in [start.checked_sub(8), start.checked_sub(4)].into_iter().flatten() {
-            let count = u32_at(bytes, num_syms)? as usize;
-            if count == 0 || count > Symbols::MAX || count.div_ceil(MARKER_EVERY) != markers.offsets.len() {
-                continue;
-            }
-            let names = Names {
-                start,
-                count,
-                num_syms,
-            };
-            if names.fit(bytes, tokens, markers) {
-                return Some(names);
-            }
-            walks += 1;
-            if walks == MAX_WALKS {
-                return None;
-            }
+    for num_syms in (lowest..=highest).rev().step_by(4) {
+        let count = u32_at(bytes, num_syms)? as usize;
+        if count == 0 || count > Symbols::MAX || count.div_ceil(MARKER_EVERY) != markers.offsets.len() {
+            continue;
+        }
+        // Tables aligned to 8 leave a word of zeros between; no name begins with one, since that would be its length.
+        let padding = if u32_at(bytes, num_syms + 4)? == 0 { 4 } else { 0 };
+        let names = Names {
+            start: num_syms + 4 + padding,
+            count,
+            num_syms,
+        };
+        if names.fit(bytes, tokens, markers) {
+            return Some(names);
+        }
+        walks += 1;
+        if walks == MAX_WALKS {
+            return None;
         }
     }
     None
