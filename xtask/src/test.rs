@@ -89,6 +89,9 @@ fn run(stage: &Stage, lane: &mut Lane) -> Outcome {
 }
 
 fn summarise(results: &[(&Stage, Outcome, Duration)], lane: &Lane) -> ExitCode {
+    for failure in &lane.tests.failures {
+        println!("\n==== {} ====\n{}", failure.test, failure.said.join("\n"));
+    }
     println!("\n==== summary ====");
     let mut total = Duration::ZERO;
     for (stage, outcome, time) in results {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use introspect::btf::Btf;
 use memchr::memmem;
 use object::read::elf::{ElfFile64, FileHeader};
-use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationTarget, elf};
+use object::{
+    LittleEndian, Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind, SymbolKind, elf,
+};
 
 /// A BPF object, as the compiler wrote it.
 pub struct BpfObject<'d> {
@@ -35,6 +37,19 @@ impl<'d> BpfObject<'d> {
         }
         let btf = Btf::parse(elf.section_by_name(".BTF")?.data().ok()?).ok()?;
         Some(BpfObject { elf, btf })
+    }
+
+    /// How many programs it has: the functions outside of `.text`, which holds what programs call. A loader may leave some of
+    /// them out.
+    pub fn programs(&self) -> usize {
+        let functions = self
+            .elf
+            .symbols()
+            .filter(|symbol| symbol.kind() == SymbolKind::Text);
+        let sections = functions.filter_map(|symbol| self.elf.section_by_index(symbol.section_index()?).ok());
+        sections
+            .filter(|section| section.kind() == SectionKind::Text && section.name() != Ok(".text"))
+            .count()
     }
 
     /// The symbols that the kernel must have: undefined, and not weak.
@@ -75,5 +90,20 @@ impl Contents<'_> {
         let bytes = self.bytes.get(range).unwrap_or_default();
         bytes.iter().any(|byte| *byte != 0)
             || self.addresses.range(at..at.saturating_add(len)).next().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::program;
+
+    #[test]
+    fn programs_are_counted_without_what_they_call() {
+        let program = program();
+        let [object] = &embedded(&program)[..] else {
+            panic!("one object");
+        };
+        assert_eq!(object.programs(), 2, "`one` and `two`, not `helper`");
     }
 }

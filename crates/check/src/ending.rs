@@ -16,7 +16,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
         .last()
         .map_or_else(String::new, |event| format!(" (last event at {})", event.at));
     let outcome = match end {
-        End::PoweredOff => None,
+        End::Finished => None,
         End::GuestExited { .. } => Some(Outcome::fail(format!("{end}{last}"), Vec::new())),
         End::GuestSilent { .. } if machine::out_of_memory(evidence).is_some() => Some(Outcome::inconclusive(
             format!("{end}{last}; it ran out of memory: give it more (`--memory MIB`, `memory = MIB`)"),
@@ -57,7 +57,7 @@ pub(crate) fn judge(evidence: &Evidence) -> Vec<CheckResult> {
 fn says_nothing_of_the_scheduler(end: &End) -> bool {
     match end {
         End::MachineDied { .. } | End::HostDeadline { .. } | End::Stopped { .. } => true,
-        End::PoweredOff | End::GuestExited { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
+        End::Finished | End::GuestExited { .. } | End::GuestPanic { .. } | End::GuestSilent { .. } => false,
     }
 }
 
@@ -96,7 +96,7 @@ mod tests {
         let died = || End::MachineDied {
             reason: "signal: 9".into(),
         };
-        let refused = failed(false, true, End::PoweredOff);
+        let refused = failed(false, true, End::Finished);
         assert_eq!(
             refused,
             Verdict::Inconclusive,
@@ -108,7 +108,7 @@ mod tests {
         assert_eq!(verdict(true, died()), Verdict::Inconclusive);
         assert_eq!(verdict(true, stopped), Verdict::Inconclusive);
         assert_eq!(verdict(false, died()), Verdict::Fail, "it failed before");
-        assert_eq!(verdict(false, End::PoweredOff), Verdict::Fail);
+        assert_eq!(verdict(false, End::Finished), Verdict::Fail);
         let panic = End::GuestPanic { message: "x".into() };
         assert_eq!(verdict(true, panic), Verdict::Fail, "the guest did that");
     }
@@ -122,7 +122,7 @@ mod tests {
             });
             checks.iter().map(|check| check.verdict).max()
         };
-        assert_eq!(verdict(End::PoweredOff), None);
+        assert_eq!(verdict(End::Finished), None);
         assert_eq!(
             verdict(End::MachineDied {
                 reason: "signal 9".into()

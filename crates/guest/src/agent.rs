@@ -1,5 +1,7 @@
 //! The agent's loop: a command, its outcome, the next command.
 
+use std::convert::Infallible;
+
 use spec::{OpError, OpOutcome};
 use wire::{Answer, Command, Hello, PROTOCOL_VERSION, Reply, Request};
 
@@ -26,8 +28,8 @@ impl Agent {
         Agent { context }
     }
 
-    /// Says hello and carries out commands until the host wants the guest switched off, or is gone.
-    pub(crate) fn serve(&mut self) -> Result<(), DoorError> {
+    /// Says hello and carries out commands until the host is gone; a run ends with its machine.
+    pub(crate) fn serve(&mut self) -> Result<Infallible, DoorError> {
         let mut request = Request::Hello(hello());
         loop {
             let answer = match self.context.event_loop.say(&request) {
@@ -43,7 +45,6 @@ impl Agent {
                 answer => answer?,
             };
             request = match answer {
-                Answer::Command(Command::PowerOff) => return Ok(()),
                 Answer::Command(command) => replying(self.outcome(command)?),
                 Answer::Ack | Answer::Refused { .. } => {
                     return Err(DoorError::Unexpected {
@@ -86,7 +87,6 @@ impl Agent {
                 bytes,
             } => ops::write_chunk(&path, mode, offset, &bytes),
             Command::Do { op, within } => ops::carry_out(&op, within, &mut self.context),
-            Command::PowerOff => Ok(OpOutcome::Done),
             Command::WarmUp { span } => warm_up::carry_out(span, &mut self.context),
         }
     }

@@ -38,6 +38,7 @@ mod warm_up;
 mod worker;
 mod workers;
 
+use std::convert::Infallible;
 use std::process::ExitCode;
 
 use crate::agent::Agent;
@@ -48,14 +49,13 @@ fn main() -> ExitCode {
         return asking::main(std::env::args().skip(1));
     }
     console::report_panics();
-    if let Err(reason) = run() {
-        console::say(&reason);
-    }
+    let Err(reason) = run();
+    console::say(&reason);
     power_off()
 }
 
-/// From boot to the end that the host asks for; or why it ended otherwise.
-fn run() -> Result<(), String> {
+/// From boot until the machine ends, which the agent does not live to see; or why it ended otherwise.
+fn run() -> Result<Infallible, String> {
     let door = boot::up().map_err(|error| console::chain(&error))?;
     let context = Context::new(door, Places::default());
     let context = context.map_err(|error| format!("map the workers' memory: {error}"))?;

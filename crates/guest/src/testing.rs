@@ -44,8 +44,8 @@ impl Door for Host {
             Request::Hello(_) => told.hellos += 1,
             Request::Reply { reply, .. } => told.replies.push(reply),
         }
-        let next = self.commands.pop_front().unwrap_or(Command::PowerOff);
-        Ok(Answer::Command(next))
+        let next = self.commands.pop_front();
+        next.map(Answer::Command).ok_or(DoorError::NobodyListens)
     }
 }
 
@@ -101,7 +101,8 @@ impl Stage {
             random: None,
         };
         let context = Context::new(host, places).unwrap();
-        Agent::new(context).serve().unwrap();
+        let end = Agent::new(context).serve();
+        assert!(matches!(end, Err(DoorError::NobodyListens)), "{end:?}");
         let told = told.take();
         assert_eq!(told.hellos, 1);
         (told.replies, told.notices)

@@ -10,6 +10,7 @@ use spec::op::{MakeCgroup, RunFor, SchedulerState, Spawn};
 use spec::{CgroupSpec, GroupName, Nanos, OpError, OpOutcome, Weight, Work, Workers};
 
 use crate::context::Context;
+use crate::entropy;
 use crate::error::{Failure, system};
 use crate::{ops, ostime, scheduler, workers};
 
@@ -25,6 +26,10 @@ const SETTLING: Nanos = Nanos::from_millis(40);
 /// Has workers work for `span`. An error where a scheduler does not let them, or is not the same afterwards.
 pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
     let before = scheduler_state(context)?;
+    // A run does so with its own seed, first of all.
+    if let Some(random) = &context.places.random {
+        entropy::seed(random, 0)?;
+    }
     // They share nothing with the workers of the run, which count from the first.
     let fresh = workers::Workers::new().map_err(system("map the memory of the warm-up's workers"))?;
     let own = std::mem::replace(&mut context.workers, fresh);

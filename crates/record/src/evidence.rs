@@ -168,9 +168,10 @@ pub struct SchedExt {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum End {
-    /// The guest powered off because the rig asked it to.
+    /// The run came to its end; the machine was ended where it stood, in its agent's call.
     #[default]
-    PoweredOff,
+    #[serde(alias = "powered_off")]
+    Finished,
     /// The guest shut down and was not asked to.
     GuestExited {
         /// What it was doing.

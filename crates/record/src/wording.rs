@@ -9,7 +9,7 @@ use crate::{DumpTrigger, End, EventKind};
 impl fmt::Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::PoweredOff => f.write_str("the guest powered off"),
+            End::Finished => f.write_str("the run came to its end"),
             End::GuestExited { during } => write!(f, "the guest shut down unexpectedly, {during}"),
             End::Stopped { during } => write!(f, "the run stopped as requested, {during}"),
             End::GuestPanic { message } => write!(f, "the guest kernel panicked: {message}"),
@@ -81,7 +81,7 @@ mod tests {
     fn an_end_has_one_spelling() {
         let during = || "while the workers run for 2s".to_owned();
         let check = |end: End, expect: &str| assert_eq!(end.to_string(), expect);
-        check(End::PoweredOff, "the guest powered off");
+        check(End::Finished, "the run came to its end");
         check(
             End::GuestExited { during: during() },
             "the guest shut down unexpectedly, while the workers run for 2s",

@@ -8,7 +8,7 @@ use crate::frame::{self, FrameError, FrameKind};
 
 /// Raised whenever a message changes its meaning or its bytes. Both sides are built together; a mismatch means
 /// that an old saved guest meets a new host.
-pub const PROTOCOL_VERSION: u32 = 6;
+pub const PROTOCOL_VERSION: u32 = 7;
 
 /// What the guest sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,8 +124,6 @@ pub enum Command {
         /// The guest time after which the agent gives up on a program that the op waits for.
         within: Nanos,
     },
-    /// Switches the guest off; no reply.
-    PowerOff,
     /// Has workers of each kind work for a moment, and removes them, so that what comes in every run was executed once.
     WarmUp {
         /// How long they work.
@@ -140,7 +138,6 @@ impl Command {
             Command::Seed { .. } => "the agent is seeded".to_owned(),
             Command::WriteChunk { path, .. } => format!("the agent writes {path}"),
             Command::Do { op, .. } => op.describe(),
-            Command::PowerOff => "the guest powers off".to_owned(),
             Command::WarmUp { .. } => "the machine warms up".to_owned(),
         }
     }
@@ -326,9 +323,8 @@ mod tests {
             Answer::Command(chunk),
             &[1, 2, b'/', b'a', 0xa4, 0x03, 0xac, 0x02, 1, 0xff],
         );
-        check(Answer::Command(Command::PowerOff), &[3]);
         let span = Nanos(300);
-        check(Answer::Command(Command::WarmUp { span }), &[4, 0xac, 0x02]);
+        check(Answer::Command(Command::WarmUp { span }), &[3, 0xac, 0x02]);
     }
 
     /// The number and the fields of each op that is sent, as `Do` carries them: `[2, op…, within]`.

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bpfobj::BpfObject;
 use record::{EventKind, SchedExt, Window};
 use spec::op::{
     Exec, HostProgram, MakeCgroup, Note, PutFile, PutProgram, ReadFile, RunFor, Spawn, StartScheduler,
@@ -114,15 +115,20 @@ impl Session {
         });
     }
 
-    /// What the kernel lacks of what the BPF objects of the scheduler's program need.
-    fn lacks(&self, op: &StartScheduler) -> Vec<String> {
+    /// The BPF objects of the scheduler's program.
+    fn bpf_objects(&self, op: &StartScheduler) -> Vec<BpfObject<'_>> {
         let path = op.argv.first();
         let files = self.put.iter().flat_map(|program| &program.files);
         let program = files.rev().find(|file| Some(&file.path) == path);
-        let (Some(program), Some(info)) = (program, self.observer.info()) else {
+        program.map_or_else(Vec::new, |program| bpfobj::embedded(&program.bytes))
+    }
+
+    /// What the kernel lacks of what they need.
+    fn lacks(&self, op: &StartScheduler) -> Vec<String> {
+        let Some(info) = self.observer.info() else {
             return Vec::new();
         };
-        let objects = bpfobj::embedded(&program.bytes);
+        let objects = self.bpf_objects(op);
         let lacks = objects.iter().flat_map(|object| bpfobj::lacks(object, &info.btf));
         lacks.map(|lack| lack.to_string()).collect()
     }
@@ -278,6 +284,7 @@ impl Session {
     fn start_scheduler(&mut self, op: &StartScheduler) -> Result<OpOutcome, SessionError> {
         self.started_scheduler = true;
         self.watch_start_of_scheduler();
+        self.bpf_programs = self.bpf_objects(op).iter().map(BpfObject::programs).sum();
         let outcome = self
             .send(op.clone())
             .inspect_err(|error| self.scheduler_failed(op, error))?;

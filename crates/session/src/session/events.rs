@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use machine::{Event as MachineEvent, ExitReason};
+use machine::Event as MachineEvent;
 use observe::RawHit;
 use record::{End, EventKind};
 use spec::{GuestTime, Nanos, OpOutcome};
@@ -157,7 +157,11 @@ impl Session {
             }
             Notice::SchedulerLoads { at, programs } => {
                 self.advance_clock(at);
-                self.status.detail(format!("{programs} BPF programs loaded"));
+                let of = match self.bpf_programs {
+                    0 => String::new(),
+                    all => format!(" of {all}"),
+                };
+                self.status.detail(format!("{programs}{of} BPF programs loaded"));
             }
             Notice::FileChunk { bytes } => {
                 if self.file.len() + bytes.len() > MAX_FILE {
@@ -204,46 +208,6 @@ impl Session {
         let reason = end.to_string();
         self.evidence.end = end;
         SessionError::Over { reason }
-    }
-
-    /// After `PowerOff` was answered: the only proper event is the end.
-    pub(super) fn await_power_off(&mut self) {
-        let limit = later(self.now, self.limits.silence);
-        let end = loop {
-            match self.machine.next(self.host_deadline) {
-                Ok(MachineEvent::Console(bytes)) => show(&bytes),
-                Ok(MachineEvent::Exit(ExitReason::PoweredOff)) => break End::PoweredOff,
-                Ok(MachineEvent::Exit(reason)) => break ended(reason, "it powered off"),
-                Ok(MachineEvent::Call(_)) => {
-                    break End::MachineDied {
-                        reason: "the agent called again after its power-off".to_owned(),
-                    };
-                }
-                Ok(MachineEvent::Hook(hit)) => {
-                    let now = self.time_of(&hit);
-                    if now.is_some_and(|now| now > limit) {
-                        break End::GuestSilent {
-                            during: "it did not power off".to_owned(),
-                        };
-                    }
-                    if let Err(error) = self.machine.resume() {
-                        break machine_died(&error);
-                    }
-                }
-                Ok(MachineEvent::Watch(_)) => {
-                    if let Err(error) = self.machine.resume() {
-                        break machine_died(&error);
-                    }
-                }
-                Ok(MachineEvent::Deadline) => {
-                    break End::HostDeadline {
-                        during: "while it powered off".to_owned(),
-                    };
-                }
-                Err(error) => break machine_died(&error),
-            }
-        };
-        self.evidence.end = end;
     }
 }
 

@@ -6,7 +6,7 @@ use record::End;
 use spec::op::{BodyFailed, Content, HostProgram, PutFile, PutProgram, SchedulerState};
 use spec::{ExitStatus, IdleTimes, OpOutcome, WorkerReport};
 use testkit::{FakeMachine, Step};
-use wire::{Notice, PROTOCOL_VERSION, Request};
+use wire::{Answer, Command, Notice, PROTOCOL_VERSION, Request};
 
 use super::*;
 
@@ -81,7 +81,7 @@ fn start(script: Vec<Step>) -> (Session, Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
 }
 
 #[test]
-fn a_run_is_commands_and_windows_and_ends_powered_off() {
+fn a_run_is_commands_and_windows_and_ends_where_it_stands() {
     let console = Step::Console(
         "booting
 "
@@ -97,7 +97,7 @@ fn a_run_is_commands_and_windows_and_ends_powered_off() {
     assert!(matches!(session.apply(&op("run 2s")), Ok(OpOutcome::Ran { to, .. }) if to == at(3)));
     assert_eq!(session.now(), at(3));
     let evidence = session.finish();
-    assert_eq!(evidence.end, End::PoweredOff);
+    assert_eq!(evidence.end, End::Finished);
     assert_eq!(evidence.console, "boot\n");
     assert_eq!(evidence.windows.len(), 1);
     let expected = [
@@ -106,7 +106,6 @@ fn a_run_is_commands_and_windows_and_ends_powered_off() {
             op: op("run 2s"),
             within: Nanos::from_secs(2),
         },
-        Command::PowerOff,
     ];
     assert_eq!(commands(&answers), expected);
 }
@@ -123,7 +122,7 @@ fn a_cgroup_that_is_there_is_not_made_again() {
         "{error}"
     );
     assert_eq!(session.finish().groups.len(), 1);
-    assert_eq!(commands(&answers).len(), 2, "one cgroup, and power off");
+    assert_eq!(commands(&answers).len(), 1, "one cgroup");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn frames_of_every_kind_end_no_run_and_change_no_verdict() {
             rig.run_for(secs(1))?;
             rig.finish()
         });
-        assert_eq!(record.evidence.end, End::PoweredOff, "{scheduler}");
+        assert_eq!(record.evidence.end, End::Finished, "{scheduler}");
         assert_eq!(record.evidence.windows.len(), 1, "{scheduler}");
         assert!(
             sent(&record).iter().any(|(kind, _)| *kind == "SCHX"),
