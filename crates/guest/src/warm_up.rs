@@ -7,7 +7,8 @@
 use std::fs;
 
 use spec::op::{MakeCgroup, RunFor, SchedulerState, Spawn};
-use spec::{CgroupSpec, GroupName, Nanos, OpError, OpOutcome, Weight, Work, Workers};
+use spec::{CgroupSpec, GroupName, Nanos, Op, OpError, OpOutcome, Weight, Work, Workers};
+use wire::{Answer, Command, Request};
 
 use crate::context::Context;
 use crate::entropy;
@@ -20,8 +21,11 @@ const GROUP: &str = "warm-up";
 /// How long workers may take to be gone. A scheduler under test may be in their way.
 const ENDING: Nanos = Nanos::from_secs(2);
 
-/// The kernel frees what is left of a group and its processes within this time (an RCU grace period or two).
-const SETTLING: Nanos = Nanos::from_millis(40);
+/// The kernel frees what is left of a group and its processes within this time: some RCU grace periods, one after the other.
+const SETTLING: Nanos = Nanos::from_millis(150);
+
+/// How often it is done: what the kernel has put off in one round comes in the next.
+const ROUNDS: u32 = 2;
 
 /// Has workers work for `span`. An error where a scheduler does not let them, or is not the same afterwards.
 pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome, Failure> {
@@ -30,13 +34,15 @@ pub(crate) fn carry_out(span: Nanos, context: &mut Context) -> Result<OpOutcome,
     if let Some(random) = &context.places.random {
         entropy::seed(random, 0)?;
     }
-    // They share nothing with the workers of the run, which count from the first.
-    let fresh = workers::Workers::new().map_err(system("map the memory of the warm-up's workers"))?;
-    let own = std::mem::replace(&mut context.workers, fresh);
-    let worked = work(span, context);
-    let cleaned = clean(context);
-    context.workers = own;
-    worked.and(cleaned)?;
+    for _ in 0..ROUNDS {
+        // They share nothing with the workers of the run, which count from the first.
+        let fresh = workers::Workers::new().map_err(system("map the memory of the warm-up's workers"))?;
+        let own = std::mem::replace(&mut context.workers, fresh);
+        let worked = work(span, context);
+        let cleaned = clean(context);
+        context.workers = own;
+        worked.and(cleaned)?;
+    }
     if scheduler_state(context)? != before {
         return Err(OpError::State("the scheduler did not stand the warm-up".to_owned()).into());
     }
@@ -55,19 +61,34 @@ fn work(span: Nanos, context: &mut Context) -> Result<(), Failure> {
         cpus: None,
         weight: Weight::default(),
     };
-    ops::carry_out(&MakeCgroup { group: spec }.into(), span, context)?;
+    carry_out_op(MakeCgroup { group: spec }, span, context)?;
     for (work, count) in [("spin", cpus), ("burst", 2), ("pingpong", 2), ("yield", 1)] {
         let work: Work = work
             .parse()
             .map_err(|error: spec::WorkError| OpError::State(error.to_string()))?;
         let workers = Workers::new(work, count);
         let group = group.clone();
-        ops::carry_out(&Spawn { group, workers }.into(), span, context)?;
+        carry_out_op(Spawn { group, workers }, span, context)?;
         if !context.workers.all_arrived() {
             return Err(OpError::State("the workers of the warm-up do not start".to_owned()).into());
         }
     }
-    ops::carry_out(&RunFor { span }.into(), span, context)?;
+    carry_out_op(RunFor { span }, span, context)
+}
+
+/// As it is in a run: the command is decoded, the reply is encoded.
+fn carry_out_op(op: impl Into<Op>, within: Nanos, context: &mut Context) -> Result<(), Failure> {
+    let unsaid = system("encode what the warm-up says");
+    let op = op.into();
+    let command = Answer::Command(Command::Do { op, within }).encode();
+    let Ok(Answer::Command(Command::Do { op, within })) = command.and_then(|frame| Answer::decode(&frame)) else {
+        return Err(unsaid(std::io::ErrorKind::InvalidData.into()).into());
+    };
+    let reply = Ok(ops::carry_out(&op, within, context)?);
+    let at = ostime::now();
+    Request::Reply { at, reply }
+        .encode()
+        .map_err(|error| unsaid(std::io::Error::other(error)))?;
     Ok(())
 }
 

@@ -168,9 +168,10 @@ pub struct SchedExt {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
 pub enum End {
-    /// The run came to its end; the machine was ended where it stood, in its agent's call.
+    /// The run came to its end; the machine was ended where it stood, in its agent's call. In files it has the name of what
+    /// earlier versions did then.
     #[default]
-    #[serde(alias = "powered_off")]
+    #[serde(rename = "powered_off")]
     Finished,
     /// The guest shut down and was not asked to.
     GuestExited {

@@ -212,7 +212,7 @@ fn the_earliest_channel_wins_and_ties_go_by_the_order_of_channels() {
             replayed.evidence.end = End::GuestPanic { message: "x".into() };
             replayed.judgement.checks.clear();
         },
-        "end: recorded `the guest powered off`, replayed `the guest kernel panicked: x`",
+        "end: recorded `the run came to its end`, replayed `the guest kernel panicked: x`",
     );
 }
 
