@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{doctor, inspect, judge, kernel, records, replay, report, run, saves, sweep};
+use crate::commands::{doctor, inspect, judge, kernel, records, replay, report, run, saves, scenario, sweep};
 use crate::exit::Exit;
 use crate::page::{self, note};
 
@@ -30,6 +30,11 @@ struct Schedrig {
 enum Command {
     Run(Box<run::Run>),
     Sweep(sweep::Sweep),
+    New(scenario::New),
+    Check(scenario::Check),
+    Show(Box<scenario::Show>),
+    List(scenario::List),
+    Schema(scenario::SchemaArgs),
     Report(report::Report),
     Judge(judge::Judge),
     Replay(replay::ReplayArgs),
@@ -59,6 +64,11 @@ pub(crate) fn main() -> ExitCode {
     let result = match &arguments.command {
         Command::Run(run) => run::execute(run),
         Command::Sweep(sweep) => sweep::execute(sweep),
+        Command::New(new) => scenario::new(new),
+        Command::Check(check) => scenario::check(check),
+        Command::Show(show) => scenario::show(show),
+        Command::List(list) => scenario::list(list),
+        Command::Schema(schema) => scenario::schema(schema),
         Command::Report(report) => report::execute(report),
         Command::Judge(judge) => judge::execute(judge),
         Command::Replay(replay) => replay::execute(replay),

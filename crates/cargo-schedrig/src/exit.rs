@@ -38,8 +38,10 @@ impl Exit {
                 | RigError::Op(_)
                 | RigError::Cpus(_)
                 | RigError::Time(_)
-                | RigError::Lacks(_),
+                | RigError::Lacks(_)
+                | RigError::Scenario(_),
             ) => Exit::Usage,
+            _ if error.is::<scenario::FileError>() => Exit::Usage,
             Some(
                 RigError::Kernel { .. }
                 | RigError::Scheduler { .. }

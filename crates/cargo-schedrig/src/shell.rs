@@ -50,7 +50,10 @@ pub(crate) fn exactly(program: &str, arguments: &[String], run: &Exactly<'_>) ->
             continue;
         }
         if !REPLACED.contains(&option) {
-            words.push(word.clone());
+            // A scenario's file is found from everywhere.
+            let file = Some(Path::new(word)).filter(|path| word.ends_with(".toml") && path.is_file());
+            let absolute = file.and_then(|path| std::path::absolute(path).ok());
+            words.push(absolute.map_or_else(|| word.clone(), |path| path.display().to_string()));
         } else if value.is_empty() {
             arguments.next();
         }

@@ -132,7 +132,7 @@ pub fn text(expectation: &Expectation) -> String {
         | Expectation::CpusAdvance => name.to_owned(),
         Expectation::NoStall { limit }
         | Expectation::NoStarvation { limit }
-        | Expectation::WorkConserving { limit } => format!("{name}={limit}"),
+        | Expectation::WorkConserving { limit } => format!("{name}={}", limit.typed()),
         Expectation::NoLostTime { limit } => format!("{name}={}%", limit.0),
         Expectation::GroupShare { groups, within } => {
             let groups: Vec<&str> = groups.iter().map(GroupName::as_str).collect();
@@ -167,7 +167,7 @@ impl Kind {
 }
 
 fn usages() -> String {
-    let usages: Vec<String> = KINDS.iter().map(|kind| kind.usage()).collect();
+    let usages: Vec<String> = KINDS.iter().map(|kind| format!("`{}`", kind.usage())).collect();
     usages.join(", ")
 }
 

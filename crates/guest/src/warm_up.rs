@@ -81,7 +81,8 @@ fn carry_out_op(op: impl Into<Op>, within: Nanos, context: &mut Context) -> Resu
     let unsaid = system("encode what the warm-up says");
     let op = op.into();
     let command = Answer::Command(Command::Do { op, within }).encode();
-    let Ok(Answer::Command(Command::Do { op, within })) = command.and_then(|frame| Answer::decode(&frame)) else {
+    let Ok(Answer::Command(Command::Do { op, within })) = command.and_then(|frame| Answer::decode(&frame))
+    else {
         return Err(unsaid(std::io::ErrorKind::InvalidData.into()).into());
     };
     let reply = Ok(ops::carry_out(&op, within, context)?);

@@ -54,11 +54,18 @@ pub enum Attach {
     /// In the run itself, when its seed has entered.
     #[default]
     Fresh,
+    /// By a step of the run: what comes before it happens under the kernel's own scheduler.
+    Step,
+}
+
+impl Attach {
+    /// All of them.
+    pub const ALL: [Attach; 3] = [Attach::Once, Attach::Fresh, Attach::Step];
 }
 
 /// A text that is not [`Attach`]'s.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` says nothing about when a scheduler is attached; write `once` or `fresh`")]
+#[error("`{0}` says nothing about when a scheduler is attached; write `once`, `fresh` or `step`")]
 pub struct AttachError(String);
 
 impl FromStr for Attach {
@@ -68,6 +75,7 @@ impl FromStr for Attach {
         match text {
             "once" => Ok(Attach::Once),
             "fresh" => Ok(Attach::Fresh),
+            "step" => Ok(Attach::Step),
             other => Err(AttachError(other.to_owned())),
         }
     }
@@ -78,6 +86,7 @@ impl fmt::Display for Attach {
         f.write_str(match self {
             Attach::Once => "once",
             Attach::Fresh => "fresh",
+            Attach::Step => "step",
         })
     }
 }

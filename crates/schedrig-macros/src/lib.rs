@@ -41,7 +41,7 @@ struct Arguments {
 /// | `kernel = "apt:sid"` | the kernel request |
 /// | `seed = 7` | the seed; 1 if left out |
 /// | `memory = 1024` | guest RAM in MiB |
-/// | `attach = "fresh"` | the scheduler is attached in the run itself, not once for all runs |
+/// | `attach = "fresh"` | the scheduler is attached in the run itself, not once for all runs; `"step"`: by the body (`Rig::attach`) |
 /// | `attach_within = "120s"` | how long the scheduler may take to attach, in guest time |
 /// | `snapshots = 3` | snapshots taken during the workers' first run, evenly over its time |
 /// | `auto_repro = false` | a failed run is not executed again to trace the calls that led to the failure |
@@ -115,11 +115,11 @@ impl Arguments {
             return wrong(memory, &format!("memory is {least} to {most} MiB"));
         }
         if let Some(attach) = &self.attach
-            && !["once", "fresh"].contains(&attach.value().as_str())
+            && !["once", "fresh", "step"].contains(&attach.value().as_str())
         {
             return wrong(
                 attach,
-                &"a scheduler is attached `once` for all runs, or `fresh` in each",
+                &"a scheduler is attached `once` for all runs, `fresh` in each, or by a `step` of the body",
             );
         }
         if let Some(within) = &self.attach_within

@@ -53,6 +53,12 @@ pub enum RigError {
         /// The directories, in order.
         looked: String,
     },
+    /// A scenario breaks a rule.
+    #[error("scenario")]
+    Scenario(#[from] scenario::RuleError),
+    /// A body attaches the run's scheduler, and it is the kernel's own.
+    #[error("there is nothing to attach: the run's scheduler is the kernel's own; name a program")]
+    NothingToAttach,
     /// The initial RAM disk could not be made.
     #[error(transparent)]
     Initrd(#[from] session::InitrdError),

@@ -41,6 +41,7 @@ mod replay;
 mod repro;
 mod rig;
 mod run;
+mod scenario;
 mod scheduler;
 mod setup;
 mod testing;
@@ -64,13 +65,13 @@ pub use replay::{CannotReplay, Replay, ReplayOptions, Replayed};
 pub use rig::{Forks, Group, GroupBuilder, KernelOps, Rig};
 pub use run::{Exactly, Keep, ReplayCommand, RunSpec, TimedLook, default_records_dir};
 pub use schedrig_macros::test;
-pub use scheduler::{SchedulerSpec, SchedulerSpecError};
 pub use session::{Doing, Hit, HitAction, HitFilter, HitKind, Limits, Look, LookFn, Status, chain};
 pub use setup::{Finished, Setup, handle, run};
 pub use spec::kernel_op::{KernelOp, OpValue, Target};
 pub use spec::{
     CpuSet, Cpus, CpusError, GroupName, GuestTime, Jitter, JitterError, KernelPath, Llc, Nanos, Node, Op,
-    OpError, OpOutcome, Topology, Weight, Work, WorkError, WorkerReport, Workers, op,
+    OpError, OpOutcome, SchedulerSpec, SchedulerSpecError, Topology, Weight, Work, WorkError, WorkerReport,
+    Workers, op,
 };
 pub use work::{Burst, JitteredBurst, PingPong, Program, Spin};
 

@@ -7,10 +7,11 @@ use kstore::{KernelRequest, Store};
 use record::{Attach, KernelFacts, Record};
 use report::Difference;
 use session::{Limits, Program, ScriptPlayer, read_program};
+use spec::SchedulerSpec;
 use spec::op::HostProgram;
 
 use crate::run::{RunBody, TimedLook};
-use crate::scheduler::{self, SchedulerSpec};
+use crate::scheduler;
 use crate::setup::{Finished, How, Setup};
 use crate::{Outcome, Progress, Rig, RigError, RunSpec, backend};
 

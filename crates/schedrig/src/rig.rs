@@ -22,6 +22,7 @@ pub use kernel::KernelOps;
 
 pub use fork::Forks;
 
+use crate::scheduler::PreparedScheduler;
 use crate::setup::Setup;
 use crate::{Outcome, PreparedKernel, RigError};
 
@@ -183,6 +184,21 @@ impl Rig {
         self.overrides.replaced.push(expectation);
     }
 
+    /// Holds the run to a check as it is written on the command line, as in `starvation=500ms` or `share:a,b=10%`: in the place
+    /// of the default one of its kind, or beside them.
+    ///
+    /// # Errors
+    /// [`check::CheckTextError`], which says how checks are written.
+    pub fn hold(&mut self, text: &str) -> Result<(), check::CheckTextError> {
+        self.instead(check::parse(text)?);
+        Ok(())
+    }
+
+    /// Does the run's own seed enter by an op of its body?
+    pub(crate) fn seeds_later(&self) -> bool {
+        self.origin.setup.spec.begin_seed.is_some()
+    }
+
     /// Leaves out the checks of that name (`starvation`, `stall`, `kernel`, …).
     pub fn without(&mut self, check: &'static str) {
         self.overrides.dropped.push(check);
@@ -246,6 +262,22 @@ impl Rig {
             .chain(args.iter().copied())
             .map(str::to_owned)
             .collect();
+        self.apply(StartScheduler { argv }).map(drop)
+    }
+
+    /// Attaches the run's own scheduler, where the run leaves that to its body ([`Attach::Step`]).
+    ///
+    /// # Errors
+    /// [`RigError::NothingToAttach`] under the kernel's own scheduler; [`RigError`] if it does not attach.
+    pub fn attach(&mut self) -> Result<(), RigError> {
+        let scheduler = self.origin.setup.scheduler.clone();
+        let PreparedScheduler { program, plan } = scheduler.ok_or(RigError::NothingToAttach)?;
+        let put = PutProgram {
+            program: program.sums(),
+        };
+        let argv = [std::slice::from_ref(&program.guest_path), &plan.args].concat();
+        self.session.supply(program);
+        self.apply(put)?;
         self.apply(StartScheduler { argv }).map(drop)
     }
 

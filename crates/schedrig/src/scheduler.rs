@@ -1,37 +1,14 @@
-//! The scheduler of a run: a program by name or path with arguments, or the kernel's own.
+//! The program of a scheduler: where it is, and what of it the guest gets.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use record::SchedulerPlan;
 use session::Program;
+use spec::SchedulerSpec;
 
 use crate::RigError;
 use crate::kernel::PreparedKernel;
-
-/// The word for the kernel's own scheduler.
-const EEVDF: &str = "eevdf";
-
-/// A scheduler as it is asked for: `eevdf`, `scx_bpfland`, `./scx_baton --starve-nth 3`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SchedulerSpec {
-    /// The kernel's own.
-    Eevdf,
-    /// A program that attaches a sched_ext scheduler.
-    Program {
-        /// Its name or path.
-        program: String,
-        /// Its arguments.
-        args: Vec<String>,
-    },
-}
-
-/// A text that names no scheduler.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a scheduler is `eevdf`, or a program's name or path with its arguments, and this text is empty")]
-pub struct SchedulerSpecError;
 
 /// A scheduler's program, read, and its description for the record.
 #[derive(Clone)]
@@ -40,33 +17,30 @@ pub(crate) struct PreparedScheduler {
     pub(crate) plan: SchedulerPlan,
 }
 
-impl SchedulerSpec {
-    /// The same with the program's absolute path, as far as it is found.
-    #[must_use]
-    pub(crate) fn absolute(&self) -> SchedulerSpec {
-        match self {
-            SchedulerSpec::Eevdf => SchedulerSpec::Eevdf,
-            SchedulerSpec::Program { program, args } => SchedulerSpec::Program {
-                program: find(program)
-                    .ok()
-                    .and_then(|path| std::path::absolute(path).ok())
-                    .map_or_else(|| program.clone(), |path| path.display().to_string()),
-                args: args.clone(),
-            },
-        }
+/// The same with the program's absolute path, as far as it is found.
+pub(crate) fn absolute(spec: &SchedulerSpec) -> SchedulerSpec {
+    match spec {
+        SchedulerSpec::Eevdf => SchedulerSpec::Eevdf,
+        SchedulerSpec::Program { program, args } => SchedulerSpec::Program {
+            program: find(program)
+                .ok()
+                .and_then(|path| std::path::absolute(path).ok())
+                .map_or_else(|| program.clone(), |path| path.display().to_string()),
+            args: args.clone(),
+        },
     }
+}
 
-    /// Reads the program; `None` for the kernel's own scheduler.
-    pub(crate) fn read(&self) -> Result<Option<Program>, RigError> {
-        let SchedulerSpec::Program { program, .. } = self else {
-            return Ok(None);
-        };
-        let read = Program::read(&find(program)?);
-        read.map(Some).map_err(|error| RigError::Scheduler {
-            program: program.clone(),
-            source: error.into(),
-        })
-    }
+/// Reads the program; `None` for the kernel's own scheduler.
+pub(crate) fn read(spec: &SchedulerSpec) -> Result<Option<Program>, RigError> {
+    let SchedulerSpec::Program { program, .. } = spec else {
+        return Ok(None);
+    };
+    let read = Program::read(&find(program)?);
+    read.map(Some).map_err(|error| RigError::Scheduler {
+        program: program.clone(),
+        source: error.into(),
+    })
 }
 
 impl PreparedScheduler {
@@ -98,34 +72,6 @@ impl PreparedScheduler {
             program: Arc::new(program),
             plan,
         }))
-    }
-}
-
-impl FromStr for SchedulerSpec {
-    type Err = SchedulerSpecError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let mut words = text.split_whitespace().map(str::to_owned);
-        match words.next() {
-            None => Err(SchedulerSpecError),
-            Some(word) if word == EEVDF => Ok(SchedulerSpec::Eevdf),
-            Some(program) => Ok(SchedulerSpec::Program {
-                program,
-                args: words.collect(),
-            }),
-        }
-    }
-}
-
-impl fmt::Display for SchedulerSpec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            SchedulerSpec::Eevdf => f.write_str(EEVDF),
-            SchedulerSpec::Program { program, args } => {
-                f.write_str(program)?;
-                args.iter().try_for_each(|arg| write!(f, " {arg}"))
-            }
-        }
     }
 }
 
@@ -171,14 +117,6 @@ fn directories() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn schedulers_read_as_they_show_themselves() {
-        for text in ["eevdf", "scx_bpfland", "./scx_baton --starve-nth 3"] {
-            assert_eq!(text.parse::<SchedulerSpec>().unwrap().to_string(), text);
-        }
-        assert!(" ".parse::<SchedulerSpec>().is_err());
-    }
 
     #[test]
     fn a_program_that_is_nowhere_is_an_error_that_says_where_it_was_looked_for() {

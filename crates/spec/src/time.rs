@@ -65,6 +65,28 @@ impl fmt::Display for Nanos {
     }
 }
 
+/// A span as it is typed: nothing of it is rounded away.
+#[derive(Debug, Clone, Copy)]
+pub struct Typed(Nanos);
+
+impl Nanos {
+    /// As it is typed: reads as the same span again, where [`Display`](fmt::Display) is for people and may be rounded.
+    pub fn typed(self) -> Typed {
+        Typed(self)
+    }
+}
+
+impl fmt::Display for Typed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.to_string();
+        if shown.parse() == Ok(self.0) {
+            f.write_str(&shown)
+        } else {
+            write!(f, "{}ns", self.0.0)
+        }
+    }
+}
+
 /// A text that is not a span of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

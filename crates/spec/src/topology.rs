@@ -76,6 +76,18 @@ pub enum TopologyError {
     },
 }
 
+/// The smallest machine with something to balance: `1n1l2c1t`.
+impl Default for Topology {
+    fn default() -> Topology {
+        Topology {
+            numa_nodes: 1,
+            llcs: 1,
+            cores_per_llc: 2,
+            threads_per_core: 1,
+        }
+    }
+}
+
 impl Topology {
     /// A checked shape: `llcs` are counted over the whole machine.
     pub fn new(

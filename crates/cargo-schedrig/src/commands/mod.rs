@@ -1,6 +1,7 @@
 //! The subcommands.
 
 pub(crate) mod doctor;
+mod flags;
 pub(crate) mod inspect;
 pub(crate) mod judge;
 pub(crate) mod kernel;
@@ -9,4 +10,5 @@ pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod saves;
+pub(crate) mod scenario;
 pub(crate) mod sweep;

@@ -1,4 +1,4 @@
-//! `cargo schedrig run`: one scenario, given by flags.
+//! `cargo schedrig run`: one scenario, given by a file or by flags.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use report::Model;
-use schedrig::op::{Form, MakeCgroup, RunFor, Seed};
+use scenario::Scenario;
+use schedrig::op::Form;
 use schedrig::{
-    Attach, Expectation, Finished, GroupName, KernelRequest, Nanos, Op, Percent, Record, Rig, RigError,
-    RunSpec, SchedulerSpec, Setup, Topology,
+    Attach, Finished, KernelRequest, Nanos, Op, Percent, Record, RigError, RunSpec, SchedulerSpec, Setup,
+    Topology,
 };
-use spec::CgroupSpec;
 
 use crate::exit::{Exit, Policy, Usage};
 use crate::group::{self, GroupArg};
@@ -19,44 +19,46 @@ use crate::page::{note, out, outln};
 use crate::progress::Line;
 use crate::{page, query, seeds, shell};
 
-const EXAMPLE: &str = "Example: cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
-           --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s --seed 7";
+use super::flags;
+
+const EXAMPLE: &str = "Examples: cargo schedrig run shares.rig.toml --scheduler scx_bpfland --seed 7
+          cargo schedrig run --topology 1n2l4c1t --scheduler scx_bpfland \\
+            --group a:spin:8@llc0 --group b:spin:8@llc1 --for 5s";
 
 /// Run a scenario and judge it.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Run {
-    /// The machine: {NUMA nodes}n{LLCs}l{cores per LLC}c{threads per core}t.
-    #[arg(long, value_name = "SHAPE", default_value = "1n1l2c1t")]
-    topology: Topology,
+    /// A scenario's file, or one that comes with the rig (`cargo schedrig list`); what else is said here replaces what it says.
+    #[arg(value_name = "FILE", conflicts_with_all = ["groups", "ops", "span", "share", "fair"])]
+    pub(super) file: Option<String>,
 
-    /// The scheduler: `eevdf`, or a program's name or path with its arguments in one word.
-    #[arg(long, value_name = "PROGRAM", default_value = "eevdf")]
-    scheduler: SchedulerSpec,
+    /// The machine: {NUMA nodes}n{LLCs}l{cores per LLC}c{threads per core}t [default: 1n1l2c1t].
+    #[arg(long, value_name = "SHAPE")]
+    pub(super) topology: Option<Topology>,
 
-    /// The kernel: `apt:<suite>[/<flavour>][=<version>]`, `path:<vmlinuz or directory>`, `host`.
-    #[arg(long, value_name = "REQUEST", env = "SCHEDRIG_KERNEL", default_value = schedrig::DEFAULT_KERNEL)]
-    kernel: KernelRequest,
+    /// The scheduler: `eevdf`, or a program's name or path with its arguments in one word [default: eevdf].
+    #[arg(long, value_name = "PROGRAM")]
+    pub(super) scheduler: Option<SchedulerSpec>,
+
+    /// The kernel: `apt:<suite>[/<flavour>][=<version>]`, `path:<vmlinuz or directory>`, `host` [default: apt:sid].
+    #[arg(long, value_name = "REQUEST", env = "SCHEDRIG_KERNEL")]
+    pub(super) kernel: Option<KernelRequest>,
 
     #[arg(
         long = "group",
         help = group::help(),
         value_name = "NAME:WORK:COUNT[@CPUS][,weight=N][,nice=N]",
-        required = true
+        required_unless_present = "file"
     )]
-    groups: Vec<GroupArg>,
+    pub(super) groups: Vec<GroupArg>,
 
     #[arg(long = "op", value_name = "OP", help = ops_help())]
-    ops: Vec<Op>,
+    pub(super) ops: Vec<Op>,
 
-    /// How long the workers run, in guest time.
-    #[arg(
-        long = "for",
-        value_name = "TIME",
-        default_value = "2s",
-        allow_hyphen_values = true
-    )]
-    span: Nanos,
+    /// How long the workers run, in guest time [default: 2s].
+    #[arg(long = "for", value_name = "TIME", allow_hyphen_values = true)]
+    pub(super) span: Option<Nanos>,
 
     /// Ask the guest's kernel something that much guest time after the workers were told to run; changes nothing.
     /// WHAT is as in `cargo schedrig inspect`.
@@ -84,9 +86,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     repeat: Option<u64>,
 
-    /// Attach the scheduler `once` for all runs, which are forks of that machine, or `fresh` in each run.
-    #[arg(long, value_name = "WHEN", default_value = "once")]
-    attach: Attach,
+    /// Attach the scheduler `once` for all runs, which are forks of that machine, or `fresh` in each run [default: once].
+    #[arg(long, value_name = "WHEN")]
+    pub(super) attach: Option<Attach>,
 
     /// Do not fork the run from a warm machine; changes no result.
     #[arg(long)]
@@ -94,36 +96,31 @@ pub(crate) struct Run {
 
     /// How long the scheduler may take to attach, or to load one more BPF program, in guest time [default: 300s].
     #[arg(long, value_name = "TIME")]
-    attach_within: Option<Nanos>,
+    pub(super) attach_within: Option<Nanos>,
 
     /// Guest RAM in MiB.
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(256..=65_536))]
-    memory: Option<u32>,
+    pub(super) memory: Option<u32>,
 
     /// An instruction takes 2^N ns of guest time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=10))]
-    shift: Option<u8>,
+    pub(super) shift: Option<u8>,
 
-    /// Kernel arguments beside the rig's own; later ones win.
-    #[arg(
-        long,
-        value_name = "ARGUMENTS",
-        default_value = "",
-        allow_hyphen_values = true
-    )]
-    append: String,
+    /// Kernel arguments beside the rig's own and the scenario's; later ones win.
+    #[arg(long, value_name = "ARGUMENTS", allow_hyphen_values = true)]
+    pub(super) append: Option<String>,
 
     /// Fail unless the groups get their shares by cpu.weight, within that many percent.
     #[arg(long, value_name = "PERCENT", help_heading = "Checks")]
-    share: Option<Percent>,
+    pub(super) share: Option<Percent>,
 
     /// Fail unless the workers of each group get their shares by nice weight, within that many percent.
     #[arg(long, value_name = "PERCENT", help_heading = "Checks")]
-    fair: Option<Percent>,
+    pub(super) fair: Option<Percent>,
 
-    /// The longest that a worker may be kept from running.
-    #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Checks")]
-    starvation_limit: Nanos,
+    /// The longest that a worker may be kept from running [default: 1s].
+    #[arg(long, value_name = "TIME", help_heading = "Checks")]
+    pub(super) starvation_limit: Option<Nanos>,
 
     #[command(flatten)]
     policy: Policy,
@@ -136,9 +133,9 @@ pub(crate) struct Run {
     #[arg(long, value_name = "DIR", env = "SCHEDRIG_RECORDS")]
     records: Option<PathBuf>,
 
-    /// The run's name in the report and the record.
-    #[arg(long, default_value = "run")]
-    name: String,
+    /// The run's name in the report and the record [default: the scenario's, or `run`].
+    #[arg(long)]
+    pub(super) name: Option<String>,
 
     /// QEMU's program.
     #[arg(long, value_name = "PROGRAM", env = "SCHEDRIG_QEMU")]
@@ -152,17 +149,18 @@ fn seed(text: &str) -> Result<u64, String> {
 /// Makes the run and prints its report.
 pub(crate) fn execute(run: &Run) -> anyhow::Result<Exit> {
     run.policy.check()?;
-    let scenario = Scenario::of(run)?;
-    let spec = run.specify()?;
+    let scenario = flags::scenario(run)?;
+    let spec = run.specify(&scenario)?;
     let seed = spec.seed;
     let line = Line::new();
-    line.title(format!("{} under {}", run.topology, run.scheduler));
+    let (topology, scheduler) = (scenario.machine.topology, &scenario.scheduler.program);
+    line.title(format!("{topology} under {scheduler}"));
     let setup = Setup::new(spec, &mut |step| line.step(step));
     let finished = setup.and_then(|setup| {
         if run.repeat.is_some() {
             setup.require_determinism("--repeat")?;
         }
-        let first = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
+        let first = setup.run(seed, &mut |step| line.step(step), |rig| rig.play(&scenario))?;
         Ok((repeat(&setup, &scenario, run, &first.record, &line)?, first))
     });
     line.done();
@@ -189,7 +187,7 @@ fn repeat(
     let (seed, times) = (first.plan.seed, run.repeat.unwrap_or(1));
     for nth in 2..=times {
         line.title(format!("run {nth} of {times}"));
-        let again = setup.run(seed, &mut |step| line.step(step), |rig| scenario.play(rig))?;
+        let again = setup.run(seed, &mut |step| line.step(step), |rig| rig.play(scenario))?;
         if let Some(difference) = report::first_difference(first, &again.record) {
             return Ok(Some((nth, difference)));
         }
@@ -240,115 +238,6 @@ enum SeedAfter {
 /// The seed up to then.
 const BEGIN_SEED: u64 = 1;
 
-/// What the arguments ask the guest to do. All that can be wrong with it is found before a machine starts.
-pub(crate) struct Scenario {
-    /// In this order: each cgroup with all of its workers, what `--op` asks for.
-    ops: Vec<Op>,
-    seed_after: SeedAfter,
-    run_for: RunFor,
-    groups: Vec<GroupName>,
-    share: Option<Percent>,
-    fair: Option<Percent>,
-    starvation_limit: Nanos,
-}
-
-impl Scenario {
-    /// The scenario of these arguments: the groups in order, the workers of one name together.
-    pub(crate) fn of(run: &Run) -> anyhow::Result<Scenario> {
-        let mut groups: Vec<(CgroupSpec, Vec<Op>)> = Vec::new();
-        for arg in &run.groups {
-            let wrong = |what: &dyn std::fmt::Display| Usage(format!("--group {}: {what}", arg.name));
-            let cgroup = arg.cgroup(&run.topology).map_err(|error| wrong(&error))?;
-            let spawn = arg.spawn().into();
-            match groups.iter_mut().find(|(earlier, _)| earlier.name == arg.name) {
-                None => groups.push((cgroup, vec![spawn])),
-                Some((earlier, workers)) if *earlier == cgroup => workers.push(spawn),
-                Some(_) => {
-                    return Err(wrong(&"given twice with another cpuset or weight").into());
-                }
-            }
-        }
-        let names = groups.iter().map(|(group, _)| group.name.clone()).collect();
-        let mut ops = Vec::new();
-        for (group, workers) in groups {
-            ops.push(MakeCgroup { group }.into());
-            ops.extend(workers);
-        }
-        ops.extend(run.ops.iter().cloned());
-        spawns_into_groups(&ops)?;
-        programs_are_here(&ops)?;
-        for op in &ops {
-            let option = if run.ops.contains(op) { "--op" } else { "--group" };
-            op.check(&run.topology)
-                .map_err(|error| Usage(format!("{option} '{op}': {error}")))?;
-        }
-        Ok(Scenario {
-            ops,
-            seed_after: run.seed_after,
-            run_for: RunFor { span: run.span },
-            groups: names,
-            share: run.share,
-            fair: run.fair,
-            starvation_limit: run.starvation_limit,
-        })
-    }
-
-    /// Applies its ops; what it is judged by does not depend on what comes of them.
-    pub(crate) fn play(&self, rig: &mut Rig) -> schedrig::Outcome {
-        let limit = self.starvation_limit;
-        rig.instead(Expectation::NoStall { limit });
-        rig.instead(Expectation::NoStarvation { limit });
-        if let Some(within) = self.share {
-            let groups = self.groups.clone();
-            rig.check(Expectation::GroupShare { groups, within })?;
-        }
-        for group in &self.groups {
-            if let Some(within) = self.fair {
-                let group = group.clone();
-                rig.check(Expectation::WorkerShare { group, within })?;
-            }
-        }
-        for op in &self.ops {
-            rig.apply(op.clone())?;
-        }
-        if self.seed_after == SeedAfter::Ops {
-            let seed = rig.seed();
-            rig.apply(Seed { seed })?;
-        }
-        rig.apply(self.run_for.clone())?;
-        rig.finish()
-    }
-}
-
-/// Workers can only be made in groups that are there.
-fn spawns_into_groups(ops: &[Op]) -> Result<(), Usage> {
-    let made = |name: &GroupName| {
-        ops.iter()
-            .any(|op| matches!(op, Op::MakeCgroup(made) if made.group.name == *name))
-    };
-    let missing = ops
-        .iter()
-        .find(|op| matches!(op, Op::Spawn(spawn) if !made(&spawn.group)));
-    match missing {
-        None => Ok(()),
-        Some(op) => Err(Usage(format!(
-            "--op '{op}': no such group; make it with `--group` or `--op 'cgroup NAME'`"
-        ))),
-    }
-}
-
-/// Programs of this host are read when their op is applied; that one is not here is known before.
-fn programs_are_here(ops: &[Op]) -> Result<(), Usage> {
-    let missing = ops.iter().find(|op| match op {
-        Op::PutProgram(put) => !std::path::Path::new(&put.program.path).is_file(),
-        _ => false,
-    });
-    match missing {
-        None => Ok(()),
-        Some(op) => Err(Usage(format!("--op '{op}': there is no such file on this host"))),
-    }
-}
-
 /// The help of `--op`: every op that can be typed.
 fn ops_help() -> String {
     let width = Op::forms().map(|form| form.usage.len()).max().unwrap_or_default();
@@ -361,34 +250,22 @@ fn ops_help() -> String {
 }
 
 impl Run {
-    /// What a run of these arguments is.
-    pub(crate) fn specify(&self) -> anyhow::Result<RunSpec> {
-        let mut spec = RunSpec::new(&self.name, self.topology)?;
-        spec.memory_mib = self.memory;
-        spec.attach = self.attach;
+    /// What a run of this scenario is, on this host.
+    pub(crate) fn specify(&self, scenario: &Scenario) -> anyhow::Result<RunSpec> {
+        let mut spec = RunSpec::of(scenario)?;
         spec.warm = !self.cold;
-        spec.limits.scheduler = self.attach_within.unwrap_or(spec.limits.scheduler);
-        spec.kernel = self.kernel.clone();
-        spec.scheduler = self.scheduler.clone();
         spec.seed = self.seed.unwrap_or(spec.seed);
         spec.begin_seed = match self.seed_after {
             SeedAfter::Begin => None,
             SeedAfter::Ops => Some(BEGIN_SEED),
         };
-        spec.shift = self.shift;
-        spec.kernel_args = self.append.clone();
         spec.qemu = self.qemu.clone();
         spec.looks = query::timed(&self.queries)?;
+        let span = scenario.runs_for();
         for at in spec.looks.iter().filter_map(|look| look.at) {
-            if at > self.span {
-                let span = self.span;
+            if at > span {
                 return Err(Usage(format!("--at {at}: the workers run for {span} only (--for)")).into());
             }
-        }
-        if self.starvation_limit == Nanos::ZERO {
-            return Err(
-                Usage("--starvation-limit: nobody runs without a wait; give more than 0".to_owned()).into(),
-            );
         }
         spec.snapshots = self.snapshots;
         spec.auto_repro = !self.no_auto_repro;
@@ -401,12 +278,10 @@ impl Run {
     }
 
     /// `scx_baton on 7.2.13, 1n1l2c1t`.
-    pub(crate) fn title(&self, manifest: &record::Manifest) -> String {
+    pub(crate) fn title(scenario: &Scenario, manifest: &record::Manifest) -> String {
         let release = &manifest.kernel_release;
-        format!(
-            "{}  ({} on {release}, {})",
-            self.name, self.scheduler, self.topology
-        )
+        let (scheduler, topology) = (&scenario.scheduler.program, scenario.machine.topology);
+        format!("{}  ({scheduler} on {release}, {topology})", scenario.name)
     }
 
     /// A sweep has its own seeds and its own output.

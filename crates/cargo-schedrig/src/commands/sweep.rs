@@ -11,7 +11,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser};
 use schedrig::{Keep, Rig, RigError, Setup, Verdict};
 
-use crate::commands::run::{Run, Scenario};
+use crate::commands::flags;
+use crate::commands::run::Run;
 use crate::exit::{Exit, Usage};
 use crate::page::{note, out, outln};
 use crate::progress::{Bar, Line};
@@ -76,8 +77,8 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         })?
         .run;
     run.refuse_for_a_sweep()?;
-    let scenario = Scenario::of(&run)?;
-    let mut spec = run.specify()?;
+    let scenario = flags::scenario(&run)?;
+    let mut spec = run.specify(&scenario)?;
     // The command that is listed with a failure traces the calls that led there.
     spec.auto_repro = false;
     spec.keep = if sweep.keep_all { Keep::All } else { Keep::Failures };
@@ -102,12 +103,12 @@ pub(crate) fn execute(sweep: &Sweep) -> anyhow::Result<Exit> {
         Err(_) if interrupted.load(Ordering::Relaxed) => return Ok(Exit::Interrupted),
         setup => Arc::new(setup?),
     };
-    let title = run.title(setup.manifest());
+    let title = Run::title(&scenario, setup.manifest());
 
     let began = Instant::now();
     let count = sweep.jobs.map_or_else(cpus, NonZeroUsize::get);
     let play: Arc<dyn Fn(&mut Rig) -> schedrig::Outcome + Send + Sync> =
-        Arc::new(move |rig| scenario.play(rig));
+        Arc::new(move |rig| rig.play(&scenario));
     let jobs = Jobs::start(&setup, &sweep.seeds, count, &play).context("start the jobs")?;
     let (tally, broken) = gather(sweep, &jobs, &interrupted);
     let stopped = interrupted.load(Ordering::Relaxed);

@@ -9,5 +9,6 @@ mod replay;
 mod report;
 mod run;
 mod saves;
+mod scenario;
 mod stage;
 mod sweep;

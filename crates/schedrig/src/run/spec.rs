@@ -7,10 +7,9 @@ use etcetera::BaseStrategy as _;
 use machine::{Ability, Requirement};
 use record::Attach;
 use session::{Limits, Look};
-use spec::{Nanos, Topology};
+use spec::{Nanos, SchedulerSpec, Topology};
 
 use crate::kernel::DEFAULT_KERNEL;
-use crate::scheduler::SchedulerSpec;
 use crate::{KernelRequest, RigError};
 
 /// Everything that decides a run, and where its record goes.

@@ -11,7 +11,7 @@ use super::Setup;
 use crate::machines::{Begin, Begun, Hooks, Running};
 use crate::rig::{CheckOverrides, Origin};
 use crate::run::{self, Exactly, Executed, RunBody};
-use crate::{Outcome, Progress, Rig, RigError, backend};
+use crate::{Outcome, Progress, Rig, RigError, backend, scheduler};
 
 /// How an execution is made; by default as any run is.
 #[derive(Default)]
@@ -60,14 +60,18 @@ impl Setup {
                     attached,
                     warm,
                 } = *running;
-                let attach = if attached { Attach::Once } else { Attach::Fresh };
+                let attach = match self.spec.attach {
+                    Attach::Once if attached => Attach::Once,
+                    Attach::Once | Attach::Fresh => Attach::Fresh,
+                    Attach::Step => Attach::Step,
+                };
                 let origin = Origin {
                     setup: self.clone(),
                     seed,
                     fork_seed: seed,
                     attach,
                 };
-                let scheduler = self.scheduler.as_ref().filter(|_| !attached);
+                let scheduler = self.scheduler.as_ref().filter(|_| attach == Attach::Fresh);
                 let executed = run::execute(session, &origin, scheduler, body);
                 (executed, attach, warm)
             }
@@ -119,7 +123,7 @@ impl Setup {
             replay: (self.spec.replay)(&Exactly {
                 seed,
                 kernel: &self.kernel.files.exact,
-                scheduler: &self.spec.scheduler.absolute(),
+                scheduler: &scheduler::absolute(&self.spec.scheduler),
             }),
         }
     }

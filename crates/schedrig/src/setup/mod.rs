@@ -18,7 +18,7 @@ use crate::kernel::PreparedKernel;
 use crate::machines::{Attachment, Host, LAYER_SEED, Machines, Place};
 use crate::run::{Keep, RunBody, RunSpec, default_records_dir};
 use crate::scheduler::PreparedScheduler;
-use crate::{Outcome, Progress, Rig, RigError, backend};
+use crate::{Outcome, Progress, Rig, RigError, backend, scheduler};
 
 pub(crate) use execution::{How, Made};
 
@@ -30,7 +30,7 @@ pub struct Setup {
     /// The backend's part of the manifest.
     identity: Identity,
     pub(crate) kernel: Arc<PreparedKernel>,
-    scheduler: Option<PreparedScheduler>,
+    pub(crate) scheduler: Option<PreparedScheduler>,
     manifest: Manifest,
     machines: Arc<Machines>,
 }
@@ -90,7 +90,7 @@ impl Setup {
         }
         let program = match program {
             Some(program) => Some(program),
-            None => spec.scheduler.read()?,
+            None => scheduler::read(&spec.scheduler)?,
         };
         let kernel = PreparedKernel::resolve(&spec.kernel, &mut |step| progress(Progress::Kernel(step)))?;
         let scheduler = PreparedScheduler::prepare(&spec.scheduler, program, &kernel)?;

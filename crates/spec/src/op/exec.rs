@@ -19,7 +19,7 @@ pub struct Exec {
 
 impl fmt::Display for Exec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "exec {} {}", self.within, self.argv.join(" "))
+        write!(f, "exec {} {}", self.within.typed(), self.argv.join(" "))
     }
 }
 

@@ -17,7 +17,7 @@ pub struct RunFor {
 
 impl fmt::Display for RunFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "run {}", self.span)
+        write!(f, "run {}", self.span.typed())
     }
 }
 

@@ -73,7 +73,7 @@ impl Definition for SleepBurst {
 impl fmt::Display for SleepBurst {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let SleepBurst { sleep, burst, jitter } = self;
-        write!(f, "{}/{sleep}/{burst}", Self::TYPE.name)?;
+        write!(f, "{}/{}/{}", Self::TYPE.name, sleep.typed(), burst.typed())?;
         if *jitter == Jitter::NONE {
             return Ok(());
         }

@@ -48,7 +48,7 @@ impl Definition for Yield {
 
 impl fmt::Display for Yield {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", Self::TYPE.name, self.length)
+        write!(f, "{}/{}", Self::TYPE.name, self.length.typed())
     }
 }
 
