@@ -46,7 +46,7 @@ const FLAGS: &[&str] = &[
 
 fn hash(summary: &str) -> String {
     let summary: serde_json::Value = serde_json::from_str(summary).unwrap();
-    summary["hash"].as_str().unwrap().to_owned()
+    summary["record_hash"].as_str().unwrap().to_owned()
 }
 
 #[test]

@@ -73,6 +73,8 @@ pub(crate) fn up() -> Result<NopDoor, BootError> {
         console::say(&format!("make {COMMAND}: {error}"));
     }
     control::take()?;
+    // A quiet kernel may print nothing else, and then nobody could tell it from one whose console does not work.
+    console::say("up");
     Ok(door)
 }
 
