@@ -87,8 +87,17 @@ pub struct Verdicts {
 impl Scenario {
     /// How long the workers run in all, in guest time.
     pub fn runs_for(&self) -> Nanos {
-        let steps = self.steps.iter();
-        let spans = steps.map(|step| u64::from(step.times) * step.run.unwrap_or(Nanos::ZERO).0);
+        let ops = |step: &Step| {
+            let runs = step.ops.iter().filter_map(|op| match op {
+                Op::RunFor(run) => Some(run.span.0),
+                _ => None,
+            });
+            runs.fold(0, u64::saturating_add)
+        };
+        let spans = self.steps.iter().map(|step| {
+            let once = step.run.map_or(0, |run| run.0).saturating_add(ops(step));
+            once.saturating_mul(step.times.into())
+        });
         Nanos(spans.fold(0, u64::saturating_add))
     }
 }

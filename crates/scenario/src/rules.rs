@@ -14,6 +14,9 @@ pub const MAX_WORKERS: u32 = 1_000;
 /// How often a step can be made.
 pub const MAX_TIMES: u32 = 1_000;
 
+/// How long the workers may run in all.
+const LONGEST: Nanos = Nanos::from_secs(24 * 60 * 60);
+
 /// Guest RAM in MiB.
 pub const MEMORY_MIB: RangeInclusive<u32> = 256..=65_536;
 
@@ -44,6 +47,9 @@ pub enum RuleError {
     /// Nothing is ever run.
     #[error("no step runs: give one of them `run = \"2s\"`, or an op that executes a program")]
     NothingRuns,
+    /// More than anybody waits for.
+    #[error("the workers run for {} in all, and {} is the most", Nanos(*.0), LONGEST)]
+    TooLong(u64),
     /// A step that does nothing.
     #[error("this step does nothing; give it `do = [\"…\"]` or `run = \"1s\"`")]
     EmptyStep,
@@ -71,6 +77,15 @@ pub enum RuleError {
     /// No step attaches.
     #[error("the scheduler is attached by a step (`attach = \"step\"`), and no step has `attach = true`")]
     NeverAttached,
+    /// A program that is there cannot be started again.
+    #[error("the scheduler is attached by more than one step; put `do = [\"stop-scheduler\"]` between")]
+    AttachedAgain,
+    /// One group, or the same one twice.
+    #[error("`{0}`: a share is of two groups or more, each named once")]
+    Share(String),
+    /// A line break in the kernel's arguments.
+    #[error("kernel arguments are one line")]
+    KernelArguments,
     /// There is nothing to attach.
     #[error("the kernel's own scheduler is always there: a step can only attach a program")]
     NothingToAttach,
@@ -110,13 +125,19 @@ impl Scenario {
         self.steps_are_well()?;
         self.attaches_once()?;
         for (nth, check) in self.verdicts.checks.iter().enumerate() {
+            if let Expectation::GroupShare { groups, .. } = check {
+                let twice = |(nth, name): (usize, &GroupName)| groups[..nth].contains(name);
+                if groups.len() < 2 || groups.iter().enumerate().any(twice) {
+                    return Err((Where::Check(nth), RuleError::Share(check::text(check))));
+                }
+            }
             let groups: &[GroupName] = match check {
                 Expectation::GroupShare { groups, .. } => groups,
                 Expectation::WorkerShare { group, .. } => std::slice::from_ref(group),
                 _ => &[],
             };
             for group in groups {
-                self.has_group(group, &check::text(check))
+                self.has_group(group, &check::text(check), None)
                     .map_err(|error| (Where::Check(nth), error))?;
             }
         }
@@ -126,6 +147,9 @@ impl Scenario {
     fn machine_is_one(&self) -> Result<(), (Where, RuleError)> {
         if let Some(mib) = self.machine.memory_mib.filter(|mib| !MEMORY_MIB.contains(mib)) {
             return Err((Where::Memory, RuleError::Memory { mib }));
+        }
+        if self.machine.kernel_args.contains(['\n', '\r']) {
+            return Err((Where::Whole, RuleError::KernelArguments));
         }
         let is_name = |name: &str| {
             let harmless = |c: char| c.is_ascii_alphanumeric() || "_.-/".contains(c);
@@ -169,8 +193,11 @@ impl Scenario {
             for (index, op) in step.ops.iter().enumerate() {
                 let at = Where::Op(nth, index);
                 if let Op::Spawn(spawn) = op {
-                    self.has_group(&spawn.group, &op.to_string())
+                    self.has_group(&spawn.group, &op.to_string(), Some((nth, index)))
                         .map_err(|error| (at, error))?;
+                    if !(1..=MAX_WORKERS).contains(&spawn.workers.count) {
+                        return Err((at, RuleError::Workers(spawn.workers.count)));
+                    }
                 }
                 op.check(&self.machine.topology).map_err(|why| {
                     let (op, why) = (op.to_string(), Box::new(why));
@@ -178,17 +205,29 @@ impl Scenario {
                 })?;
             }
         }
-        let runs = |op: &Op| matches!(op, Op::RunFor(_) | Op::Exec(_));
-        let steps = &self.steps;
-        if self.runs_for() == Nanos::ZERO && !steps.iter().flat_map(|step| &step.ops).any(runs) {
-            return Err((Where::Whole, RuleError::NothingRuns));
+        let executes = |op: &Op| matches!(op, Op::Exec(_));
+        let mut ops = self.steps.iter().flat_map(|step| &step.ops);
+        match self.runs_for() {
+            Nanos::ZERO if !ops.any(executes) => Err((Where::Whole, RuleError::NothingRuns)),
+            span if span > LONGEST => Err((Where::Whole, RuleError::TooLong(span.0))),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     fn attaches_once(&self) -> Result<(), (Where, RuleError)> {
         let Scheduler { program, attach, .. } = &self.scheduler;
         let by_step = self.steps.iter().position(|step| step.attach);
+        let times: u32 = self
+            .steps
+            .iter()
+            .filter(|step| step.attach)
+            .map(|step| step.times)
+            .sum();
+        let mut ops = self.steps.iter().flat_map(|step| &step.ops);
+        if times > 1 && !ops.any(|op| matches!(op, Op::StopScheduler(_))) {
+            let last = self.steps.iter().rposition(|step| step.attach);
+            return Err((Where::Step(last.unwrap_or_default()), RuleError::AttachedAgain));
+        }
         match (by_step, attach) {
             (Some(nth), _) if *program == SchedulerSpec::Eevdf => {
                 Err((Where::Step(nth), RuleError::NothingToAttach))
@@ -199,11 +238,19 @@ impl Scenario {
         }
     }
 
-    /// Is the group made, by the scenario or by one of its ops?
-    fn has_group(&self, group: &GroupName, op: &str) -> Result<(), RuleError> {
-        let ops = self.steps.iter().flat_map(|step| &step.ops);
-        let by_ops = ops.filter_map(|op| match op {
-            Op::MakeCgroup(made) => Some(&made.group.name),
+    /// Is the group made, by the scenario or by one of its ops before that place?
+    fn has_group(
+        &self,
+        group: &GroupName,
+        op: &str,
+        before: Option<(usize, usize)>,
+    ) -> Result<(), RuleError> {
+        let ops = self.steps.iter().enumerate().flat_map(|(nth, step)| {
+            let ops = step.ops.iter().enumerate();
+            ops.map(move |(index, op)| ((nth, index), op))
+        });
+        let by_ops = ops.filter_map(|(at, op)| match op {
+            Op::MakeCgroup(made) if before.is_none_or(|before| at < before) => Some(&made.group.name),
             _ => None,
         });
         let own = self.groups.iter().map(|group| &group.cgroup.name);

@@ -22,8 +22,16 @@ pub enum SchedulerSpec {
 
 /// A text that names no scheduler.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("a scheduler is `eevdf`, or a program's name or path with its arguments, and this text is empty")]
-pub struct SchedulerSpecError;
+pub enum SchedulerSpecError {
+    /// It is empty.
+    #[error("a scheduler is `eevdf`, or a program's name or path with its arguments, and this text is empty")]
+    Empty,
+    /// The kernel's own scheduler has arguments.
+    #[error(
+        "`eevdf` is the kernel's own scheduler and takes no arguments; its settings are sysctls and kernel arguments"
+    )]
+    Arguments,
+}
 
 impl FromStr for SchedulerSpec {
     type Err = SchedulerSpecError;
@@ -31,8 +39,11 @@ impl FromStr for SchedulerSpec {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut words = text.split_whitespace().map(str::to_owned);
         match words.next() {
-            None => Err(SchedulerSpecError),
-            Some(word) if word == EEVDF => Ok(SchedulerSpec::Eevdf),
+            None => Err(SchedulerSpecError::Empty),
+            Some(word) if word == EEVDF => match words.next() {
+                None => Ok(SchedulerSpec::Eevdf),
+                Some(_) => Err(SchedulerSpecError::Arguments),
+            },
             Some(program) => Ok(SchedulerSpec::Program {
                 program,
                 args: words.collect(),
@@ -63,5 +74,6 @@ mod tests {
             assert_eq!(text.parse::<SchedulerSpec>().unwrap().to_string(), text);
         }
         assert!(" ".parse::<SchedulerSpec>().is_err());
+        assert!("eevdf --x".parse::<SchedulerSpec>().is_err());
     }
 }

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use record::Expectation;
 use scenario::{CANNED, Group, Machine, Scenario, Scheduler, Step, Verdicts, Where};
 use schedrig::op::Spawn;
-use schedrig::{Attach, Nanos, Op, SchedulerSpec};
+use schedrig::{Attach, Nanos, Op, SchedulerSpec, Topology};
 
 use super::run::Run;
 use crate::exit::Usage;
@@ -20,7 +20,7 @@ const SPAN: Nanos = Nanos::from_secs(2);
 /// [`Usage`], or [`scenario::FileError`].
 pub(crate) fn scenario(run: &Run) -> anyhow::Result<Scenario> {
     let mut scenario = match &run.file {
-        Some(file) => read(file)?,
+        Some(file) => read(file, run.topology)?,
         None => of_flags(run)?,
     };
     replace(&mut scenario, run)?;
@@ -32,14 +32,25 @@ pub(crate) fn scenario(run: &Run) -> anyhow::Result<Scenario> {
 }
 
 /// A file's scenario, or the one of that name that comes with the rig.
-pub(crate) fn read(file: &str) -> anyhow::Result<Scenario> {
+pub(crate) fn read(file: &str, instead: Option<Topology>) -> anyhow::Result<Scenario> {
     let canned = CANNED.iter().find(|canned| canned.name == file);
     match canned {
-        Some(canned) if !Path::new(file).exists() => {
-            let read = scenario::parse(canned.text, canned.name);
+        Some(canned) if !Path::new(file).is_file() => {
+            let read = scenario::parse(canned.text, canned.name, instead);
             read.with_context(|| format!("the scenario {file} that comes with the rig"))
         }
-        _ => Ok(scenario::read(Path::new(file))?),
+        None if !Path::new(file).exists() => {
+            let names: Vec<&str> = CANNED.iter().map(|canned| canned.name).collect();
+            let names = names.join(", ");
+            let beside = format!("{file}{}", scenario::SUFFIX);
+            let hint = if Path::new(&beside).is_file() {
+                format!("; there is {beside}")
+            } else {
+                format!("; scenarios that come with the rig: {names}")
+            };
+            Err(Usage(format!("there is no file {file}{hint}")).into())
+        }
+        _ => Ok(scenario::read(Path::new(file), instead)?),
     }
 }
 

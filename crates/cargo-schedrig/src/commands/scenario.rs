@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -70,7 +70,7 @@ pub(crate) struct SchemaArgs {}
 pub(crate) fn check(arguments: &Check) -> anyhow::Result<Exit> {
     let mut exit = Exit::Pass;
     for file in &arguments.files {
-        match scenario::read(file) {
+        match scenario::read(file, None) {
             Ok(scenario) => {
                 let (cpus, steps) = (scenario.machine.topology.cpus(), scenario.steps.len());
                 let span = scenario.runs_for();
@@ -91,6 +91,24 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<Exit> {
 
 pub(crate) fn new(arguments: &New) -> anyhow::Result<Exit> {
     let name = &arguments.name;
+    let path = Path::new(name);
+    let stem = path.file_name().unwrap_or_default().to_string_lossy();
+    if stem.is_empty()
+        || stem.starts_with(['.', '-'])
+        || name.ends_with('/')
+        || name.contains(char::is_control)
+    {
+        return Err(Usage(format!(
+            "{name:?} cannot name a file of a scenario; write a name as in `shares`"
+        ))
+        .into());
+    }
+    if path
+        .parent()
+        .is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir())
+    {
+        return Err(Usage(format!("{name}: there is no such directory; make it first")).into());
+    }
     let file = if name.ends_with(".toml") {
         name.clone()
     } else {
@@ -115,7 +133,15 @@ pub(crate) fn show(arguments: &Show) -> anyhow::Result<Exit> {
     let scenario = flags::scenario(&arguments.run)?;
     match arguments.form {
         Form::Toml => out!("{}", show::toml(&scenario)),
-        Form::Rust => out!("{}", show::rust(&scenario)),
+        Form::Rust => {
+            let machine = &scenario.machine;
+            if !machine.kernel_args.is_empty() || machine.shift.is_some() {
+                note!(
+                    "warning: the test's attribute has no word for kernel arguments and a shift: they are left out"
+                );
+            }
+            out!("{}", show::rust(&scenario));
+        }
     }
     Ok(Exit::Pass)
 }
@@ -123,7 +149,7 @@ pub(crate) fn show(arguments: &Show) -> anyhow::Result<Exit> {
 pub(crate) fn list(arguments: &List) -> anyhow::Result<Exit> {
     let mut rows = Vec::new();
     for canned in CANNED {
-        let scenario = flags::read(canned.name)?;
+        let scenario = flags::read(canned.name, None)?;
         rows.push((
             canned.name,
             scenario.machine.topology,

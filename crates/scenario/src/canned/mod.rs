@@ -39,7 +39,7 @@ mod tests {
     #[test]
     fn each_is_a_scenario_that_says_what_it_is_for() {
         for canned in CANNED {
-            let scenario = crate::parse(canned.text, canned.name)
+            let scenario = crate::parse(canned.text, canned.name, None)
                 .unwrap_or_else(|error| panic!("{}: {error}", canned.name));
             assert_eq!(scenario.name, canned.name);
             assert!(
@@ -48,6 +48,6 @@ mod tests {
                 canned.name
             );
         }
-        crate::parse(TEMPLATE, "template").unwrap();
+        crate::parse(TEMPLATE, "template", None).unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! What the tables of a file mean.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use record::Attach;
 use spec::{CgroupSpec, SchedulerSpec, Topology, Weight};
@@ -8,18 +8,19 @@ use toml::Spanned;
 
 use super::tables;
 use super::text::Text;
-use crate::{Group, Machine, Scenario, Scheduler, Step, Verdicts, Where};
+use crate::{Group, MAX_TIMES, MAX_WORKERS, MEMORY_MIB, Machine, Scenario, Scheduler, Step, Verdicts, Where};
 
 /// Where in the file, in bytes.
 pub(super) type Span = Range<usize>;
 
 /// The scenario, or what is wrong and where.
-pub(super) fn of(file: &tables::Scenario, name: &str) -> Result<Scenario, (Span, String)> {
-    let topology = file
-        .machine
-        .topology
-        .as_ref()
-        .map_or_else(Topology::default, |text| text.0);
+pub(super) fn of(
+    file: &tables::Scenario,
+    name: &str,
+    instead: Option<Topology>,
+) -> Result<Scenario, (Span, String)> {
+    let topology = file.machine.topology.as_ref().map(|text| text.0);
+    let topology = instead.or(topology).unwrap_or_default();
     let mut groups = Vec::new();
     for group in &file.groups {
         groups.push(group_of(group.get_ref(), &topology)?);
@@ -30,10 +31,10 @@ pub(super) fn of(file: &tables::Scenario, name: &str) -> Result<Scenario, (Span,
         about: file.about.clone(),
         machine: Machine {
             topology,
-            memory_mib: machine.memory.as_ref().map(|mib| *mib.get_ref()),
+            memory_mib: number(machine.memory.as_ref(), "memory", MEMORY_MIB, " MiB")?,
             kernel: machine.kernel.as_ref().map(|kernel| kernel.0.clone()),
             kernel_args: machine.kernel_args.clone(),
-            shift: machine.shift.map(|shift| shift.0),
+            shift: number(machine.shift.as_ref(), "a shift", 0..=10, "")?,
             sysctls: machine
                 .sysctl
                 .0
@@ -43,7 +44,11 @@ pub(super) fn of(file: &tables::Scenario, name: &str) -> Result<Scenario, (Span,
         },
         scheduler: scheduler_of(file),
         groups,
-        steps: file.steps.iter().map(|step| step_of(step.get_ref())).collect(),
+        steps: file
+            .steps
+            .iter()
+            .map(|step| step_of(step.get_ref()))
+            .collect::<Result<_, _>>()?,
         verdicts: Verdicts {
             checks: file
                 .verdict
@@ -85,25 +90,53 @@ fn group_of(group: &tables::Group, topology: &Topology) -> Result<Group, (Span, 
     });
     let workers = group.workers.iter().map(|workers| {
         let tables::Workers { work, count, nice } = workers.get_ref();
-        spec::Workers::new(work.0.clone(), *count).nice(*nice)
+        let count = number(count.as_ref(), "the number of workers", 1..=MAX_WORKERS, "")?;
+        let nice = number(nice.as_ref(), "a nice value", -20..=19, "")?;
+        Ok(spec::Workers::new(work.0.clone(), count.unwrap_or(1)).nice(nice.unwrap_or(0)))
     });
     Ok(Group {
         cgroup: CgroupSpec {
             name: group.name.0.clone(),
             cpus: cpus.transpose()?,
-            weight: group.weight.unwrap_or(Weight::DEFAULT),
+            weight: match number(group.weight.as_ref(), "a weight", 1..=10_000_u32, "")? {
+                Some(weight) => Weight::try_from(weight).unwrap_or_default(),
+                None => Weight::DEFAULT,
+            },
         },
-        workers: workers.collect(),
+        workers: workers.collect::<Result<_, _>>()?,
     })
 }
 
-fn step_of(step: &tables::Step) -> Step {
-    Step {
+fn step_of(step: &tables::Step) -> Result<Step, (Span, String)> {
+    let times = number(step.times.as_ref(), "how often a step is made", 1..=MAX_TIMES, "")?;
+    Ok(Step {
         name: step.name.clone(),
         attach: step.attach,
         ops: step.ops.iter().map(|op| op.get_ref().0.clone()).collect(),
         run: step.run.as_ref().map(|Text(span)| *span),
-        times: step.times,
+        times: times.unwrap_or(1),
+    })
+}
+
+/// A number that must lie within bounds.
+fn number<T>(
+    given: Option<&Spanned<i64>>,
+    what: &str,
+    bounds: RangeInclusive<T>,
+    unit: &str,
+) -> Result<Option<T>, (Span, String)>
+where
+    T: TryFrom<i64> + PartialOrd + std::fmt::Display,
+{
+    let Some(given) = given else { return Ok(None) };
+    let number = T::try_from(*given.get_ref()).ok();
+    match number.filter(|number| bounds.contains(number)) {
+        Some(number) => Ok(Some(number)),
+        None => {
+            let (least, most) = (bounds.start(), bounds.end());
+            let what = format!("{what} is {least} to {most}{unit}, not {}", given.get_ref());
+            Err((given.span(), what))
+        }
     }
 }
 

@@ -29,9 +29,7 @@ pub struct Mistake {
 
 /// What the reader of TOML says of types, and what is said instead.
 const IN_WORDS: &[(&str, &str)] = &[
-    ("expected u32", "expected a whole number"),
-    ("expected u8", "expected a whole number"),
-    ("expected i8", "expected a whole number"),
+    ("expected i64", "expected a whole number"),
     ("expected a sequence", "expected a list, as in `[…]`"),
     ("expected a boolean", "expected `true` or `false`"),
 ];
@@ -51,6 +49,9 @@ impl Mistake {
 
     /// Something at that place.
     pub(super) fn at(text: &str, span: Range<usize>, what: &str) -> Mistake {
+        // What a file holds must not steer a terminal.
+        let harmless = |text: &str| text.replace(|c: char| c.is_control() && c != '\t', "\u{fffd}");
+        let what = &harmless(what);
         let what = match nearest(what) {
             Some(word) => format!("{what}; did you mean `{word}`?"),
             None => what.to_owned(),
@@ -68,7 +69,7 @@ impl Mistake {
         let line = before.matches('\n').count() + 1;
         let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
         let column = text.get(begin..span.start).unwrap_or_default().chars().count() + 1;
-        let excerpt: String = text
+        let excerpt = text
             .get(begin..)
             .unwrap_or_default()
             .lines()
@@ -76,7 +77,8 @@ impl Mistake {
             .unwrap_or_default()
             .chars()
             .take(MAX_EXCERPT)
-            .collect();
+            .collect::<String>();
+        let excerpt = harmless(&excerpt);
         let meant = text
             .get(span)
             .unwrap_or_default()
@@ -111,7 +113,11 @@ impl fmt::Display for Mistake {
         let margin = " ".repeat(number.len());
         let tabs_kept = excerpt.chars().take(column - 1);
         let indent: String = tabs_kept.map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-        writeln!(f, "{line}:{column}: {what}")?;
+        write!(f, "{line}:{column}: {what}")?;
+        if *column > MAX_EXCERPT {
+            return Ok(());
+        }
+        writeln!(f)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {excerpt}")?;
         write!(f, "{margin} | {indent}{}", "^".repeat(*width))

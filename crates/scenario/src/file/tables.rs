@@ -6,10 +6,10 @@ use kstore::KernelRequest;
 use record::{Attach, Expectation};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use spec::{Cpus, GroupName, Nanos, Op, SchedulerSpec, Topology, Weight, Work};
+use spec::{Cpus, GroupName, Nanos, Op, SchedulerSpec, Topology, Work};
 use toml::Spanned;
 
-use super::text::{Described, Text};
+use super::text::{Allowed, Described, Text};
 
 /// A scenario of schedrig: a machine, a scheduler, load, and what the run is judged by.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -44,7 +44,7 @@ pub(super) struct Machine {
     pub(super) topology: Option<Text<Topology>>,
     /// Guest RAM in MiB, 256 to 65536; by the number of CPUs if left out.
     #[schemars(with = "Option<u32>", range(min = 256, max = 65_536))]
-    pub(super) memory: Option<Spanned<u32>>,
+    pub(super) memory: Option<Spanned<i64>>,
     /// The newest packaged kernel if left out.
     pub(super) kernel: Option<Text<KernelRequest>>,
     /// Kernel arguments beside the rig's own; later ones win.
@@ -52,7 +52,7 @@ pub(super) struct Machine {
     pub(super) kernel_args: String,
     /// An instruction takes 2^shift ns of guest time, 0 to 10; by the number of CPUs if left out.
     #[schemars(with = "Option<u8>", range(max = 10))]
-    pub(super) shift: Option<Shift>,
+    pub(super) shift: Option<Spanned<i64>>,
     /// Names below /proc/sys, as in kernel.sched_rt_runtime_us, and their values.
     #[serde(default)]
     #[schemars(with = "std::collections::BTreeMap<String, String>")]
@@ -82,7 +82,7 @@ pub(super) struct Group {
     pub(super) cpus: Option<Spanned<Text<Cpus>>>,
     /// `cpu.weight`, 1 to 10000; 100 if left out.
     #[schemars(with = "Option<u32>", range(min = 1, max = 10_000))]
-    pub(super) weight: Option<Weight>,
+    pub(super) weight: Option<Spanned<i64>>,
     /// What runs in it.
     #[serde(default)]
     #[schemars(with = "Vec<Workers>")]
@@ -95,13 +95,11 @@ pub(super) struct Group {
 pub(super) struct Workers {
     pub(super) work: Text<Work>,
     /// How many, 1 to 1000; one if left out.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 1_000))]
-    pub(super) count: u32,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
+    pub(super) count: Option<Spanned<i64>>,
     /// Their nice value, -20 to 19; 0 if left out.
-    #[serde(default)]
-    #[schemars(range(min = -20, max = 19))]
-    pub(super) nice: i8,
+    #[schemars(with = "Option<i8>", range(min = -20, max = 19))]
+    pub(super) nice: Option<Spanned<i64>>,
 }
 
 /// Something is done, then the workers run for a while.
@@ -120,9 +118,8 @@ pub(super) struct Step {
     /// How long the workers then run, in guest time.
     pub(super) run: Option<Text<Nanos>>,
     /// How often the step is made, 1 to 1000; once if left out.
-    #[serde(default = "one")]
-    #[schemars(range(min = 1, max = 1_000))]
-    pub(super) times: u32,
+    #[schemars(with = "Option<u32>", range(min = 1, max = 1_000))]
+    pub(super) times: Option<Spanned<i64>>,
 }
 
 /// What the run is judged by, beside the default checks.
@@ -137,11 +134,6 @@ pub(super) struct Verdict {
     #[serde(default)]
     pub(super) without: Vec<Text<CheckName>>,
 }
-
-/// 0 to 10.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "u8")]
-pub(super) struct Shift(pub(super) u8);
 
 /// A table of texts in its order.
 #[derive(Debug, Default)]
@@ -160,21 +152,6 @@ pub(super) struct CheckName(pub(super) &'static str);
 #[error("no default check is called `{name}`; default checks: {}", default_checks())]
 pub(super) struct CheckNameError {
     name: String,
-}
-
-fn one() -> u32 {
-    1
-}
-
-impl TryFrom<u8> for Shift {
-    type Error = String;
-
-    fn try_from(shift: u8) -> Result<Shift, String> {
-        match shift {
-            0..=10 => Ok(Shift(shift)),
-            _ => Err(format!("a shift is 0 to 10, not {shift}")),
-        }
-    }
 }
 
 impl FromStr for Check {
@@ -198,9 +175,15 @@ impl FromStr for CheckName {
     }
 }
 
+fn default_names() -> impl Iterator<Item = &'static str> {
+    check::KINDS
+        .iter()
+        .filter(|kind| kind.default)
+        .map(|kind| kind.name)
+}
+
 fn default_checks() -> String {
-    let names = check::KINDS.iter().filter(|kind| kind.default);
-    let names: Vec<String> = names.map(|kind| format!("`{}`", kind.name)).collect();
+    let names: Vec<String> = default_names().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }
 
@@ -227,29 +210,38 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 macro_rules! described {
-    ($($type:ty, $name:literal, $describe:expr;)+) => {
+    ($($type:ty, $name:literal, $describe:expr $(, $allowed:expr)?;)+) => {
         $(impl Described for $type {
             const NAME: &'static str = $name;
 
             fn describe() -> String {
                 $describe.to_string()
             }
+            $(
+                fn allowed() -> Allowed {
+                    $allowed
+                }
+            )?
         })+
     };
 }
 
 described! {
-    Topology, "Topology", "{NUMA nodes}n{LLCs}l{cores per LLC}c{threads per core}t, as in `1n2l4c1t`";
+    Topology, "Topology", "{NUMA nodes}n{LLCs}l{cores per LLC}c{threads per core}t, as in `1n2l4c1t`",
+        Allowed::Pattern("^[0-9]+n[0-9]+l[0-9]+c[0-9]+t$");
     KernelRequest, "Kernel", "`apt:SUITE[/FLAVOUR][=VERSION]`, `path:FILE`, `host`";
     SchedulerSpec, "Scheduler", "`eevdf`, or a program's name or path with its arguments, as in `scx_bpfland --slice-us 5000`";
-    Attach, "Attach", "`once` for all runs, `fresh` in each, or by a `step`";
-    Nanos, "Span", "a span of time, as in `2s`, `150ms`, `20us`";
-    GroupName, "GroupName", "1 to 32 letters, digits, `-` or `_`";
+    Attach, "Attach", "`once` for all runs, `fresh` in each, or by a `step`",
+        Allowed::Words(Attach::ALL.map(|attach| attach.to_string()).to_vec());
+    Nanos, "Span", "a span of time, as in `2s`, `150ms`, `20us`",
+        Allowed::Pattern("^([0-9]+(\\.[0-9]+)?(h|m|s|ms|us|ns))+$");
+    GroupName, "GroupName", "1 to 32 letters, digits, `-` or `_`", Allowed::Pattern("^[A-Za-z0-9_-]{1,32}$");
     Cpus, "Cpus", "`llc0`, `node1`, or a list as in `0-2,5`";
     Work, "Work", Work::help();
     Op, "Op", ops();
     Check, "Check", check::help();
-    CheckName, "CheckName", format!("one of {}", default_checks());
+    CheckName, "CheckName", format!("one of {}", default_checks()),
+        Allowed::Words(default_names().map(str::to_owned).collect());
 }
 
 fn ops() -> String {

@@ -31,6 +31,19 @@ workers = [{ work = "burst/4ms/1ms" }]
 const MISTAKES: &[(&str, &str)] = &[
     ("[machine]", "[machin]"),
     ("[machine]", "[machine"),
+    ("[machine]", "[[machine]]"),
+    ("[[steps]]", "[steps]"),
+    ("workers = [{ work = \"spin\", count = 4, nice = 5 }]", "workers = [\"spin\"]"),
+    ("memory = 2048", "sysctl.kernel.sched_rt_runtime_us = \"-1\""),
+    ("memory = 2048", "sysctl = { \"kernel.sched_rt_runtime_us\" = -1 }"),
+    ("memory = 2048", "kernel_args = \"a\\nb\""),
+    ("run = \"scx_mine --slice-us 5000\"", "run = \"eevdf --x\""),
+    ("do = [\"offline 3\"]", "do = [\"spawn later spin 1\", \"cgroup later\"]"),
+    ("do = [\"offline 3\"]", "do = [\"spawn web spin 0\"]"),
+    ("run = \"2s\"", "run = \"5000000h\"\ntimes = 1000"),
+    ("\"share:web,batch=10%\"", "\"share:web=10%\""),
+    ("\"share:web,batch=10%\"", "\"share:web,batch=1000%\""),
+    ("run = \"scx_mine --slice-us 5000\"", "run = \"\\u001b[31mred\"\nx = 1"),
     ("topology = \"1n1l4c1t\"", "topologie = \"1n1l4c1t\""),
     ("\"1n1l4c1t\"", "\"4 CPUs\""),
     ("\"1n1l4c1t\"", "\"2n3l4c1t\""),
@@ -90,12 +103,12 @@ const MISTAKES: &[(&str, &str)] = &[
 
 #[test]
 fn what_is_said_about_mistakes() {
-    crate::parse(RIGHT, "right").unwrap();
+    crate::parse(RIGHT, "right", None).unwrap();
     let mut said = String::new();
     for (right, wrong) in MISTAKES {
         assert!(RIGHT.contains(right), "{right}");
         let text = RIGHT.replacen(right, wrong, 1);
-        let mistake = crate::parse(&text, "wrong").expect_err(wrong);
+        let mistake = crate::parse(&text, "wrong", None).expect_err(wrong);
         said += &format!("──── {wrong:?}\nwrong.rig.toml:{mistake}\n\n");
     }
     insta::assert_snapshot!(said);

@@ -19,6 +19,17 @@ pub(super) trait Described {
     const NAME: &'static str;
     /// What it says, with an example.
     fn describe() -> String;
+    /// What is allowed, where a schema can say it.
+    fn allowed() -> Allowed {
+        Allowed::Anything
+    }
+}
+
+/// The texts that a schema allows.
+pub(super) enum Allowed {
+    Anything,
+    Pattern(&'static str),
+    Words(Vec<String>),
 }
 
 impl<'de, T> Deserialize<'de> for Text<T>
@@ -53,7 +64,16 @@ impl<T: Described> JsonSchema for Text<T> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "description": T::describe() })
+        let description = T::describe();
+        match T::allowed() {
+            Allowed::Anything => json_schema!({ "type": "string", "description": description }),
+            Allowed::Pattern(pattern) => {
+                json_schema!({ "type": "string", "description": description, "pattern": pattern })
+            }
+            Allowed::Words(words) => {
+                json_schema!({ "type": "string", "description": description, "enum": words })
+            }
+        }
     }
 }
 
@@ -62,7 +82,10 @@ fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text += &format!(": {cause}");
+        let cause_said = cause.to_string();
+        if !text.contains(&cause_said) {
+            text += &format!(": {cause_said}");
+        }
         source = cause.source();
     }
     text

@@ -37,7 +37,7 @@ pub fn rust(scenario: &Scenario) -> String {
 
     let mut out = String::from("use schedrig::prelude::*;\n\n");
     if let Some(about) = about {
-        let _ = writeln!(out, "/// {}", about.lines().collect::<Vec<_>>().join(" "));
+        let _ = writeln!(out, "/// {}", about.replace(char::is_control, " "));
     }
     let _ = writeln!(out, "#[schedrig::test({})]", arguments.join(", "));
     let _ = writeln!(out, "fn {}(rig: &mut Rig) -> Outcome {{", identifier(name));
@@ -135,6 +135,15 @@ fn identifier(name: &str) -> String {
         }
     };
     let name: String = name.chars().map(harmless).collect();
+    const WORDS: &[&str] = &[
+        "_", "as", "async", "await", "break", "const", "continue", "crate", "dyn", "else", "enum", "extern",
+        "false", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "main", "match", "mod", "move",
+        "mut", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try", "type",
+        "unsafe", "use", "where", "while", "yield",
+    ];
+    if WORDS.contains(&name.as_str()) {
+        return format!("{name}_scenario");
+    }
     match name.chars().next() {
         Some(first) if first.is_ascii_digit() => format!("_{name}"),
         None => "scenario".to_owned(),
