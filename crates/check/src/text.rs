@@ -209,7 +209,7 @@ mod tests {
         for (text, expect) in [
             (
                 "starve",
-                "unknown check `starve`; checks: scheduler, ran, stall[=LIMIT], starvation[=LIMIT]",
+                "unknown check `starve`; checks: `scheduler`, `ran`, `stall[=LIMIT]`, `starvation[=LIMIT]`",
             ),
             ("", "unknown check ``"),
             ("kernel=1s", "write kernel"),

@@ -85,7 +85,7 @@ fn what_cannot_be_judged_is_an_error_that_says_why() {
     check(
         &["judge", "x", "--check", "starve=1s"],
         64,
-        "unknown check `starve`; checks: scheduler, ",
+        "unknown check `starve`; checks: `scheduler`, ",
     );
     check(
         &["judge", "x", "--check", "starvation=soon"],
