@@ -183,6 +183,23 @@ fn a_false_start_does_not_hide_the_tables() {
     assert_eq!(decode_bytes(&bytes).unwrap().symbols.len(), 5);
 }
 
+/// Read from four bytes later on, these few names are as well-formed: only the padding tells.
+#[test]
+fn names_begin_right_after_their_number_unless_there_is_padding() {
+    let first = "e6x.l78zvi5_8ui_1.v_kl4v0rg904y_f_n0_5seu7.65_.42q....._1._oa.m5r.p._m.k.giq9_q.h_07...h_cr_.w.._g4__97._._f9v10d__lm1\
+                 ncl.8a.s3.y.b____x4i.rm4_.k8bq_4d6_.7_..5s7..fs_t0.6n__r47o91_._ux1e.a__4.___..p._.6ajc6_1.pb.._w..jk_.7tx._gf0___4q\
+                 .8xx_zhbf._ot___1._yj6t.0k9.iou_3_8..fdxf.v9_he1mi1i0_1.m0_z0s_4yqe..pb7e0..4t.omo.49rruyz_._v._a.";
+    let list: List = vec![
+        (first.to_owned(), TEXT + 1, 'D'),
+        ("$..$A2acau.".to_owned(), TEXT + 2, 'T'),
+        ("AA$..f".to_owned(), TEXT + 2, 'T'),
+    ];
+    for layout in layouts() {
+        let tables = decode_bytes(&region_of(layout, &list)).unwrap();
+        assert_eq!(list_of(&tables.symbols), list, "{layout:?}");
+    }
+}
+
 fn symbols() -> impl Strategy<Value = List> {
     let name = prop_oneof![9 => "[A-Za-z_.$][A-Za-z0-9_.$]{0,40}", 1 => "[a-z_][a-z0-9_.]{120,500}"];
     let symbol = (
