@@ -4,7 +4,7 @@
 //! ```text
 //! warm.fork      until the reply to the first command                          peer: cold
 //! warm.twin      of that, the duplicate alone
-//! warm.off       of the run of 10 ms, switching the guest off
+//! warm.off       of the run of 10 ms, ending its machine
 //! warm.run10     a whole run of 10 ms of guest time, four busy CPUs            peer: cold
 //! warm.run200    a whole run of 200 ms                                         peer: cold
 //! warm.baton     the same under scx_baton                                      peer: cold
@@ -216,7 +216,7 @@ impl Bench {
         Ok(began.elapsed().as_secs_f64())
     }
 
-    /// A run up to where its guest is switched off.
+    /// A run up to its end.
     fn play(&self, mut session: Session, seed: u64, span: Nanos) -> Result<Session> {
         session.begin(self.kernel.clock, Limits::default(), Arc::<Status>::default())?;
         session.seed(seed)?;

@@ -98,9 +98,9 @@ mod tests {
         );
         check(
             End::GuestSilent {
-                during: "it did not power off".into(),
+                during: "nothing came for 5s".into(),
             },
-            "the guest stopped responding: it did not power off",
+            "the guest stopped responding: nothing came for 5s",
         );
         check(
             End::MachineDied {

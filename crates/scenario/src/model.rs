@@ -81,7 +81,7 @@ pub struct Verdicts {
     /// Each in the place of the default one of its kind, or beside them.
     pub checks: Vec<Expectation>,
     /// Default checks that are left out, by name.
-    pub without: Vec<String>,
+    pub without: Vec<&'static str>,
 }
 
 impl Scenario {

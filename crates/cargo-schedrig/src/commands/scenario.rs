@@ -72,13 +72,8 @@ pub(crate) fn check(arguments: &Check) -> anyhow::Result<Exit> {
     for file in &arguments.files {
         match scenario::read(file, None) {
             Ok(scenario) => {
-                let (cpus, steps) = (scenario.machine.topology.cpus(), scenario.steps.len());
-                let span = scenario.runs_for();
-                outln!(
-                    "{}: {cpus} CPUs, {} groups, {steps} steps, {span}",
-                    file.display(),
-                    scenario.groups.len()
-                );
+                let (topology, span) = (scenario.machine.topology, scenario.runs_for());
+                outln!("{}: well; {topology}, the workers run for {span}", file.display());
             }
             Err(error) => {
                 note!("error: {:#}", anyhow::Error::from(error));

@@ -56,12 +56,7 @@ pub(super) fn of(
                 .iter()
                 .map(|check| check.get_ref().0.0.clone())
                 .collect(),
-            without: file
-                .verdict
-                .without
-                .iter()
-                .map(|name| name.0.0.to_owned())
-                .collect(),
+            without: file.verdict.without.iter().map(|name| name.0.0).collect(),
         },
     };
     scenario

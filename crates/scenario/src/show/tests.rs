@@ -85,7 +85,7 @@ prop_compose! {
             groups, steps,
             verdicts: Verdicts {
                 checks: if held { vec![check::parse("starvation=500ms").unwrap()] } else { Vec::new() },
-                without: if left_out { vec!["stall".to_owned(), "kernel".to_owned()] } else { Vec::new() },
+                without: if left_out { vec!["stall", "kernel"] } else { Vec::new() },
             },
         }
     }

@@ -126,7 +126,7 @@ fn conclude(mut session: Session, spec: &RunSpec, expectations: Vec<Expectation>
 }
 
 /// Dumps the kernel as the run ends, where a check fails that nothing in the kernel reported at its instant. So the run is
-/// judged by the evidence so far, while its machine still stands; what only comes with power-off is judged at the end.
+/// judged by the evidence so far, while its machine still stands; what only comes when the scheduler ends is judged then.
 fn dump_failure(session: &mut Session, expectations: &[Expectation]) {
     if session.caught() > 0 {
         return;
